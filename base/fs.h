@@ -1,0 +1,33 @@
+/* Files and folders: whole-file reads, durable writes, recursive removal that never leaves its folder. */
+#ifndef BERTH_BASE_FS_H
+#define BERTH_BASE_FS_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Reads a whole file (at most max_bytes; more is ERROR_LIMIT) and appends it to out. dirfd may be AT_FDCWD.
+ */
+bool fs_read_file(int dirfd, const char *path, size_t max_bytes, struct buf *out, struct error *err);
+/* Durable and atomic: temporary file, write, fsync, rename, fsync of the folder. After true it survives a
+ * power cut. */
+bool fs_write_atomic(int dirfd, const char *path, const void *bytes, size_t n, mode_t mode,
+                     struct error *err);
+/* write(2) until all is out; false with errno set. */
+bool fs_write_all(int fd, const void *bytes, size_t n);
+/* mkdir -p; folders made here get `mode`. */
+bool fs_mkdirs(const char *path, mode_t mode, struct error *err);
+bool fs_fsync_dir(const char *path, struct error *err);
+/* rm -rf, by descriptors: follows no link, crosses no mount, and takes folders without permission for their
+ * owner too. A missing path is success. */
+bool fs_remove_tree(int dirfd, const char *path, struct error *err);
+/* Copies bytes of an open file to another (reflink, else copy_file_range, else read and write). */
+bool fs_copy_fd(int from, int to, struct error *err);
+/* true where the path lies on a network filesystem (NFS, CIFS, SMB2, AFS, Ceph, Lustre, FUSE-sshfs...;
+ * statfs(2) f_type). `name` (may be NULL, at least 32 bytes) gets the filesystem's name. */
+bool fs_is_network(const char *path, char *name);
+
+#endif
