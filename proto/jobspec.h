@@ -1,0 +1,135 @@
+/*
+ * The job file: an Azure ML CLI v2 command job with Berth's own fields (docs/PROTOCOL.md section 6), parsed
+ * and checked in one place for the CLI, the scheduler and the executor. Field names follow
+ * commandJob.schema.json.
+ */
+#ifndef BERTH_PROTO_JOBSPEC_H
+#define BERTH_PROTO_JOBSPEC_H
+
+#include "base/error.h"
+#include "proto/json.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Limits. A value at the limit is accepted, one past it refused. */
+#define JOB_NAME_MAX 64
+#define JOB_TEXT_MAX 1024         /* display_name, experiment_name */
+#define JOB_DESCRIPTION_MAX 65536 /* bytes */
+#define JOB_TAGS_MAX 128          /* tags; each key and value at most JOB_TEXT_MAX */
+#define JOB_COMMAND_MAX 131071    /* bytes: MAX_ARG_STRLEN less its NUL, execve(2) */
+#define JOB_ARGS_MAX 65536        /* arguments */
+#define JOB_ENVIRONMENT_MAX_BYTES                                                                            \
+    (1 << 20) /* names and values of environment_variables and of the submitting shell together */
+#define JOB_VARIABLE_MAX_BYTES 131071 /* one NAME=value: MAX_ARG_STRLEN less its NUL */
+#define JOB_MOUNTS_MAX 256
+#define JOB_INPUTS_MAX 1024
+#define JOB_LEFT_OUT_MAX 4096
+#define JOB_PATH_MAX 4095
+#define JOB_CPUS_MAX 65536
+#define JOB_GPUS_MAX 1024
+#define JOB_MEMORY_MIN_BYTES (INT64_C(16) << 20)
+#define JOB_MEMORY_MAX_BYTES (INT64_C(1) << 50)
+#define JOB_TIME_LIMIT_MAX_MS (INT64_C(10) * 366 * 86400 * 1000)
+#define JOB_GRACE_DEFAULT_MS 30000
+#define JOB_GRACE_MAX_MS (INT64_C(24) * 3600 * 1000)
+#define JOB_ERRORS_MAX 64 /* kept; later ones are counted only */
+
+enum job_priority { JOB_PRIORITY_LOW, JOB_PRIORITY_MEDIUM, JOB_PRIORITY_HIGH };
+enum job_runtime { JOB_RUNTIME_AUTO, JOB_RUNTIME_CRUN, JOB_RUNTIME_RUNC, JOB_RUNTIME_PROCESS };
+enum job_image { JOB_IMAGE_HOST, JOB_IMAGE_FOLDER };
+enum job_input { JOB_INPUT_LITERAL, JOB_INPUT_FILE, JOB_INPUT_FOLDER };
+
+struct job_pair {
+    char *name, *value; /* value may be "" but not NULL */
+};
+
+struct job_pairs {
+    struct job_pair *items; /* in the order of the file */
+    size_t count;
+};
+
+struct job_mount {
+    char *source, *target; /* absolute */
+    bool writable;
+};
+
+struct job_input_item {
+    char *name; /* first: suggest_nearest strides over it */
+    enum job_input kind;
+    char *value; /* the literal's text, or the absolute path on the submitter's machine */
+};
+
+struct job_strings {
+    char **items; /* items[count] is NULL: ready for execve */
+    size_t count;
+};
+
+/* Owned as one by whoever got it from job_spec_parse. A text that is absent is NULL, an amount that is absent
+ * has the value said. */
+struct job_spec {
+    char *name; /* NULL: the scheduler makes one */
+    char *display_name, *experiment_name, *description;
+    struct job_pairs tags;
+    char *command;           /* for /bin/sh -c; NULL where argv is given */
+    struct job_strings argv; /* count 0 where command is given */
+    enum job_image image_kind;
+    char *image; /* "host", or the absolute path of a root filesystem folder */
+    enum job_runtime runtime;
+    struct job_pairs environment; /* environment_variables */
+    struct job_strings compute;   /* at least one; "local" or "any" in this version */
+    int64_t cpus;                 /* logical CPUs; 0: default */
+    int64_t memory_bytes;         /* 0: default */
+    int64_t gpus;                 /* -1: default */
+    int64_t instance_count;       /* 1 */
+    int64_t shm_size_bytes;       /* 0: half the memory */
+    int64_t time_limit_ms;        /* 0: none */
+    int64_t grace_ms;
+    int64_t log_limit_bytes; /* 0: none */
+    enum job_priority priority;
+    struct job_mount *mounts;
+    size_t mount_count;
+    struct job_input_item *inputs;
+    size_t input_count;
+    bool wants_stdin, wants_tty, split_streams;
+
+    /* what only the CLI writes: `submission` */
+    char *cwd;                           /* absolute, NULL where there is none */
+    char *code_path;                     /* absolute folder that the snapshot was taken of; NULL: no code */
+    char *code_manifest;                 /* SHA-256, hex */
+    struct job_strings left_out;         /* paths relative to code_path, as the ignore files left them out */
+    struct job_pairs submit_environment; /* of the submitting shell, for `host` */
+    int64_t term_rows, term_columns;
+    char *term;
+};
+
+struct job_spec_problem {
+    char *field, *message;
+    bool unsupported; /* a field of the service that is not honoured yet */
+};
+
+/* All that is wrong with one file. Zero it first; job_spec_problems_finish gives it back. */
+struct job_spec_problems {
+    struct job_spec_problem items[JOB_ERRORS_MAX];
+    size_t count, total;
+};
+
+/*
+ * Parses a job file. NULL where anything is wrong: `problems` (may be NULL) then lists everything found, and
+ * `err` is the first with, where there are several, all of them in its message (one refusal). The caller
+ * destroys the result.
+ */
+struct job_spec *job_spec_parse(const cJSON *file, struct job_spec_problems *problems, struct error *err);
+void job_spec_destroy(struct job_spec *spec); /* takes NULL */
+void job_spec_problems_finish(struct job_spec_problems *problems);
+
+/* ^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$ and not digits alone (those are ids). */
+bool job_name_valid(const char *name, struct error *err);
+/* Reads "SRC[:DST][:rw|:ro]" into an absolute mount; paths must be absolute. The caller frees the two
+ * strings. */
+bool job_mount_parse(const char *text, struct job_mount *mount, struct error *err);
+const char *job_priority_name(enum job_priority p);
+const char *job_runtime_name(enum job_runtime r);
+
+#endif

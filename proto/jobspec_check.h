@@ -1,0 +1,58 @@
+/* Inside of proto/jobspec: the walk over tables of fields, and the checks of single values. Not for other
+ * folders. */
+#ifndef BERTH_PROTO_JOBSPEC_CHECK_H
+#define BERTH_PROTO_JOBSPEC_CHECK_H
+
+#include "proto/jobspec.h"
+
+#define SPEC_FIELD_PATH_MAX 256
+
+struct spec_reader {
+    struct job_spec *spec;
+    struct job_spec_problems *problems;
+};
+
+struct spec_field {
+    const char *name; /* first: suggest_nearest strides over it */
+    /* Reads the value (never null) into the spec. NULL: a field of the service that is not honoured yet. */
+    void (*read)(struct spec_reader *r, const cJSON *value, const char *path);
+};
+
+/* Notes a problem of the field at `path`. */
+void spec_problem(struct spec_reader *r, const char *path, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void spec_not_honoured(struct spec_reader *r, const char *path, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Reads every member of an object by the table; unknown, doubled and not honoured ones become problems. null
+ * values count as absent. */
+void spec_read_object(struct spec_reader *r, const cJSON *object, const char *path,
+                      const struct spec_field *fields, size_t count);
+
+/* Values. Each notes a problem and leaves *out alone where the value is wrong. */
+void spec_text(struct spec_reader *r, const cJSON *value, const char *path, size_t max, bool one_line,
+               char **out);
+void spec_int(struct spec_reader *r, const cJSON *value, const char *path, int64_t min, int64_t max,
+              int64_t *out);
+void spec_bool(struct spec_reader *r, const cJSON *value, const char *path, bool *out);
+void spec_bytes(struct spec_reader *r, const cJSON *value, const char *path, int64_t min, int64_t max,
+                int64_t *out);
+void spec_path(struct spec_reader *r, const cJSON *value, const char *path, char **out); /* absolute */
+void spec_strings(struct spec_reader *r, const cJSON *value, const char *path, size_t max_count,
+                  size_t max_len, struct job_strings *out);
+/* An object of NAME: scalar. Numbers and booleans become their text, as the service takes them. */
+void spec_pairs(struct spec_reader *r, const cJSON *value, const char *path, size_t max_count, size_t max_len,
+                struct job_pairs *out);
+/* Names and sizes of environment variables; `used` counts the bytes of all of them together. */
+void spec_check_environment(struct spec_reader *r, const struct job_pairs *pairs, const char *path,
+                            size_t *used);
+/* Takes any value: a note that changes nothing about the run. */
+void spec_accept(struct spec_reader *r, const cJSON *value, const char *path);
+/* The larger fields, each in a file of its own. */
+void spec_read_mounts(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_inputs(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_submission(struct spec_reader *r, const cJSON *v, const char *path);
+/* Text of a scalar (caller frees), or NULL where it is none. */
+char *spec_scalar_text(const cJSON *value);
+const char *spec_type_name(const cJSON *value);
+
+#endif

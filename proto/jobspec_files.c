@@ -1,0 +1,196 @@
+/* The job file's mounts and inputs: what a job sees of the machine's own files. */
+#include "proto/jobspec_check.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "proto/suggest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+bool job_mount_parse(const char *text, struct job_mount *mount, struct error *err)
+{
+    char copy[2 * JOB_PATH_MAX + 8];
+    memset(mount, 0, sizeof *mount);
+    if (strlen(text) >= sizeof copy)
+        return error_set(err, ERROR_LIMIT, "is longer than %zu bytes", sizeof copy - 1);
+    memcpy(copy, text, strlen(text) + 1);
+    char *parts[3] = {copy, NULL, NULL};
+    int count = 1;
+    for (char *p = copy; (p = strchr(p, ':'));) {
+        if (count == 3)
+            return error_set(err, ERROR_INVALID, "\"%.200s\" has more than SRC:DST:MODE", text);
+        *p++ = '\0';
+        parts[count++] = p;
+    }
+    const char *last = parts[count - 1];
+    if (count > 1 && *last != '/') {
+        if (strcmp(last, "rw") != 0 && strcmp(last, "ro") != 0)
+            return error_set(err, ERROR_INVALID,
+                             "\"%.200s\": \"%.60s\" is neither an absolute path nor ro or rw", text, last);
+        mount->writable = strcmp(last, "rw") == 0;
+        count--;
+    } else if (count == 3) {
+        return error_set(err, ERROR_INVALID, "\"%.200s\": the third part must be ro or rw", text);
+    }
+    const char *target = count == 2 ? parts[1] : parts[0];
+    if (*parts[0] != '/' || *target != '/' || strlen(parts[0]) > JOB_PATH_MAX ||
+        strlen(target) > JOB_PATH_MAX)
+        return error_set(err, ERROR_INVALID, "\"%.200s\" must be SRC[:DST][:rw] with absolute paths", text);
+    if (strcmp(target, "/") == 0)
+        return error_set(err, ERROR_INVALID, "\"%.200s\" would stand over the root folder", text);
+    mount->source = xstrdup(parts[0]);
+    mount->target = xstrdup(target);
+    return true;
+}
+
+static void read_mount_object(const cJSON *item, struct job_mount *mount, struct error *err)
+{
+    static const char *const known[] = {"source", "target", "mode"};
+    const cJSON *member;
+    cJSON_ArrayForEach(member, item)
+    {
+        size_t i = 0;
+        while (i < COUNT(known) && strcmp(known[i], member->string) != 0)
+            i++;
+        if (i == COUNT(known)) {
+            error_set(err, ERROR_INVALID, "has the unknown field %.60s; it takes source, target, mode",
+                      member->string);
+            return;
+        }
+    }
+    const char *source = json_str(item, "source", ""), *target = json_str(item, "target", source),
+               *mode = json_str(item, "mode", "ro");
+    _cleanup_free_ char *text = xasprintf("%s:%s:%s", source, target, mode);
+    job_mount_parse(text, mount, err);
+}
+
+void spec_read_mounts(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    if (!cJSON_IsArray(v)) {
+        spec_problem(r, path, "must be a list, not %s", spec_type_name(v));
+        return;
+    }
+    size_t count = (size_t)cJSON_GetArraySize(v);
+    if (count > JOB_MOUNTS_MAX) {
+        spec_problem(r, path, "has %zu items; at most %d are allowed", count, JOB_MOUNTS_MAX);
+        return;
+    }
+    r->spec->mounts = xcalloc(count, sizeof *r->spec->mounts);
+    const cJSON *item;
+    int number = 0;
+    cJSON_ArrayForEach(item, v)
+    {
+        struct error err = {0};
+        struct job_mount mount = {0};
+        number++;
+        if (cJSON_IsString(item))
+            job_mount_parse(item->valuestring, &mount, &err);
+        else if (cJSON_IsObject(item))
+            read_mount_object(item, &mount, &err);
+        else
+            error_set(&err, ERROR_INVALID, "must be SRC[:DST][:rw], not %s", spec_type_name(item));
+        if (err.code)
+            spec_problem(r, path, "item %d: %s", number, err.message);
+        else
+            r->spec->mounts[r->spec->mount_count++] = mount;
+    }
+}
+
+static void read_input_object(struct spec_reader *r, const cJSON *v, const char *path,
+                              struct job_input_item *out)
+{
+    static const char *const known[] = {"type", "path", "mode"};
+    const cJSON *member;
+    cJSON_ArrayForEach(member, v)
+    {
+        size_t i = 0;
+        while (i < COUNT(known) && strcmp(known[i], member->string) != 0)
+            i++;
+        if (i == COUNT(known)) {
+            const char *near = suggest_nearest(member->string, known, COUNT(known), sizeof *known);
+            spec_problem(r, path,
+                         near ? "has the unknown field %.60s; did you mean `%s`?"
+                              : "has the unknown field %.60s",
+                         member->string, near);
+            return;
+        }
+    }
+    const char *type = json_str(v, "type", "uri_folder"), *mode = json_str(v, "mode", "ro_mount"),
+               *from = json_str(v, "path", NULL);
+    static const char *const literal_types[] = {"string", "number", "integer", "boolean"};
+    for (size_t i = 0; i < COUNT(literal_types); i++)
+        if (strcmp(type, literal_types[i]) == 0) {
+            spec_not_honoured(r, path, "typed literals (type: %s) are not honoured; write the value itself",
+                              type);
+            return;
+        }
+    if (strcmp(type, "uri_file") == 0)
+        out->kind = JOB_INPUT_FILE;
+    else if (strcmp(type, "uri_folder") == 0)
+        out->kind = JOB_INPUT_FOLDER;
+    else if (strcmp(type, "mltable") == 0 || strcmp(type, "custom_model") == 0 ||
+             strcmp(type, "mlflow_model") == 0) {
+        spec_not_honoured(r, path, "inputs of type %s are not honoured yet; use uri_file or uri_folder",
+                          type);
+        return;
+    } else {
+        spec_problem(r, path, "has the unknown type \"%.60s\"; it takes uri_file or uri_folder", type);
+        return;
+    }
+    if (strcmp(mode, "download") == 0 || strcmp(mode, "direct") == 0) {
+        spec_not_honoured(r, path, "mode %s is not honoured yet; use ro_mount", mode);
+        return;
+    }
+    if (strcmp(mode, "ro_mount") != 0) {
+        spec_problem(r, path, "has the unknown mode \"%.60s\"; it takes ro_mount", mode);
+        return;
+    }
+    if (!from)
+        spec_problem(r, path, "has no path");
+    else if (strncmp(from, "azureml:", 8) == 0 || strstr(from, "://"))
+        spec_not_honoured(r, path,
+                          "path \"%.200s\": data assets and URLs are not honoured yet; give a file or folder "
+                          "of this machine",
+                          from);
+    else if (*from != '/' || strlen(from) > JOB_PATH_MAX)
+        spec_problem(r, path, "path \"%.200s\" must be absolute here and at most %d bytes", from,
+                     JOB_PATH_MAX);
+    else
+        out->value = xstrdup(from);
+}
+
+void spec_read_inputs(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    if (!cJSON_IsObject(v)) {
+        spec_problem(r, path, "must be a mapping of names to values, not %s", spec_type_name(v));
+        return;
+    }
+    size_t count = (size_t)cJSON_GetArraySize(v);
+    if (count > JOB_INPUTS_MAX) {
+        spec_problem(r, path, "has %zu items; at most %d are allowed", count, JOB_INPUTS_MAX);
+        return;
+    }
+    r->spec->inputs = xcalloc(count, sizeof *r->spec->inputs);
+    const cJSON *item;
+    cJSON_ArrayForEach(item, v)
+    {
+        char full[SPEC_FIELD_PATH_MAX];
+        snprintf(full, sizeof full, "%s.%.100s", path, item->string);
+        struct job_input_item input = {.kind = JOB_INPUT_LITERAL};
+        if (!*item->string ||
+            strspn(item->string, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") !=
+                strlen(item->string))
+            spec_problem(r, path, "the name \"%.60s\" may have letters, digits and _ only", item->string);
+        else if (cJSON_IsObject(item))
+            read_input_object(r, item, full, &input);
+        else if (!(input.value = spec_scalar_text(item)))
+            spec_problem(r, full, "must be a literal or {type, path, mode}, not %s", spec_type_name(item));
+        if (!input.value)
+            continue;
+        input.name = xstrdup(item->string);
+        r->spec->inputs[r->spec->input_count++] = input;
+    }
+}

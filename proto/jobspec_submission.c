@@ -1,0 +1,93 @@
+/* What only the CLI writes: where and from what the job was submitted. */
+#include "proto/jobspec_check.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "proto/suggest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+static void read_cwd(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_path(r, v, path, &r->spec->cwd);
+}
+
+static void read_code_path(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_path(r, v, path, &r->spec->code_path);
+}
+
+static void read_manifest(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    if (!cJSON_IsString(v) || strlen(v->valuestring) != 64 ||
+        strspn(v->valuestring, "0123456789abcdef") != 64)
+        spec_problem(r, path, "must be a SHA-256 in 64 lower-case hexadecimal digits");
+    else
+        r->spec->code_manifest = xstrdup(v->valuestring);
+}
+
+static void read_left_out(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_strings(r, v, path, JOB_LEFT_OUT_MAX, JOB_PATH_MAX, &r->spec->left_out);
+    for (size_t i = 0; i < r->spec->left_out.count; i++) {
+        const char *p = r->spec->left_out.items[i];
+        bool bad = !*p || *p == '/';
+        for (const char *part = p; part && !bad; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL)
+            bad = strcmp(part, "..") == 0 || strncmp(part, "../", 3) == 0;
+        if (bad)
+            spec_problem(r, path, "item %zu (\"%.200s\") must be a path inside the code folder", i + 1, p);
+    }
+}
+
+static const struct spec_field code_fields[] = {
+    {"path", read_code_path}, {"manifest", read_manifest}, {"left_out", read_left_out},
+    {"files", spec_accept},   {"bytes", spec_accept},      {"git", spec_accept},
+};
+
+static void read_submission_code(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_read_object(r, v, path, code_fields, COUNT(code_fields));
+    if (!r->spec->code_path != !r->spec->code_manifest)
+        spec_problem(r, path, "needs both path and manifest");
+}
+
+static void read_submit_environment(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_pairs(r, v, path, 10000, (size_t)16 << 20, &r->spec->submit_environment);
+}
+
+static void read_rows(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_int(r, v, path, 0, 65535, &r->spec->term_rows);
+}
+
+static void read_columns(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_int(r, v, path, 0, 65535, &r->spec->term_columns);
+}
+
+static void read_term_name(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_text(r, v, path, 128, true, &r->spec->term);
+}
+
+static const struct spec_field term_fields[] = {
+    {"rows", read_rows}, {"cols", read_columns}, {"TERM", read_term_name}};
+
+static void read_term(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_read_object(r, v, path, term_fields, COUNT(term_fields));
+}
+
+static const struct spec_field submission_fields[] = {
+    {"cwd", read_cwd},   {"code", read_submission_code}, {"environment", read_submit_environment},
+    {"term", read_term}, {"hostname", spec_accept},      {"client", spec_accept},
+};
+
+void spec_read_submission(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_read_object(r, v, path, submission_fields, COUNT(submission_fields));
+}

@@ -1,0 +1,197 @@
+/* Helpers over cJSON: strict parsing, 64-bit numbers. */
+#include "proto/json.h"
+
+#include "base/alloc.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Length of the UTF-8 sequence at s (at most n bytes left), or 0 where it is not one (RFC 3629: no
+ * surrogates, no overlong forms). */
+static size_t utf8_length(const unsigned char *s, size_t n)
+{
+    if (s[0] < 0x80)
+        return 1;
+    if (n >= 2 && s[0] >= 0xc2 && s[0] <= 0xdf && (s[1] & 0xc0) == 0x80)
+        return 2;
+    if (n >= 3 && (s[0] & 0xf0) == 0xe0 && (s[1] & 0xc0) == 0x80 && (s[2] & 0xc0) == 0x80) {
+        unsigned code = (s[0] & 0xfU) << 12 | (s[1] & 0x3fU) << 6 | (s[2] & 0x3fU);
+        return code >= 0x800 && (code < 0xd800 || code > 0xdfff) ? 3 : 0;
+    }
+    if (n >= 4 && (s[0] & 0xf8) == 0xf0 && (s[1] & 0xc0) == 0x80 && (s[2] & 0xc0) == 0x80 &&
+        (s[3] & 0xc0) == 0x80) {
+        unsigned code = (s[0] & 7U) << 18 | (s[1] & 0x3fU) << 12 | (s[2] & 0x3fU) << 6 | (s[3] & 0x3fU);
+        return code >= 0x10000 && code <= 0x10ffff ? 4 : 0;
+    }
+    return 0;
+}
+
+bool json_is_utf8(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        size_t n = utf8_length((const unsigned char *)text + i, len - i);
+        if (!n)
+            return false;
+        i += n;
+    }
+    return true;
+}
+
+static bool refuse_at(const char *text, const char *at, const char *what, struct error *err)
+{
+    int line = 1;
+    const char *start = text;
+    for (const char *p = text; p < at; p++) {
+        if (*p != '\n')
+            continue;
+        line++;
+        start = p + 1;
+    }
+    return error_set(err, ERROR_INVALID, "not valid JSON: line %d, column %d: %s", line,
+                     (int)(at - start) + 1, what);
+}
+
+/* A NUL would cut a C string short and with it what was checked: "\u0000" is refused where a string holds it.
+ */
+static const char *find_escaped_nul(const char *text, size_t len)
+{
+    for (size_t i = 0; i + 1 < len; i++) {
+        if (text[i] != '\\')
+            continue;
+        if (len - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
+            return text + i;
+        i++;
+    }
+    return NULL;
+}
+
+cJSON *json_parse(const char *text, size_t len, struct error *err)
+{
+    const char *nul = memchr(text, '\0', len);
+    if (!nul)
+        nul = find_escaped_nul(text, len);
+    if (nul) {
+        refuse_at(text, nul, "a NUL byte is not allowed", err);
+        return NULL;
+    }
+    if (!json_is_utf8(text, len)) {
+        error_set(err, ERROR_INVALID, "not valid JSON: the text is not UTF-8");
+        return NULL;
+    }
+    const char *end = text;
+    cJSON *j = cJSON_ParseWithLengthOpts(text, len, &end, false);
+    if (!j) {
+        refuse_at(text, end && end >= text && end <= text + len ? end : text, "unexpected here", err);
+        return NULL;
+    }
+    while (end < text + len && strchr(" \t\r\n", *end))
+        end++;
+    if (end < text + len) {
+        cJSON_Delete(j);
+        refuse_at(text, end, "nothing may follow the value", err);
+        return NULL;
+    }
+    return j;
+}
+
+char *json_text(const cJSON *j)
+{
+    char *text = cJSON_PrintUnformatted(j);
+    if (!text)
+        abort(); /* out of memory, as xmalloc */
+    return text;
+}
+
+void json_write(const cJSON *j, struct buf *out)
+{
+    char *text = json_text(j);
+    buf_add_str(out, text);
+    free(text);
+}
+
+const cJSON *json_get(const cJSON *object, const char *field)
+{
+    return object ? cJSON_GetObjectItemCaseSensitive(object, field) : NULL;
+}
+
+const char *json_str(const cJSON *object, const char *field, const char *missing)
+{
+    const cJSON *item = json_get(object, field);
+    return cJSON_IsString(item) ? item->valuestring : missing;
+}
+
+bool json_item_int(const cJSON *item, int64_t *out)
+{
+    if (cJSON_IsNumber(item)) {
+        double d = item->valuedouble;
+        if (!(d >= -(double)JSON_EXACT_MAX && d <= (double)JSON_EXACT_MAX) || (double)(int64_t)d != d)
+            return false;
+        *out = (int64_t)d;
+        return true;
+    }
+    if (!cJSON_IsString(item))
+        return false;
+    const char *s = item->valuestring;
+    if (!((*s >= '0' && *s <= '9') || (*s == '-' && s[1] >= '0' && s[1] <= '9')))
+        return false;
+    char *end;
+    errno = 0;
+    long long n = strtoll(s, &end, 10);
+    if (errno || *end)
+        return false;
+    *out = n;
+    return true;
+}
+
+int64_t json_int(const cJSON *object, const char *field, int64_t missing)
+{
+    int64_t n;
+    return json_item_int(json_get(object, field), &n) ? n : missing;
+}
+
+bool json_bool(const cJSON *object, const char *field, bool missing)
+{
+    const cJSON *item = json_get(object, field);
+    return cJSON_IsBool(item) ? cJSON_IsTrue(item) : missing;
+}
+
+cJSON *json_int_item(int64_t value)
+{
+    if (value <= JSON_EXACT_MAX && value >= -JSON_EXACT_MAX)
+        return cJSON_CreateNumber((double)value);
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, value);
+    return cJSON_CreateString(text);
+}
+
+void json_add_int(cJSON *object, const char *field, int64_t value)
+{
+    cJSON_AddItemToObject(object, field, json_int_item(value));
+}
+
+void json_add_str(cJSON *object, const char *field, const char *text)
+{
+    if (!text) {
+        cJSON_AddNullToObject(object, field);
+        return;
+    }
+    size_t len = strlen(text);
+    if (json_is_utf8(text, len)) {
+        cJSON_AddStringToObject(object, field, text);
+        return;
+    }
+    struct buf clean = {0};
+    for (size_t i = 0; i < len;) {
+        size_t n = utf8_length((const unsigned char *)text + i, len - i);
+        if (n)
+            buf_add(&clean, text + i, n);
+        else
+            buf_add_str(&clean, "\xef\xbf\xbd");
+        i += n ? n : 1;
+    }
+    cJSON_AddStringToObject(object, field, clean.data);
+    buf_finish(&clean);
+}

@@ -1,0 +1,160 @@
+/* Sizes and durations, read and written. */
+#include "proto/units.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BYTES_MAX (INT64_C(1) << 62)
+#define DURATION_MAX_MS (INT64_C(10) * 366 * 86400 * 1000)
+
+bool units_parse_bytes(const char *text, int64_t *bytes)
+{
+    if (!isdigit((unsigned char)*text))
+        return false;
+    char *end;
+    double value = strtod(
+        text, &end); /* "0x", "inf" and "nan" can't come here: the first is a digit and x is refused below */
+    if (strspn(text, "0123456789.") != (size_t)(end - text))
+        return false;
+    while (*end == ' ')
+        end++;
+    static const char suffixes[] = "KMGTP";
+    int shift = 0;
+    const char *found = *end ? strchr(suffixes, toupper((unsigned char)*end)) : NULL;
+    if (found) {
+        shift = (int)(found - suffixes + 1) * 10;
+        end++;
+        if (*end == 'i')
+            end++;
+    }
+    if (*end == 'b' || *end == 'B')
+        end++;
+    if (*end)
+        return false;
+    value *= (double)(INT64_C(1) << shift);
+    if (value > (double)BYTES_MAX)
+        return false;
+    *bytes = (int64_t)value;
+    return true;
+}
+
+/* "[D-]H:M:S" or "M:S" */
+static bool parse_clock(const char *text, int64_t *ms)
+{
+    int64_t days = 0, parts[3] = {0};
+    int count = 0;
+    char *end;
+    const char *dash = strchr(text, '-');
+    if (dash) {
+        days = strtoll(text, &end, 10);
+        if (end != dash)
+            return false;
+        text = dash + 1;
+    }
+    for (;;) {
+        if (count == 3 || !isdigit((unsigned char)*text))
+            return false;
+        parts[count++] = strtoll(text, &end, 10);
+        if (*end == '\0')
+            break;
+        if (*end != ':')
+            return false;
+        text = end + 1;
+    }
+    int64_t seconds = 0;
+    for (int i = 0; i < count; i++) {
+        if (parts[i] > 1000000000)
+            return false;
+        seconds = seconds * 60 + parts[i];
+    }
+    if (dash && count < 3)
+        seconds *= count == 1 ? 3600 : 60; /* D-H and D-H:M, as sbatch(1) reads them */
+    if (days > 100000 || (!dash && count == 1))
+        return false;
+    *ms = (days * 86400 + seconds) * 1000;
+    return true;
+}
+
+bool units_parse_duration(const char *text, int64_t *ms)
+{
+    if (!isdigit((unsigned char)*text))
+        return false;
+    int64_t total = 0;
+    if (strpbrk(text, ":-")) {
+        if (!parse_clock(text, &total))
+            return false;
+    } else {
+        while (*text) {
+            if (!isdigit((unsigned char)*text))
+                return false;
+            char *end;
+            long long n = strtoll(text, &end, 10);
+            int64_t unit = 1000;
+            if (strncmp(end, "ms", 2) == 0) {
+                unit = 1;
+                end += 2;
+            } else if (*end) {
+                static const struct {
+                    char letter;
+                    int64_t ms;
+                } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}, {'w', 604800000}};
+                size_t i = 0;
+                while (i < 5 && units[i].letter != *end)
+                    i++;
+                if (i == 5)
+                    return false;
+                unit = units[i].ms;
+                end++;
+            }
+            if (n > DURATION_MAX_MS / unit)
+                return false;
+            total += n * unit;
+            if (total > DURATION_MAX_MS)
+                return false;
+            text = end;
+        }
+    }
+    if (total > DURATION_MAX_MS)
+        return false;
+    *ms = total;
+    return true;
+}
+
+char *units_format_bytes(int64_t bytes, char *out)
+{
+    static const char suffixes[] = " KMGTP";
+    int unit = 0;
+    for (; bytes > INT64_MAX / 10; bytes /= 1024)
+        unit++;
+    int64_t scaled = bytes * 10;
+    while (scaled >= 10240 && unit < 5) {
+        scaled = (scaled + 512) / 1024;
+        unit++;
+    }
+    if (!unit)
+        snprintf(out, 16, "%" PRId64, bytes);
+    else if (scaled >= 1000 || scaled % 10 == 0)
+        snprintf(out, 16, "%" PRId64 "%c", (scaled + 5) / 10, suffixes[unit]);
+    else
+        snprintf(out, 16, "%" PRId64 ".%d%c", scaled / 10, (int)(scaled % 10), suffixes[unit]);
+    return out;
+}
+
+char *units_format_duration(int64_t ms, char *out)
+{
+    int64_t s = ms / 1000;
+    if (ms < 10000 && ms % 1000)
+        snprintf(out, 24, "%d.%ds", (int)s, (int)(ms % 1000 / 100));
+    else if (s < 60)
+        snprintf(out, 24, "%ds", (int)s);
+    else if (s < 3600)
+        snprintf(out, 24, s % 60 ? "%dm%02ds" : "%dm", (int)(s / 60), (int)(s % 60));
+    else if (s < 86400)
+        snprintf(out, 24, s / 60 % 60 ? "%dh%02dm" : "%dh", (int)(s / 3600), (int)(s / 60 % 60));
+    else
+        snprintf(out, 24, s / 3600 % 24 ? "%dd%02dh" : "%dd", (int)(s / 86400), (int)(s / 3600 % 24));
+    return out;
+}

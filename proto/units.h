@@ -1,0 +1,22 @@
+/* Amounts as people write them. */
+#ifndef BERTH_PROTO_UNITS_H
+#define BERTH_PROTO_UNITS_H
+
+#include "base/buf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* "512M", "2G", "1.5G", "2Gi", "2GB", "2 gb", "1073741824": powers of 1024, K M G T P in either case,
+ * optional i and B. false where it is not a size, is negative or passes 2^62. */
+bool units_parse_bytes(const char *text, int64_t *bytes);
+/* "90" (seconds), "90s", "15m", "1h30m", "2d", "HH:MM:SS", "MM:SS", "D-HH:MM:SS" (as Slurm) to milliseconds;
+ * false where it is not a duration, is negative or passes 10 years. */
+bool units_parse_duration(const char *text, int64_t *ms);
+/* "2 GiB"-like text in at most 5 significant characters: 1536 -> "1.5K"; out holds at least 16 bytes; returns
+ * out. */
+char *units_format_bytes(int64_t bytes, char *out);
+/* 5400000 -> "1h30m", 1500 -> "1.5s"; at least 24 bytes; returns out. */
+char *units_format_duration(int64_t ms, char *out);
+
+#endif
