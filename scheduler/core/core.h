@@ -1,0 +1,434 @@
+/*
+ * The core: a pure state machine that decides what runs where. One event in, decisions out; no clock, no I/O,
+ * no threads, no strings, integers only, libc only. The same events at the same times give the same decisions
+ * and the same state on every machine.
+ *
+ * Who drives it (the daemon, the simulator) does this for each event:
+ *     core_event_check(core, &event)      -> refuse what is malformed (never hand it to core_step: that
+ * aborts) core_make_room(core, &event)        -> grow the arena between steps; false: out of memory, or a
+ * hard limit (then core_step refuses a job by CORE_REFUSED_FULL; a node must not be sent) core_step(core,
+ * now, &event, out)   -> decides, and applies what it decided write ONE row (row.h) with now, event,
+ * decisions, core_hash(core); when it is durable, carry the decisions out. Where the decisions hold
+ * CORE_DECISION_CONTINUE, an event CORE_EVENT_CONTINUE must follow (others may come between). Recovery, and
+ * every second core, hands the rows to core_make_room + core_apply instead: it never decides, and must end
+ * with the row's hash.
+ *
+ * Times are milliseconds since the epoch. An event whose `now` is before the last one's is taken at the last
+ * one's time (core_now): a wall clock that steps back never reaches the state.
+ *
+ * What an event about a job or task that the core doesn't know does: nothing, without decisions. Messages may
+ * so be late or doubled. A task's event that names another node than the one that holds the lease does
+ * nothing either (the daemon refuses it before, with core_task_get).
+ *
+ * A job's life here: JOB_SUBMIT -> Queued (or CORE_DECISION_JOB_REFUSED, and the job never existed).
+ * START_TASK grants the lease (Preparing). TASK_STATE moves it on. TASK_EXIT records the end: Finalizing, or
+ * Failed if it never ran. TASK_RELEASED frees the lease (LEASE_FREED), TASK_COLLECTED lets the job leave
+ * Finalizing; after both the core says RELEASE_TASK (the executor may forget) and forgets the task, and the
+ * job with its last task. All three must come for every task, in any order, once or more often. The first
+ * exit wins.
+ *
+ * Nodes: NODE_DOWN (session lost) makes its live jobs NotResponding; after NODE_UP each task comes back with
+ * its first report, so after a hello the daemon sends TASK_STATE (or TASK_EXIT) for each task that the hello
+ * lists: PREPARING for one that is only accepted. For each task that core_node_tasks gives and the hello
+ * doesn't list: state TASK_ASSIGNED and !abandoned -> send its order again; anything else -> TASK_EXIT with
+ * END_SHIM_LOST, TASK_RELEASED, TASK_COLLECTED. NODE_LOST (an operator, or the fence timer of on_node_loss:
+ * requeue) gives tasks up: jobs fail or are queued again as the next attempt, the tasks are `abandoned` (not
+ * in the hello's orders any more) and their leases suspect, never free, until the node says TASK_RELEASED. An
+ * executor that ended a task because its fence ran out says END_NODE_LOST, which is treated the same.
+ */
+#ifndef BERTH_SCHEDULER_CORE_CORE_H
+#define BERTH_SCHEDULER_CORE_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/ids.h"
+#include "proto/resources.h"
+#include "proto/states.h"
+
+/* Changes whenever the same events may give other decisions or another state. Written into each row and
+ * checkpoint. */
+#define CORE_VERSION 1
+
+#ifndef CORE_STEP_WORK      /* the simulator also runs a core with a tiny one */
+#define CORE_STEP_WORK 4096 /* W: units of work that one step may do before it says CONTINUE */
+#endif
+#define CORE_DECISIONS_MAX                                                                                   \
+    16384 /* what one step can decide at most; follows from W and the limits of a node */
+#define CORE_JOBS_MAX (4u << 20)
+#define CORE_NODES_MAX (1u << 16)
+#define CORE_TASKS_MAX (1u << 20)
+#define CORE_NODE_TASKS_MAX RESOURCE_CORES_MAX /* every task holds a core */
+#define CORE_ATTEMPTS_MAX 100                  /* an attempt past it isn't made: the job fails */
+#define CORE_INSTANCES_MAX 1                   /* gangs come with their issue; records have the shape */
+#define CORE_FENCE_MARGIN_MS 10000 /* on top of fence_after and the grace period before a requeue */
+#define CORE_DURATION_MAX_MS (UINT64_C(1) << 42)
+
+struct core;
+
+/* ---- events ---- */
+
+/* Values are written into journals: never renumber. */
+enum core_event_kind {
+    CORE_EVENT_CONFIG = 1,
+    CORE_EVENT_NODE_UP = 2, /* a hello; also for a node that is up, with its inventory as it is now */
+    CORE_EVENT_NODE_DOWN =
+        3, /* its session ended; the daemon also sends it for every node that was up when it starts */
+    CORE_EVENT_NODE_LOST = 4,  /* an operator says that it will not come back */
+    CORE_EVENT_NODE_DRAIN = 5, /* no new tasks */
+    CORE_EVENT_NODE_RESUME = 6,
+    CORE_EVENT_JOB_SUBMIT = 7,
+    CORE_EVENT_JOB_CANCEL = 8,
+    CORE_EVENT_TASK_STATE = 9,
+    CORE_EVENT_TASK_EXIT = 10,
+    CORE_EVENT_TASK_RELEASED = 11,
+    CORE_EVENT_TASK_COLLECTED = 12,
+    CORE_EVENT_TICK = 13,     /* the time that CORE_DECISION_TIMER_AT named has come; harmless at any time */
+    CORE_EVENT_CONTINUE = 14, /* goes on from the cursor; harmless where nothing is left */
+    CORE_EVENT_KIND_END
+};
+
+enum core_policy { CORE_POLICY_FIFO = 0, CORE_POLICY_COUNT };
+
+enum core_on_node_loss { CORE_LOSS_WAIT = 0, CORE_LOSS_REQUEUE = 1, CORE_LOSS_COUNT };
+
+struct core_inventory_core {
+    uint16_t unit;   /* id of the SMT group on its node, < RESOURCE_CORES_MAX, each once */
+    uint8_t threads; /* its logical CPUs, 1..RESOURCE_CORE_THREADS_MAX */
+    uint8_t numa;    /* < RESOURCE_NUMA_MAX */
+};
+
+/* The core gives each GPU a unit id of its own choice, which the same key keeps for as long as the node is
+ * known (core_node_gpu_key turns a unit id of a lease back into the key). */
+struct core_inventory_gpu {
+    uint8_t key[RESOURCE_GPU_KEY_BYTES]; /* the 16 bytes of its UUID, each once, not all 0 */
+    uint64_t memory_bytes;
+    uint8_t numa; /* < RESOURCE_NUMA_MAX; 0 where the driver doesn't know */
+};
+
+struct core_inventory {
+    uint64_t memory_bytes; /* what jobs may have together */
+    uint32_t core_count;
+    uint32_t gpu_count;
+    struct core_inventory_core cores[RESOURCE_CORES_MAX];
+    struct core_inventory_gpu gpus[RESOURCE_GPUS_MAX];
+};
+
+struct core_submit {
+    struct job_id job; /* must be new; 1..JOB_ID_MAX */
+    struct principal_id principal;
+    uint64_t seq; /* order among equals; the job's id does */
+    enum priority_class priority_class;
+    int32_t priority; /* within the class, higher first; 0 is usual */
+    struct resource_request request;
+    uint64_t time_limit_ms;  /* 0: none declared. The shim keeps it; here it is for planning */
+    uint32_t grace_ms;       /* between TERM and KILL */
+    uint32_t instance_count; /* 1..CORE_INSTANCES_MAX */
+    enum core_on_node_loss on_node_loss;
+    uint64_t fence_after_ms; /* with CORE_LOSS_REQUEUE */
+};
+
+struct core_event {
+    enum core_event_kind kind;
+    union {
+        struct {
+            enum core_policy policy;
+        } config;
+        struct {
+            struct node_id node;                    /* 1..; a new id is a new node */
+            const struct core_inventory *inventory; /* NODE_UP only; borrowed for the call */
+        } node;                                     /* all NODE_ events */
+        struct core_submit submit;
+        struct {
+            struct job_id job;
+            bool force; /* KILL at once; and gives up on a task whose node is silent */
+        } cancel;
+        struct {
+            struct task_id task;
+            struct node_id node; /* who says so */
+            union {
+                enum task_state state; /* TASK_STATE; PREPARING..PAUSED */
+                struct {
+                    int32_t code;
+                    int32_t signal;     /* 0: none */
+                    enum end_kind kind; /* END_NONE only with code 0 and signal 0 */
+                    bool ran;           /* the payload was started: the job goes through Finalizing */
+                } exit;                 /* TASK_EXIT */
+            } as;
+        } task; /* all TASK_ events */
+    } as;
+};
+
+/* ---- decisions ---- */
+
+/* Values are written into journals: never renumber. */
+enum core_decision_kind {
+    CORE_DECISION_JOB_REFUSED = 1,
+    CORE_DECISION_JOB_STATE = 2,  /* also for a new reason within Queued */
+    CORE_DECISION_START_TASK = 3, /* send the order; JOB_STATE Preparing follows */
+    CORE_DECISION_STOP_TASK = 4,  /* send the stop (again) */
+    CORE_DECISION_LEASE_FREED = 5,
+    CORE_DECISION_RELEASE_TASK = 6, /* the executor may forget the task; the core has */
+    CORE_DECISION_ABANDON_TASK =
+        7, /* the node's loss was declared: no order for it any more, its lease is suspect */
+    CORE_DECISION_TIMER_AT =
+        8, /* send TICK at at_ms (once; the earliest replaces what was named before; 0: none) */
+    CORE_DECISION_CONTINUE = 9, /* send CONTINUE */
+    CORE_DECISION_KIND_END
+};
+
+/* Why a job is in the state it is in. Values are written into journals. */
+enum core_reason {
+    CORE_REASON_NONE = 0,
+    CORE_REASON_WAITING = 1, /* Queued: in its turn, for room (core_why says for what) */
+    CORE_REASON_NO_NODE = 2, /* Queued: no node was ever known */
+    CORE_REASON_NODE_AWAY =
+        3, /* Queued: a node that could hold it is known, but it is down, draining or lost */
+    CORE_REASON_FITS_NO_NODE = 4, /* Queued: fits no node as they are now (one came back smaller) */
+    CORE_REASON_REQUEUED = 5,     /* Queued: as the next attempt, its node was lost */
+    CORE_REASON_LEASED = 6,       /* Preparing: the lease is granted */
+    CORE_REASON_REPORTED = 7,     /* the node said so */
+    CORE_REASON_NODE_DOWN = 8,    /* NotResponding */
+    CORE_REASON_CANCEL = 9,       /* a person asked */
+    CORE_REASON_ENDED = 10,       /* Finalizing and the final states: by its own end, see `end` */
+    CORE_REASON_NODE_LOST = 11,   /* Failed: the node was declared lost */
+    CORE_REASON_COUNT
+};
+
+enum core_refusal {
+    CORE_REFUSED_NEVER_FITS = 1,     /* more of `resource` than any known node has, up or not: wanted, best */
+    CORE_REFUSED_NO_COMBINATION = 2, /* each amount fits some node, but no known node has all of them */
+    CORE_REFUSED_FULL = 3,           /* CORE_JOBS_MAX or memory */
+    CORE_REFUSED_DUPLICATE = 4,      /* a live job has this id */
+    CORE_REFUSAL_END
+};
+
+enum core_stop_reason {
+    CORE_STOP_CANCEL = 1,
+    CORE_STOP_PREEMPT = 2,
+    CORE_STOP_DRAIN = 3,
+    CORE_STOP_REASON_END
+};
+
+/* How a job or task ended. */
+struct core_end {
+    enum end_kind kind;
+    int32_t code;
+    int32_t signal;
+};
+
+struct core_decision {
+    enum core_decision_kind kind;
+    union {
+        struct {
+            struct job_id job;
+            enum core_refusal refusal;
+            enum resource_kind resource; /* NEVER_FITS */
+            uint64_t wanted;             /* NEVER_FITS, in the resource's unit (bytes, thousandths) */
+            uint64_t best;               /* NEVER_FITS: the most that one known node has */
+        } refused;
+        struct {
+            struct job_id job;
+            enum job_state state;
+            enum core_reason reason;
+            uint32_t attempt;    /* 0 before the first */
+            struct core_end end; /* for Finalizing and final states */
+        } job;
+        struct {
+            struct task_id task;
+            struct node_id node;
+            struct resource_lease lease;
+        } start;
+        struct {
+            struct task_id task;
+            struct node_id node;
+            enum core_stop_reason reason;
+            uint32_t grace_ms;
+            bool force;
+        } stop;
+        struct {
+            struct task_id task;
+            struct node_id node;
+        } task; /* LEASE_FREED, RELEASE_TASK, ABANDON_TASK */
+        struct {
+            uint64_t at_ms;
+        } timer;
+        struct {
+            /* Private to the core. */
+            uint8_t recheck;
+            uint8_t place;
+            uint8_t again;
+            uint32_t recheck_node;
+            uint32_t place_node;
+            uint64_t recheck_key[3];
+            uint64_t place_job;
+        } cursor; /* CONTINUE */
+    } as;
+};
+
+/* A reusable array. Owned by the caller; core_step and the decoder empty it first. */
+struct core_decisions {
+    uint32_t count;
+    struct core_decision v[CORE_DECISIONS_MAX];
+};
+
+struct core_decisions *core_decisions_create(void); /* NULL: no memory */
+void core_decisions_destroy(struct core_decisions *d);
+
+/* ---- the machine ---- */
+
+/* Room at the start; grows by doubling in core_make_room up to the CORE_*_MAX. 0 means a small default. */
+struct core_capacity {
+    uint32_t jobs;
+    uint32_t nodes;
+    uint32_t tasks;
+};
+
+struct core *core_create(const struct core_capacity *capacity); /* NULL: no memory, or beyond a maximum */
+void core_destroy(struct core *core);
+
+/* NULL: well formed. Else a static text that says what is wrong with it. Reads no more than the event says.
+ */
+const char *core_event_check(const struct core_event *event);
+bool core_make_room(struct core *core, const struct core_event *event);
+
+void core_step(struct core *core, uint64_t now_ms, const struct core_event *event,
+               struct core_decisions *out);
+/* Applies what was recorded. NULL, or a static text where a decision doesn't follow from the state (a damaged
+ * or foreign row): the core is then half applied and must be thrown away. */
+const char *core_apply(struct core *core, uint64_t now_ms, const struct core_event *event,
+                       const struct core_decisions *decisions);
+
+uint64_t core_hash(const struct core *core); /* kept up to date by each step: O(1) */
+uint64_t core_now(const struct core *core);
+/* True where a CONTINUE is due: a daemon that recovered sends one. */
+bool core_continue_due(const struct core *core);
+/* 0: none. A daemon that recovered arms its timer by it. */
+uint64_t core_timer_at(const struct core *core);
+
+/* Full pass over everything: hash, indexes, free lists, sums of leases. NULL: all well; else a static text.
+ * For tests, replay and checkpoints. */
+const char *core_check(const struct core *core);
+
+/* *copy becomes equal to core (one memcpy, after a reallocation where sizes differ). False: no memory. */
+bool core_copy(struct core *copy, const struct core *core);
+
+/* A checkpoint is the arena's bytes with their own header. The bytes at *bytes belong to the core and are
+ * valid until it changes. */
+void core_checkpoint(struct core *core, const void **bytes, size_t *length);
+/* Checks everything before it believes it (version, sizes, checksum, core_check). NULL with *why set (static
+ * text) if it refuses, or there is no memory. */
+struct core *core_restore(const void *bytes, size_t length, const char **why);
+
+/* ---- questions; none of them changes anything ---- */
+
+struct core_job_view {
+    struct job_id job;
+    struct principal_id principal;
+    uint64_t seq;
+    enum job_state state;
+    enum core_reason reason;
+    enum priority_class priority_class;
+    int32_t priority;
+    struct resource_request request;
+    uint64_t time_limit_ms;
+    uint32_t grace_ms;
+    uint32_t instance_count;
+    uint32_t attempt;
+    uint32_t task_count; /* tasks that the core still holds, of all attempts */
+    bool force_canceled;
+    uint64_t submitted_ms;
+    uint64_t state_since_ms;
+    struct core_end end;
+};
+
+struct core_task_view {
+    struct task_id task;
+    struct node_id node;
+    enum task_state state;
+    bool silent;    /* its node is down, or is back and has not spoken of it yet */
+    bool stopping;  /* STOP_TASK was decided: send it again with a hello's answer */
+    bool forced;    /* the stop has force */
+    bool abandoned; /* not in orders any more; lease is suspect */
+    bool released;  /* lease is free again */
+    bool collected;
+    enum core_stop_reason stop_reason;
+    uint32_t grace_ms;
+    struct core_end end; /* with state TASK_EXITED */
+    struct resource_lease lease;
+};
+
+struct core_amounts {
+    uint32_t cores;
+    uint32_t cpus;
+    uint32_t gpu_milli;
+    uint64_t memory_bytes;
+};
+
+struct core_node_view {
+    struct node_id node;
+    bool up;
+    bool draining;
+    bool lost;
+    uint32_t task_count;
+    struct core_amounts total; /* as last reported */
+    struct core_amounts free;
+    uint64_t since_ms; /* of up/down */
+};
+
+struct core_counts {
+    uint32_t jobs;   /* all that the core holds */
+    uint32_t queued; /* in their turn */
+    uint32_t aside;  /* queued, but no usable node could hold them */
+    uint32_t tasks;
+    uint32_t nodes;
+    size_t arena_bytes;
+};
+
+void core_count(const struct core *core, struct core_counts *out);
+/* False: the core doesn't hold it (never accepted, or ended and its tasks released). */
+bool core_job_get(const struct core *core, struct job_id job, struct core_job_view *out);
+bool core_task_get(const struct core *core, struct task_id task, struct core_task_view *out);
+bool core_node_get(const struct core *core, struct node_id node, struct core_node_view *out);
+/* Walks all jobs (nodes) in no promised order: *cursor starts at 0; false at the end. Only between steps. */
+bool core_job_next(const struct core *core, uint32_t *cursor, struct core_job_view *out);
+bool core_node_next(const struct core *core, uint32_t *cursor, struct core_node_view *out);
+/* Tasks of a node (of a job, all attempts), as many as fit; returns how many there are. */
+uint32_t core_node_tasks(const struct core *core, struct node_id node, struct task_id *out, uint32_t max);
+uint32_t core_job_tasks(const struct core *core, struct job_id job, struct task_id *out, uint32_t max);
+/* The key of a GPU's unit id; false where the node has no such unit. */
+bool core_node_gpu_key(const struct core *core, struct node_id node, uint32_t unit,
+                       uint8_t key[RESOURCE_GPU_KEY_BYTES]);
+/* True where the job waits and the request would fit some known node if that were empty. For checks at
+ * submit. */
+bool core_could_fit(const struct core *core, const struct resource_request *request);
+
+#define CORE_WHY_JOBS_MAX 16
+
+struct core_why_blocker {
+    enum resource_kind resource;
+    uint64_t wanted;
+    uint64_t free;
+    uint64_t total;
+    uint32_t holder_count;                    /* jobs that hold some of it on that node */
+    struct job_id holders[CORE_WHY_JOBS_MAX]; /* the first of them */
+};
+
+struct core_why {
+    enum job_state state;
+    enum core_reason reason;
+    bool fits_now;          /* there is room: only its turn is missing (or the step that is under way) */
+    struct node_id best;    /* Queued: the usable node that comes nearest; 0: none */
+    uint32_t blocker_count; /* what is missing on the best node */
+    struct core_why_blocker blockers[RESOURCE_KIND_COUNT];
+    uint32_t ahead_count; /* jobs before it in the queue */
+    uint32_t ahead_listed;
+    struct job_id ahead[CORE_WHY_JOBS_MAX]; /* the first in the queue */
+    struct node_id node;                    /* not Queued: where its (first) task is; 0: none */
+};
+
+/* False: the core doesn't hold the job. A pass over the nodes: not for every job of a listing. */
+bool core_why(const struct core *core, struct job_id job, struct core_why *out);
+
+#endif

@@ -1,0 +1,117 @@
+/*
+ * What a well-formed event is. Everything that core_step relies on is checked here, so that nothing an
+ * executor or a person sends can reach an assertion.
+ */
+#include <string.h>
+
+#include "scheduler/core/arena.h"
+
+static const char *check_inventory(const struct core_inventory *inventory)
+{
+    static const uint8_t nothing[RESOURCE_GPU_KEY_BYTES];
+    uint64_t seen[RESOURCE_CORE_WORDS] = {0};
+    if (inventory->memory_bytes > RESOURCE_MEMORY_MAX_BYTES)
+        return "the inventory's memory is beyond the limit";
+    if (inventory->core_count > RESOURCE_CORES_MAX || inventory->gpu_count > RESOURCE_GPUS_MAX)
+        return "the inventory has more cores or GPUs than the limit";
+    for (uint32_t i = 0; i < inventory->core_count; i++) {
+        const struct core_inventory_core *c = &inventory->cores[i];
+        if (c->unit >= RESOURCE_CORES_MAX || resource_bit(seen, c->unit))
+            return "a core's id in the inventory is beyond the limit or there twice";
+        if (c->threads < 1 || c->threads > RESOURCE_CORE_THREADS_MAX || c->numa >= RESOURCE_NUMA_MAX)
+            return "a core of the inventory has no CPU, too many, or a NUMA node beyond the limit";
+        resource_bit_set(seen, c->unit);
+    }
+    for (uint32_t i = 0; i < inventory->gpu_count; i++) {
+        const struct core_inventory_gpu *g = &inventory->gpus[i];
+        if (memcmp(g->key, nothing, sizeof nothing) == 0 || g->numa >= RESOURCE_NUMA_MAX ||
+            g->memory_bytes > RESOURCE_MEMORY_MAX_BYTES)
+            return "a GPU of the inventory has no key, or an amount beyond the limit";
+        for (uint32_t k = 0; k < i; k++) {
+            if (memcmp(g->key, inventory->gpus[k].key, sizeof g->key) == 0)
+                return "a GPU is in the inventory twice";
+        }
+    }
+    return NULL;
+}
+
+static const char *check_node(const struct core_event *event)
+{
+    if (event->as.node.node.v == 0)
+        return "0 is no node's id";
+    if (event->kind != CORE_EVENT_NODE_UP)
+        return NULL;
+    return event->as.node.inventory ? check_inventory(event->as.node.inventory)
+                                    : "a hello without an inventory";
+}
+
+static const char *check_submit(const struct core_event *event)
+{
+    const struct core_submit *s = &event->as.submit;
+    const struct resource_request *r = &s->request;
+    if (s->job.v == 0 || s->job.v > JOB_ID_MAX)
+        return "the job's id is out of range";
+    if ((unsigned)s->priority_class >= PRIORITY_CLASS_COUNT || (unsigned)s->on_node_loss >= CORE_LOSS_COUNT)
+        return "an unknown priority class or rule for a lost node";
+    if ((r->cores == 0) == (r->cpus == 0))
+        return "exactly one of cores and cpus must be asked for";
+    if (r->gpu_milli % RESOURCE_GPU_WHOLE)
+        return "parts of a GPU can't be asked for";
+    if (s->instance_count < 1 || s->instance_count > CORE_INSTANCES_MAX)
+        return "the instance count is out of range";
+    if (s->time_limit_ms > CORE_DURATION_MAX_MS || s->fence_after_ms > CORE_DURATION_MAX_MS)
+        return "a duration is beyond the limit";
+    return NULL;
+}
+
+static const char *check_cancel(const struct core_event *event)
+{
+    return event->as.cancel.job.v == 0 || event->as.cancel.job.v > JOB_ID_MAX ? "the job's id is out of range"
+                                                                              : NULL;
+}
+
+static const char *check_task(const struct core_event *event)
+{
+    const struct task_id *t = &event->as.task.task;
+    if (t->job.v == 0 || t->job.v > JOB_ID_MAX || t->attempt == 0 || event->as.task.node.v == 0)
+        return "the task's or the node's id is out of range";
+    if (event->kind == CORE_EVENT_TASK_STATE &&
+        ((int)event->as.task.as.state < TASK_PREPARING || (int)event->as.task.as.state > TASK_PAUSED))
+        return "a task can't report that state";
+    if (event->kind == CORE_EVENT_TASK_EXIT) {
+        unsigned kind = event->as.task.as.exit.kind;
+        bool success = event->as.task.as.exit.code == 0 && event->as.task.as.exit.signal == 0;
+        if (kind >= END_KIND_COUNT)
+            return "an unknown kind of end";
+        if (kind == END_NONE && (!success || !event->as.task.as.exit.ran))
+            return "an exit with a code, a signal or without a start needs its kind";
+    }
+    return NULL;
+}
+
+static const char *check_config(const struct core_event *event)
+{
+    return (unsigned)event->as.config.policy < CORE_POLICY_COUNT ? NULL : "an unknown policy";
+}
+
+static const char *check_nothing(const struct core_event *event)
+{
+    (void)event;
+    return NULL;
+}
+
+const char *core_event_check(const struct core_event *event)
+{
+    static const char *(*const checks[CORE_EVENT_KIND_END])(const struct core_event *) = {
+        [CORE_EVENT_CONFIG] = check_config,      [CORE_EVENT_NODE_UP] = check_node,
+        [CORE_EVENT_NODE_DOWN] = check_node,     [CORE_EVENT_NODE_LOST] = check_node,
+        [CORE_EVENT_NODE_DRAIN] = check_node,    [CORE_EVENT_NODE_RESUME] = check_node,
+        [CORE_EVENT_JOB_SUBMIT] = check_submit,  [CORE_EVENT_JOB_CANCEL] = check_cancel,
+        [CORE_EVENT_TASK_STATE] = check_task,    [CORE_EVENT_TASK_EXIT] = check_task,
+        [CORE_EVENT_TASK_RELEASED] = check_task, [CORE_EVENT_TASK_COLLECTED] = check_task,
+        [CORE_EVENT_TICK] = check_nothing,       [CORE_EVENT_CONTINUE] = check_nothing,
+    };
+    if ((unsigned)event->kind >= CORE_EVENT_KIND_END || !checks[event->kind])
+        return "an event of an unknown kind";
+    return checks[event->kind](event);
+}

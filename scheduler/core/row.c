@@ -1,0 +1,343 @@
+/*
+ * The encoding of journal rows. One description of each record serves both directions: a codec either writes
+ * the value it is handed or replaces it by what it reads, within the same bounds. Numbers are base-128,
+ * shortest form only, so that every row has exactly one encoding.
+ */
+#include "scheduler/core/row.h"
+
+#include <string.h>
+
+struct codec {
+    unsigned char *out; /* encoding; may be NULL where size is 0 */
+    const unsigned char *in;
+    size_t at;
+    size_t size;
+    bool reads;
+    const char *why; /* the first thing that was wrong */
+};
+
+static void put_byte(struct codec *c, unsigned char byte)
+{
+    if (c->at < c->size)
+        c->out[c->at] = byte;
+    c->at++;
+}
+
+static unsigned char take_byte(struct codec *c)
+{
+    if (c->at >= c->size) {
+        c->why = c->why ? c->why : "the row is cut";
+        return 0;
+    }
+    return c->in[c->at++];
+}
+
+static void write_number(struct codec *c, uint64_t v)
+{
+    for (; v >= 0x80; v >>= 7)
+        put_byte(c, (unsigned char)(v | 0x80));
+    put_byte(c, (unsigned char)v);
+}
+
+static uint64_t read_number(struct codec *c)
+{
+    uint64_t v = 0;
+    for (unsigned shift = 0; shift < 70; shift += 7) {
+        unsigned char byte = take_byte(c);
+        if (c->why)
+            return 0;
+        if (shift == 63 && byte > 1)
+            break;
+        v |= (uint64_t)(byte & 0x7f) << shift;
+        if (!(byte & 0x80)) {
+            if (byte == 0 && shift > 0)
+                break; /* a longer form than needed */
+            return v;
+        }
+    }
+    c->why = "a number in the row is not in its shortest form";
+    return 0;
+}
+
+static uint64_t number(struct codec *c, uint64_t v, uint64_t max)
+{
+    if (!c->reads) {
+        write_number(c, v);
+        return v;
+    }
+    v = read_number(c);
+    if (v > max) {
+        c->why = c->why ? c->why : "a number in the row is out of range";
+        return 0;
+    }
+    return v;
+}
+
+static int32_t signed_number(struct codec *c, int32_t v)
+{
+    uint64_t folded =
+        number(c, ((uint64_t)(uint32_t)v << 1 ^ (v < 0 ? UINT32_MAX : 0)) & UINT32_MAX, UINT32_MAX);
+    return (int32_t)((uint32_t)(folded >> 1) ^ (folded & 1 ? UINT32_MAX : 0));
+}
+
+static void raw(struct codec *c, void *bytes, size_t length)
+{
+    unsigned char *at = bytes;
+    for (size_t i = 0; i < length; i++) {
+        if (c->reads)
+            at[i] = take_byte(c);
+        else
+            put_byte(c, at[i]);
+    }
+}
+
+/* Little-endian, whatever the machine is. */
+static uint64_t fixed64(struct codec *c, uint64_t v)
+{
+    unsigned char bytes[8];
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (unsigned char)(v >> (8 * i));
+    raw(c, bytes, sizeof bytes);
+    v = 0;
+    for (int i = 0; i < 8; i++)
+        v |= (uint64_t)bytes[i] << (8 * i);
+    return v;
+}
+
+#define U8(c, field, max) ((field) = (uint8_t)number(c, (field), (max)))
+#define U16(c, field, max) ((field) = (uint16_t)number(c, (field), (max)))
+#define U32(c, field) ((field) = (uint32_t)number(c, (field), UINT32_MAX))
+#define U64(c, field) ((field) = number(c, (field), UINT64_MAX))
+#define ENUM(c, field, count) ((field) = (__typeof__(field))number(c, (uint64_t)(field), (count)-1))
+#define BOOL(c, field) ((field) = number(c, (field), 1) != 0)
+#define S32(c, field) ((field) = signed_number(c, (field)))
+
+static void task_id(struct codec *c, struct task_id *id)
+{
+    id->job.v = number(c, id->job.v, JOB_ID_MAX);
+    U32(c, id->attempt);
+    U32(c, id->rank);
+}
+
+static void end(struct codec *c, struct core_end *e)
+{
+    ENUM(c, e->kind, END_KIND_COUNT);
+    S32(c, e->code);
+    S32(c, e->signal);
+}
+
+static void lease(struct codec *c, struct resource_lease *l)
+{
+    uint32_t words = RESOURCE_CORE_WORDS;
+    while (words && !l->cores[words - 1])
+        words--;
+    words = (uint32_t)number(c, words, RESOURCE_CORE_WORDS);
+    for (uint32_t i = 0; i < words; i++)
+        U64(c, l->cores[i]);
+    if (c->reads && words && !l->cores[words - 1])
+        c->why = c->why ? c->why : "a lease in the row is not in its shortest form";
+    U64(c, l->memory_bytes);
+    U32(c, l->gpus);
+    l->gpu_milli_each = (uint32_t)number(c, l->gpu_milli_each, RESOURCE_GPU_WHOLE);
+}
+
+/* ---- events ---- */
+
+static void inventory(struct codec *c, struct core_inventory *inv)
+{
+    U64(c, inv->memory_bytes);
+    inv->core_count = (uint32_t)number(c, inv->core_count, RESOURCE_CORES_MAX);
+    inv->gpu_count = (uint32_t)number(c, inv->gpu_count, RESOURCE_GPUS_MAX);
+    for (uint32_t i = 0; i < inv->core_count; i++) {
+        U16(c, inv->cores[i].unit, RESOURCE_CORES_MAX - 1);
+        U8(c, inv->cores[i].threads, RESOURCE_CORE_THREADS_MAX);
+        U8(c, inv->cores[i].numa, RESOURCE_NUMA_MAX - 1);
+    }
+    for (uint32_t i = 0; i < inv->gpu_count; i++) {
+        raw(c, inv->gpus[i].key, RESOURCE_GPU_KEY_BYTES);
+        U64(c, inv->gpus[i].memory_bytes);
+        U8(c, inv->gpus[i].numa, RESOURCE_NUMA_MAX - 1);
+    }
+}
+
+static void submit(struct codec *c, struct core_submit *s)
+{
+    s->job.v = number(c, s->job.v, JOB_ID_MAX);
+    U32(c, s->principal.v);
+    U64(c, s->seq);
+    ENUM(c, s->priority_class, PRIORITY_CLASS_COUNT);
+    S32(c, s->priority);
+    U32(c, s->request.cores);
+    U32(c, s->request.cpus);
+    U32(c, s->request.gpu_milli);
+    U64(c, s->request.memory_bytes);
+    U64(c, s->time_limit_ms);
+    U32(c, s->grace_ms);
+    U32(c, s->instance_count);
+    ENUM(c, s->on_node_loss, CORE_LOSS_COUNT);
+    U64(c, s->fence_after_ms);
+}
+
+static void event_task(struct codec *c, struct core_event *e)
+{
+    task_id(c, &e->as.task.task);
+    U32(c, e->as.task.node.v);
+    if (e->kind == CORE_EVENT_TASK_STATE)
+        ENUM(c, e->as.task.as.state, TASK_STATE_COUNT);
+    if (e->kind == CORE_EVENT_TASK_EXIT) {
+        S32(c, e->as.task.as.exit.code);
+        S32(c, e->as.task.as.exit.signal);
+        ENUM(c, e->as.task.as.exit.kind, END_KIND_COUNT);
+        BOOL(c, e->as.task.as.exit.ran);
+    }
+}
+
+static void event(struct codec *c, struct core_event *e, struct core_inventory *inv)
+{
+    ENUM(c, e->kind, CORE_EVENT_KIND_END);
+    switch (e->kind) {
+    case CORE_EVENT_CONFIG:
+        ENUM(c, e->as.config.policy, CORE_POLICY_COUNT);
+        break;
+    case CORE_EVENT_NODE_UP:
+        U32(c, e->as.node.node.v);
+        inventory(c, inv);
+        break;
+    case CORE_EVENT_NODE_DOWN:
+    case CORE_EVENT_NODE_LOST:
+    case CORE_EVENT_NODE_DRAIN:
+    case CORE_EVENT_NODE_RESUME:
+        U32(c, e->as.node.node.v);
+        break;
+    case CORE_EVENT_JOB_SUBMIT:
+        submit(c, &e->as.submit);
+        break;
+    case CORE_EVENT_JOB_CANCEL:
+        e->as.cancel.job.v = number(c, e->as.cancel.job.v, JOB_ID_MAX);
+        BOOL(c, e->as.cancel.force);
+        break;
+    case CORE_EVENT_TASK_STATE:
+    case CORE_EVENT_TASK_EXIT:
+    case CORE_EVENT_TASK_RELEASED:
+    case CORE_EVENT_TASK_COLLECTED:
+        event_task(c, e);
+        break;
+    default: /* TICK and CONTINUE say nothing more; unknown kinds fail core_event_check */
+        break;
+    }
+}
+
+/* ---- decisions ---- */
+
+static void decision(struct codec *c, struct core_decision *d)
+{
+    ENUM(c, d->kind, CORE_DECISION_KIND_END);
+    switch (d->kind) {
+    case CORE_DECISION_JOB_REFUSED:
+        d->as.refused.job.v = number(c, d->as.refused.job.v, JOB_ID_MAX);
+        ENUM(c, d->as.refused.refusal, CORE_REFUSAL_END);
+        ENUM(c, d->as.refused.resource, RESOURCE_KIND_COUNT);
+        U64(c, d->as.refused.wanted);
+        U64(c, d->as.refused.best);
+        break;
+    case CORE_DECISION_JOB_STATE:
+        d->as.job.job.v = number(c, d->as.job.job.v, JOB_ID_MAX);
+        ENUM(c, d->as.job.state, JOB_STATE_COUNT);
+        ENUM(c, d->as.job.reason, CORE_REASON_COUNT);
+        U32(c, d->as.job.attempt);
+        end(c, &d->as.job.end);
+        break;
+    case CORE_DECISION_START_TASK:
+        task_id(c, &d->as.start.task);
+        U32(c, d->as.start.node.v);
+        lease(c, &d->as.start.lease);
+        break;
+    case CORE_DECISION_STOP_TASK:
+        task_id(c, &d->as.stop.task);
+        U32(c, d->as.stop.node.v);
+        ENUM(c, d->as.stop.reason, CORE_STOP_REASON_END);
+        U32(c, d->as.stop.grace_ms);
+        BOOL(c, d->as.stop.force);
+        break;
+    case CORE_DECISION_LEASE_FREED:
+    case CORE_DECISION_RELEASE_TASK:
+    case CORE_DECISION_ABANDON_TASK:
+        task_id(c, &d->as.task.task);
+        U32(c, d->as.task.node.v);
+        break;
+    case CORE_DECISION_TIMER_AT:
+        U64(c, d->as.timer.at_ms);
+        break;
+    case CORE_DECISION_CONTINUE:
+        U8(c, d->as.cursor.recheck, UINT8_MAX);
+        U8(c, d->as.cursor.place, UINT8_MAX);
+        U8(c, d->as.cursor.again, UINT8_MAX);
+        U32(c, d->as.cursor.recheck_node);
+        U32(c, d->as.cursor.place_node);
+        for (int i = 0; i < 3; i++)
+            U64(c, d->as.cursor.recheck_key[i]);
+        U64(c, d->as.cursor.place_job);
+        break;
+    default:
+        c->why = c->why ? c->why : "a decision of an unknown kind in the row";
+        break;
+    }
+}
+
+static void head(struct codec *c, struct core_row *row)
+{
+    U32(c, row->core_version);
+    U64(c, row->now_ms);
+    row->state_hash = fixed64(c, row->state_hash);
+}
+
+size_t core_row_encode(const struct core_row *row, const struct core_decisions *decisions, unsigned char *out,
+                       size_t size)
+{
+    /* The description above takes records it may write to; encoding writes back what is there, into copies.
+     */
+    struct core_row plain = {.now_ms = row->now_ms,
+                             .core_version = row->core_version,
+                             .state_hash = row->state_hash,
+                             .event = row->event};
+    if (row->event.kind == CORE_EVENT_NODE_UP)
+        plain.inventory = *row->event.as.node.inventory;
+    struct codec c = {.out = out, .size = size};
+    put_byte(&c, CORE_ROW_VERSION);
+    head(&c, &plain);
+    event(&c, &plain.event, &plain.inventory);
+    number(&c, decisions->count, CORE_DECISIONS_MAX);
+    for (uint32_t i = 0; i < decisions->count; i++) {
+        struct core_decision copy = decisions->v[i];
+        decision(&c, &copy);
+    }
+    return c.at;
+}
+
+const char *core_row_decode(const unsigned char *bytes, size_t length, struct core_row *row,
+                            struct core_decisions *decisions)
+{
+    struct codec c = {.in = bytes, .size = length, .reads = true};
+    memset(row, 0, sizeof *row);
+    decisions->count = 0;
+    unsigned char version = take_byte(&c);
+    if (c.why || version != CORE_ROW_VERSION)
+        return c.why                        ? c.why
+               : version > CORE_ROW_VERSION ? "the row is of a newer version"
+                                            : "not a row of the journal";
+    head(&c, row);
+    event(&c, &row->event, &row->inventory);
+    if (row->event.kind == CORE_EVENT_NODE_UP)
+        row->event.as.node.inventory = &row->inventory;
+    uint32_t count = (uint32_t)number(&c, 0, CORE_DECISIONS_MAX);
+    if (!c.why)
+        c.why = core_event_check(&row->event);
+    for (uint32_t i = 0; !c.why && i < count; i++) {
+        memset(&decisions->v[i], 0, sizeof decisions->v[i]);
+        decision(&c, &decisions->v[i]);
+        decisions->count = i + 1;
+    }
+    if (!c.why && c.at != length)
+        c.why = "bytes behind the row's end";
+    return c.why;
+}

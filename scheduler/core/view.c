@@ -1,0 +1,167 @@
+/*
+ * Questions about single jobs, tasks and nodes. Changes nothing.
+ */
+#include <string.h>
+
+#include "scheduler/core/arena.h"
+
+void core_count(const struct core *core, struct core_counts *out)
+{
+    const struct header *h = core->h;
+    *out = (struct core_counts){.jobs = h->facts.job_count,
+                                .queued = core->jobs[h->queue_root].size,
+                                .aside = core->jobs[h->aside_root].size,
+                                .tasks = h->facts.task_count,
+                                .nodes = h->facts.node_count,
+                                .arena_bytes = core->bytes};
+}
+
+static void view_job(const struct job *job, struct core_job_view *out)
+{
+    const struct job_facts *f = &job->facts;
+    *out = (struct core_job_view){
+        .job.v = f->id,
+        .principal.v = f->principal,
+        .seq = f->seq,
+        .state = f->state,
+        .reason = f->reason,
+        .priority_class = f->priority_class,
+        .priority = f->priority,
+        .request = {f->cores, f->cpus, f->gpu_milli, f->memory_bytes},
+        .time_limit_ms = f->time_limit_ms,
+        .grace_ms = f->grace_ms,
+        .instance_count = f->instance_count,
+        .attempt = f->attempt,
+        .task_count = job->task_count,
+        .force_canceled = f->forced,
+        .submitted_ms = f->submitted_ms,
+        .state_since_ms = f->state_since_ms,
+        .end = {f->end_kind, f->end_code, f->end_signal},
+    };
+}
+
+bool core_job_get(const struct core *core, struct job_id job, struct core_job_view *out)
+{
+    uint32_t slot = job_find(core, job.v);
+    if (slot)
+        view_job(&core->jobs[slot], out);
+    return slot != 0;
+}
+
+bool core_job_next(const struct core *core, uint32_t *cursor, struct core_job_view *out)
+{
+    while (*cursor < core->h->job_high) {
+        const struct job *job = &core->jobs[++*cursor];
+        if (job->facts.present) {
+            view_job(job, out);
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct task_id id_of(const struct task_facts *f)
+{
+    return (struct task_id){{f->job}, f->attempt, f->rank};
+}
+
+bool core_task_get(const struct core *core, struct task_id id, struct core_task_view *out)
+{
+    uint32_t slot = task_find(core, id);
+    if (!slot)
+        return false;
+    const struct task_facts *f = &core->tasks[slot].facts;
+    *out = (struct core_task_view){
+        .task = id,
+        .node.v = f->node,
+        .state = f->state,
+        .silent = f->silent,
+        .stopping = f->stop_reason != 0,
+        .forced = f->forced,
+        .abandoned = f->abandoned,
+        .released = f->released,
+        .collected = f->collected,
+        .stop_reason = f->stop_reason,
+        .grace_ms = f->grace_ms,
+        .end = {f->end_kind, f->end_code, f->end_signal},
+        .lease = f->lease,
+    };
+    return true;
+}
+
+static struct core_amounts amounts(const struct caps *caps)
+{
+    return (struct core_amounts){caps->cores, caps->cpus, caps->gpu_milli, caps->memory_bytes};
+}
+
+static void view_node(const struct node *node, struct core_node_view *out)
+{
+    *out = (struct core_node_view){
+        .node.v = node->facts.id,
+        .up = node->facts.up,
+        .draining = node->facts.draining,
+        .lost = node->facts.lost,
+        .task_count = node->task_count,
+        .total = amounts(&node->total),
+        .free = amounts(&node->free),
+        .since_ms = node->facts.since_ms,
+    };
+}
+
+bool core_node_get(const struct core *core, struct node_id id, struct core_node_view *out)
+{
+    uint32_t slot = node_find(core, id.v);
+    if (slot)
+        view_node(&core->nodes[slot], out);
+    return slot != 0;
+}
+
+bool core_node_next(const struct core *core, uint32_t *cursor, struct core_node_view *out)
+{
+    if (*cursor >= core->h->facts.node_count)
+        return false;
+    view_node(&core->nodes[++*cursor], out);
+    return true;
+}
+
+uint32_t core_node_tasks(const struct core *core, struct node_id id, struct task_id *out, uint32_t max)
+{
+    uint32_t node = node_find(core, id.v), count = 0;
+    for (uint32_t slot = node ? core->nodes[node].first_task : 0; slot;
+         slot = core->tasks[slot].node_next, count++) {
+        if (count < max)
+            out[count] = id_of(&core->tasks[slot].facts);
+    }
+    return count;
+}
+
+uint32_t core_job_tasks(const struct core *core, struct job_id id, struct task_id *out, uint32_t max)
+{
+    uint32_t job = job_find(core, id.v), count = 0;
+    for (uint32_t slot = job ? core->jobs[job].first_task : 0; slot;
+         slot = core->tasks[slot].job_next, count++) {
+        if (count < max)
+            out[count] = id_of(&core->tasks[slot].facts);
+    }
+    return count;
+}
+
+bool core_node_gpu_key(const struct core *core, struct node_id id, uint32_t unit,
+                       uint8_t key[RESOURCE_GPU_KEY_BYTES])
+{
+    static const uint8_t nothing[RESOURCE_GPU_KEY_BYTES];
+    uint32_t node = node_find(core, id.v);
+    if (!node || unit >= RESOURCE_GPUS_MAX ||
+        memcmp(core->nodes[node].gpu_key[unit], nothing, sizeof nothing) == 0)
+        return false;
+    memcpy(key, core->nodes[node].gpu_key[unit], RESOURCE_GPU_KEY_BYTES);
+    return true;
+}
+
+bool core_could_fit(const struct core *core, const struct resource_request *request)
+{
+    struct caps want = request_caps_of(request);
+    int64_t work = INT64_MAX;
+    uint32_t at;
+    return tree_find(core, TREE_KNOWN, &want, 1, &work, &at) == FIND_SLOT;
+}
