@@ -1,0 +1,79 @@
+/* What the handlers share: who asks, which job, what the body may hold. */
+#include "scheduler/api.h"
+
+#include "base/log.h"
+
+#include <string.h>
+#include <unistd.h>
+
+struct caller api_caller(struct daemon *d, const struct http_request *req)
+{
+    struct caller c = {.uid = http_request_uid(req)};
+    c.name = principals_name_of_uid(&d->principals, c.uid);
+    c.principal = principals_find(&d->principals, c.name);
+    c.admin = c.uid == 0 || c.uid == geteuid();
+    return c;
+}
+
+struct job *api_job(struct daemon *d, struct http_request *req)
+{
+    struct error err = {0};
+    struct job *job = jobs_find(&d->jobs, d->reader, http_request_param(req, 0), &err);
+    if (!job)
+        http_respond_error(req, &err);
+    return job;
+}
+
+struct job *api_own_job(struct daemon *d, struct http_request *req, const char *what)
+{
+    struct job *job = api_job(d, req);
+    struct caller caller = api_caller(d, req);
+    if (!job || caller.admin || (caller.principal && caller.principal == job->principal))
+        return job;
+    struct error err = {0};
+    error_set(&err, ERROR_DENIED, "the %s of job %s belongs to %s", what, job->name,
+              principals_name(&d->principals, job->principal));
+    error_hint(&err, "ask them, or an administrator");
+    http_respond_error(req, &err);
+    return NULL;
+}
+
+static bool word_in(const char *words, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *p = words; *p; p += strspn(p, " ")) {
+        size_t len = strcspn(p, " ");
+        if (len == n && memcmp(p, word, n) == 0)
+            return true;
+        p += len;
+    }
+    return false;
+}
+
+bool api_check_fields(const cJSON *object, const char *fields, struct error *err)
+{
+    const cJSON *item;
+    if (!cJSON_IsObject(object))
+        return error_set(err, ERROR_INVALID, "a JSON object is expected");
+    cJSON_ArrayForEach(item, object)
+    {
+        if (word_in(fields, item->string))
+            continue;
+        error_field(err, item->string, "unknown field %.100s", item->string);
+        return error_hint(err, "the fields are: %s", fields);
+    }
+    return true;
+}
+
+cJSON *api_body(struct http_request *req, const char *fields)
+{
+    struct error err = {0};
+    size_t n;
+    const char *text = http_request_body(req, &n);
+    cJSON *body = n ? json_parse(text, n, &err) : cJSON_CreateObject();
+    if (body && api_check_fields(body, fields, &err))
+        return body;
+    cJSON_Delete(body);
+    http_respond_error(req, &err);
+    return NULL;
+}

@@ -1,0 +1,64 @@
+/* The handlers of the routes, and what they share. The tables are in routes.c. */
+#ifndef BERTH_SCHEDULER_API_H
+#define BERTH_SCHEDULER_API_H
+
+#include "scheduler/daemon.h"
+
+#define API_BLOBS_MISSING_MAX 100000
+#define API_BLOB_MAX_BYTES (64ULL << 30)
+#define API_STDIN_MAX_BYTES (64 << 10)
+
+/* Who asks. */
+struct caller {
+    uid_t uid;
+    const char *name;   /* valid until the next call of api_caller */
+    uint32_t principal; /* 0: has never submitted */
+    bool admin;
+};
+
+struct caller api_caller(struct daemon *d, const struct http_request *req);
+/* The job of the first {word}. NULL after an error answer. */
+struct job *api_job(struct daemon *d, struct http_request *req);
+/* As api_job, and the caller owns it or is an administrator. `what` says what was asked for ("logs"). */
+struct job *api_own_job(struct daemon *d, struct http_request *req, const char *what);
+/* The JSON object of the body, or NULL after an error answer. An empty body is an empty object. `fields`: the
+ * names that it may have, separated by blanks. The caller deletes it. */
+cJSON *api_body(struct http_request *req, const char *fields);
+/* Refuses fields that are not in `fields`. */
+bool api_check_fields(const cJSON *object, const char *fields, struct error *err);
+bool api_sha_valid(const char *sha);
+
+/* people */
+void api_get_version(struct http_request *req, void *context);
+void api_post_shutdown(struct http_request *req, void *context);
+void api_post_job(struct http_request *req, void *context);
+void api_get_jobs(struct http_request *req, void *context);
+void api_get_job(struct http_request *req, void *context);
+void api_get_wait(struct http_request *req, void *context);
+void api_get_why(struct http_request *req, void *context);
+void api_post_cancel(struct http_request *req, void *context);
+void api_get_logs(struct http_request *req, void *context);
+void api_post_stdin(struct http_request *req, void *context);
+void api_post_resize(struct http_request *req, void *context);
+void api_get_outputs(struct http_request *req, void *context);
+void api_get_output_file(struct http_request *req, void *context);
+void api_post_blobs_missing(struct http_request *req, void *context);
+void api_put_blob(struct http_request *req, void *context);
+void api_blob_piece(struct http_request *req, void *context, const char *bytes, size_t n);
+void api_blob_dropped(struct http_request *req, void *context);
+void api_get_nodes(struct http_request *req, void *context);
+void api_post_node(struct http_request *req, void *context);
+
+/* nodes */
+void node_post_hello(struct http_request *req, void *context);
+void node_get_stream(struct http_request *req, void *context);
+void node_post_events(struct http_request *req, void *context);
+void node_get_blob(struct http_request *req, void *context);
+/* Whether an event is well formed. id->job.v is 0 where it names no task. */
+bool events_check_form(const cJSON *event, struct task_id *id, struct error *err);
+bool node_check_session(struct node *node, const char *session, struct error *err);
+void node_stream_acked(struct node *node, uint64_t seq);
+void node_drop_covered(struct node *node);
+void node_forget_blobs(struct node *node, uint64_t job);
+
+#endif

@@ -1,0 +1,307 @@
+/* Jobs as people see them: one, lists, waiting for one, cancelling one. */
+#include "scheduler/api.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "proto/kv.h"
+#include "scheduler/engine.h"
+#include "scheduler/waits.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define ENVIRONMENT_BYTES_MAX (4u << 20)
+#define RECENT_MS (24LL * 3600 * 1000)
+
+static void respond_job(struct daemon *d, struct http_request *req, const struct job *job,
+                        enum job_object_parts parts, const char *extra)
+{
+    struct buf body = {0};
+    job_object_write(job, parts, extra, &body);
+    engine_answer_view(d, req, buf_take(&body));
+}
+
+/* ---- one job ---- */
+
+/* The environment that the latest attempt was started with, as the executor left it beside the log; false
+ * where there is none yet. */
+static bool add_built_environment(const struct daemon *d, const struct job *job, cJSON *extra)
+{
+    _cleanup_buf_ struct buf text = {0};
+    _cleanup_free_ char *path =
+        xasprintf("%s/%llu/%u.0.env", d->options.log_dir, (unsigned long long)job->id, job->attempt);
+    if (!fs_read_file(AT_FDCWD, path, ENVIRONMENT_BYTES_MAX, &text, NULL))
+        return false;
+    cJSON *environment = cJSON_AddObjectToObject(extra, "environment");
+    size_t cursor = 0;
+    for (const char *item; (item = kv_next(text.data, text.len, NULL, &cursor));) {
+        const char *eq = strchr(item, '=');
+        _cleanup_free_ char *name = eq ? xstrndup(item, (size_t)(eq - item)) : NULL;
+        if (name)
+            json_add_str(environment, name, eq + 1);
+    }
+    return true;
+}
+
+/* Before that: what the job file says of the environment, the submitting shell's part, then its own. */
+static void add_environment(cJSON *extra, const cJSON *spec)
+{
+    static const char *const where[] = {"submission", "environment", NULL, "environment_variables"};
+    cJSON *environment = cJSON_AddObjectToObject(extra, "environment");
+    const cJSON *parts[] = {json_get(json_get(spec, where[0]), where[1]), json_get(spec, where[3])};
+    for (size_t i = 0; i < 2; i++) {
+        const cJSON *item;
+        cJSON_ArrayForEach(item, parts[i])
+        {
+            cJSON_DeleteItemFromObjectCaseSensitive(environment, item->string);
+            cJSON_AddItemToObject(environment, item->string, cJSON_Duplicate(item, true));
+        }
+    }
+}
+
+/* The log of a task that still runs is as long as its file. */
+static void look_at_logs(struct daemon *d, struct job *job)
+{
+    for (uint32_t i = 0; i < job->task_count; i++) {
+        struct task *task = &job->tasks[i];
+        struct stat st;
+        if (task->exited && task->log_bytes)
+            continue;
+        _cleanup_free_ char *path = xasprintf("%s/%llu/%u.%u.log", d->options.log_dir,
+                                              (unsigned long long)job->id, task->attempt, task->rank);
+        if (stat(path, &st) == 0)
+            task->log_bytes = st.st_size;
+    }
+}
+
+void api_get_job(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    struct job *job = api_job(d, req);
+    struct error err = {0};
+    if (!job)
+        return;
+    struct caller caller = api_caller(d, req);
+    look_at_logs(d, job);
+    _cleanup_buf_ struct buf text = {0}, extra = {0};
+    if ((caller.admin || caller.principal == job->principal) &&
+        journal_read_spec(d->reader, job->id, &text, NULL)) {
+        _cleanup_json_ cJSON *spec = json_parse(text.data, text.len, &err);
+        _cleanup_json_ cJSON *o = cJSON_CreateObject();
+        if (!add_built_environment(d, job, o))
+            add_environment(o, spec);
+        json_write(o, &extra);
+        buf_consume(&extra, 1); /* without braces */
+        extra.data[--extra.len] = '\0';
+        buf_add_str(&extra, ",\"spec\":");
+        buf_add_str(&extra, text.data);
+    }
+    respond_job(d, req, job, JOB_OBJECT_FULL, extra.data);
+}
+
+void api_get_wait(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    struct error err = {0};
+    int64_t timeout_s;
+    const struct job *job = api_job(d, req);
+    if (!job)
+        return;
+    if (!http_request_query_int(req, "timeout_s", 0, WAITS_MAX_S, -1, &timeout_s, &err)) {
+        http_respond_error(req, &err);
+        return;
+    }
+    if (job_is_final(job) && job->evictable)
+        respond_job(d, req, job, JOB_OBJECT_SHORT, NULL);
+    else
+        waits_add(d, req, job, timeout_s);
+}
+
+void api_post_cancel(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    struct error err = {0};
+    struct job *job = api_own_job(d, req, "end");
+    _cleanup_json_ cJSON *body = job ? api_body(req, "force") : NULL;
+    if (!body)
+        return;
+    if (job_is_final(job) && job->evictable) {
+        respond_job(d, req, job, JOB_OBJECT_SHORT, NULL);
+        return;
+    }
+    bool force = json_bool(body, "force", false);
+    bool ok = engine_writable(d, &err);
+    if (ok && !job_is_final(job)) {
+        uint64_t id = job->id;
+        if (!job->canceled_by) {
+            job->canceled_by = xstrdup(api_caller(d, req).name);
+            jobs_touch(&d->jobs, job);
+        }
+        ok = engine_step(
+            d,
+            &(struct core_event){.kind = CORE_EVENT_JOB_CANCEL, .as.cancel = {.job = {id}, .force = force}},
+            &err);
+    }
+    if (!ok) {
+        http_respond_error(req, &err);
+        return;
+    }
+    struct buf text = {0};
+    job_object_write(job, JOB_OBJECT_SHORT, NULL, &text);
+    engine_answer(d, req, 200, buf_take(&text), NULL, 0);
+}
+
+/* ---- lists ---- */
+
+struct entry {
+    uint64_t id;
+    char *text;
+};
+
+struct listing {
+    uv_work_t work;
+    struct daemon *daemon;
+    struct http_request *req; /* NULL: the client left */
+    char *folder;
+    struct journal_query query;
+    struct error err;
+    bool ok, live_only;
+    struct entry *items;
+    size_t count;
+};
+
+static void add_entry(struct listing *l, const struct job *job)
+{
+    struct buf text = {0};
+    job_object_write(job, JOB_OBJECT_SHORT, NULL, &text);
+    l->items = xrealloc(l->items, (l->count + 1) * sizeof *l->items);
+    l->items[l->count++] = (struct entry){job->id, buf_take(&text)};
+}
+
+static void add_row(void *data, const struct journal_job *row)
+{
+    struct error err = {0};
+    struct job *job = job_doc_read(row, &err);
+    if (job)
+        add_entry(data, job);
+    job_destroy(job);
+}
+
+/* In the thread pool: the ended ones, from the journal's table. */
+static void read_ended(uv_work_t *work)
+{
+    struct listing *l = container_of(work, struct listing, work);
+    struct journal_reader *reader = journal_reader_open(l->folder, &l->err);
+    l->ok = reader && journal_read_jobs(reader, &l->query, add_row, l, &l->err);
+    journal_reader_close(reader);
+}
+
+static bool wanted(const struct listing *l, const struct job *job)
+{
+    return (!l->query.before || job->id < l->query.before) &&
+           (l->query.principal < 0 || job->principal == l->query.principal);
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+    return x->id < y->id ? 1 : x->id > y->id ? -1 : 0;
+}
+
+/* What is in memory is newer than what was read. */
+static void merge_memory(struct listing *l)
+{
+    struct daemon *d = l->daemon;
+    struct job *job, *tmp;
+    size_t kept = 0, live = 0;
+    for (size_t i = 0; i < l->count; i++) {
+        job = jobs_get(&d->jobs, l->items[i].id);
+        if (job && !job->evictable)
+            free(l->items[i].text);
+        else
+            l->items[kept++] = l->items[i];
+    }
+    l->count = kept;
+    for (struct list *at = d->jobs.live.prev; at != &d->jobs.live && live < l->query.limit; at = at->prev) {
+        job = container_of(at, struct job, link);
+        if (!wanted(l, job))
+            continue;
+        add_entry(l, job);
+        live++;
+    }
+    if (l->live_only)
+        return;
+    list_for_each(job, tmp, &d->jobs.ended, link) if (!job->evictable && wanted(l, job)) add_entry(l, job);
+}
+
+static void listing_free(struct listing *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        free(l->items[i].text);
+    free(l->items);
+    free(l->folder);
+    free(l);
+}
+
+static void answer_listing(struct listing *l)
+{
+    if (l->req && !l->ok) {
+        http_respond_error(l->req, &l->err);
+    } else if (l->req) {
+        merge_memory(l);
+        if (l->count)
+            qsort(l->items, l->count, sizeof *l->items, newest_first);
+        struct buf body = {0};
+        buf_add_str(&body, "{\"jobs\":[");
+        for (size_t i = 0; i < l->count && i < l->query.limit; i++)
+            buf_printf(&body, "%s%s", i ? "," : "", l->items[i].text);
+        buf_add_str(&body, "]}");
+        engine_answer_view(l->daemon, l->req, buf_take(&body));
+    }
+    listing_free(l);
+}
+
+static void listing_read(uv_work_t *work, int status)
+{
+    (void)status;
+    struct listing *l = container_of(work, struct listing, work);
+    daemon_work_done(l->daemon);
+    answer_listing(l);
+}
+
+void api_get_jobs(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    struct error err = {0};
+    int64_t limit, before;
+    const char *state = http_request_query(req, "state"), *principal = http_request_query(req, "principal");
+    bool ok = http_request_query_int(req, "limit", 1, JOB_LISTING_MAX, JOB_LISTING_MAX, &limit, &err) &&
+              http_request_query_int(req, "before", 1, INT64_MAX, 0, &before, &err);
+    if (ok && state && strcmp(state, "live") != 0 && strcmp(state, "all") != 0)
+        ok = error_field(&err, "state", "state is live or all, not '%.40s'", state);
+    if (!ok) {
+        http_respond_error(req, &err);
+        return;
+    }
+    struct listing *l = xcalloc(1, sizeof *l);
+    l->daemon = d;
+    l->req = req;
+    l->ok = true;
+    l->live_only = state && strcmp(state, "live") == 0;
+    l->query = (struct journal_query){
+        .ended_since_ms = state ? 0 : clock_wall_ms() - RECENT_MS,
+        .before = (uint64_t)before,
+        .principal = principal ? (int64_t)principals_find(&d->principals, principal) : -1,
+        .limit = (uint32_t)limit};
+    if (l->live_only) {
+        answer_listing(l);
+        return;
+    }
+    l->folder = xasprintf("%s/journal", d->options.state_dir);
+    daemon_work(d, &l->work, read_ended, listing_read);
+}

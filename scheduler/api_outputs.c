@@ -1,0 +1,251 @@
+/*
+ * Outputs: listings are walked in the thread pool, files are sent in place. Both start from the task's own
+ * folder and never leave it, whatever links a job left there.
+ */
+#include "scheduler/api.h"
+#include "scheduler/beneath.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define OUTPUTS_LISTED_MAX 100000
+#define OUTPUTS_DEPTH_MAX 128
+
+struct walk {
+    uv_work_t work;
+    struct daemon *daemon;
+    struct http_request *req;
+    char *root;
+    uint32_t attempt;
+    bool final;
+    char *collected; /* the node's own account, for what it skipped */
+    cJSON *files, *skipped;
+    uint32_t count;
+    struct error err;
+};
+
+static char *root_of(const struct daemon *d, const struct job *job, uint32_t rank, bool work)
+{
+    return xasprintf("%s/%llu/%u.%u/%s", d->options.outputs_dir, (unsigned long long)job->id, job->attempt,
+                     rank, work ? "work" : "outputs");
+}
+
+static void skip(struct walk *w, const char *path, const char *why)
+{
+    cJSON *o = cJSON_CreateObject();
+    json_add_str(o, "path", path);
+    json_add_str(o, "why", why);
+    cJSON_AddItemToArray(w->skipped, o);
+}
+
+static void walk_folder(struct walk *w, int dirfd, const char *prefix, unsigned depth);
+
+static void walk_entry(struct walk *w, int dirfd, const char *name, const char *path, unsigned depth)
+{
+    struct stat st;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return;
+    if (S_ISDIR(st.st_mode)) {
+        int fd = beneath_open(dirfd, name, O_RDONLY | O_DIRECTORY);
+        if (fd >= 0)
+            walk_folder(w, fd, path, depth + 1);
+        else
+            skip(w, path, strerror(errno));
+        return;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        skip(w, path, "not a regular file");
+        return;
+    }
+    cJSON *o = cJSON_CreateObject();
+    json_add_str(o, "path", path);
+    json_add_int(o, "size", st.st_size);
+    json_add_int(o, "mode", st.st_mode & 0777);
+    json_add_int(o, "mtime_ms", (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000);
+    cJSON_AddItemToArray(w->files, o);
+    w->count++;
+}
+
+/* Takes dirfd. */
+static void walk_folder(struct walk *w, int dirfd, const char *prefix, unsigned depth)
+{
+    _cleanup_dir_ DIR *dir = fdopendir(dirfd);
+    if (!dir) {
+        close(dirfd);
+        return;
+    }
+    if (depth > OUTPUTS_DEPTH_MAX) {
+        skip(w, prefix, "nested too deeply");
+        return;
+    }
+    for (struct dirent *e; (e = readdir(dir));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        if (w->count == OUTPUTS_LISTED_MAX) {
+            skip(w, prefix, "more files than a listing holds");
+            return;
+        }
+        _cleanup_free_ char *path = *prefix ? xasprintf("%s/%s", prefix, e->d_name) : xstrdup(e->d_name);
+        walk_entry(w, dirfd, e->d_name, path, depth);
+    }
+}
+
+/* In the thread pool. */
+static void do_walk(uv_work_t *work)
+{
+    struct walk *w = container_of(work, struct walk, work);
+    int fd = open(w->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0)
+        walk_folder(w, fd, "", 0);
+    else if (errno != ENOENT)
+        error_errno(&w->err, errno, "can't list %s", w->root);
+}
+
+static void walked(uv_work_t *work, int status)
+{
+    (void)status;
+    struct walk *w = container_of(work, struct walk, work);
+    struct error ignored;
+    daemon_work_done(w->daemon);
+    cJSON *o = cJSON_CreateObject();
+    _cleanup_json_ cJSON *collected =
+        w->collected ? json_parse(w->collected, strlen(w->collected), &ignored) : NULL;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, json_get(collected, "skipped"))
+        cJSON_AddItemToArray(w->skipped, cJSON_Duplicate(item, true));
+    json_add_int(o, "attempt", w->attempt);
+    cJSON_AddItemToObject(o, "files", w->files);
+    cJSON_AddItemToObject(o, "skipped", w->skipped);
+    cJSON_AddBoolToObject(o, "final", w->final);
+    if (w->err.code == ERROR_NONE) {
+        http_respond_json(w->req, 200, o);
+    } else {
+        cJSON_Delete(o);
+        http_respond_error(w->req, &w->err);
+    }
+    free(w->root);
+    free(w->collected);
+    free(w);
+}
+
+void api_get_outputs(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    struct error err = {0};
+    bool work;
+    const struct job *job = api_own_job(d, req, "outputs");
+    if (!job)
+        return;
+    if (!http_request_query_bool(req, "work", false, &work, &err)) {
+        http_respond_error(req, &err);
+        return;
+    }
+    const struct task *task = job_task(job, job->attempt, 0);
+    struct walk *w = xcalloc(1, sizeof *w);
+    w->daemon = d;
+    w->req = req;
+    w->root = root_of(d, job, 0, work);
+    w->attempt = job->attempt;
+    w->final = job_is_final(job) || (task && task->collected);
+    w->collected = task ? xstrdup(task->outputs) : NULL;
+    w->files = cJSON_CreateArray();
+    w->skipped = cJSON_CreateArray();
+    daemon_work(d, &w->work, do_walk, walked);
+}
+
+/* "bytes=A-B", "bytes=A-", "bytes=-N". false where it is none of them: it is then ignored, as RFC 9110 wants.
+ */
+static bool parse_range(const char *text, uint64_t size, uint64_t *first, uint64_t *last)
+{
+    char *end;
+    if (!text || strncmp(text, "bytes=", 6) != 0 || strchr(text, ','))
+        return false;
+    text += 6;
+    if (*text == '-') {
+        uint64_t n = strtoull(text + 1, &end, 10);
+        if (end == text + 1 || *end)
+            return false;
+        *first = n < size ? size - n : 0;
+        *last = n ? size - 1 : 0;
+        if (!n)
+            *first = size;
+        return true;
+    }
+    if (*text < '0' || *text > '9')
+        return false;
+    *first = strtoull(text, &end, 10);
+    if (*end++ != '-')
+        return false;
+    *last = size ? size - 1 : 0;
+    if (!*end)
+        return true;
+    uint64_t wanted = strtoull(end, &end, 10);
+    if (*end || wanted < *first)
+        return false;
+    if (wanted < *last)
+        *last = wanted;
+    return true;
+}
+
+static void send_file(struct http_request *req, int fd, uint64_t size)
+{
+    static const char type[] = "application/octet-stream";
+    uint64_t first, last;
+    if (!parse_range(http_request_header(req, "Range"), size, &first, &last)) {
+        http_respond_header(req, "Accept-Ranges", "bytes");
+        http_respond_file(req, 200, type, fd, 0, size);
+    } else if (first >= size) {
+        struct error err = {0};
+        close(fd);
+        error_set(&err, ERROR_INVALID, "the file has %llu bytes", (unsigned long long)size);
+        http_respond_header(req, "Content-Range", "bytes */%llu", (unsigned long long)size);
+        http_respond_errors(req, 416, &err, NULL);
+    } else {
+        http_respond_header(req, "Content-Range", "bytes %llu-%llu/%llu", (unsigned long long)first,
+                            (unsigned long long)last, (unsigned long long)size);
+        http_respond_file(req, 206, type, fd, first, last - first + 1);
+    }
+}
+
+void api_get_output_file(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    struct error err = {0};
+    bool work;
+    int64_t rank;
+    struct stat st;
+    const struct job *job = api_own_job(d, req, "outputs");
+    if (!job)
+        return;
+    const char *path = http_request_query(req, "path");
+    bool ok = http_request_query_bool(req, "work", false, &work, &err) &&
+              http_request_query_int(req, "rank", 0, UINT32_MAX, 0, &rank, &err);
+    if (ok && (!path || !*path || *path == '/'))
+        ok = error_field(&err, "path", "path is that of a file below the outputs");
+    if (!ok) {
+        http_respond_error(req, &err);
+        return;
+    }
+    _cleanup_free_ char *root = root_of(d, job, (uint32_t)rank, work);
+    _cleanup_close_ int dirfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    _cleanup_close_ int fd = dirfd < 0 ? -1 : beneath_open(dirfd, path, O_RDONLY);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        int e = errno;
+        if (e == ELOOP || e == EXDEV)
+            error_set(&err, ERROR_DENIED, "%.512s leads out of the outputs or through a link", path);
+        else
+            error_errno(&err, e, "%.512s", path);
+        http_respond_error(req, &err);
+    } else if (!S_ISREG(st.st_mode)) {
+        error_field(&err, "path", "%.512s is not a regular file", path);
+        http_respond_error(req, &err);
+    } else {
+        send_file(req, take_fd(&fd), (uint64_t)st.st_size);
+    }
+}

@@ -1,0 +1,167 @@
+/* POST /v1/jobs: checked, given its defaults and its name, handed to the core; answered when it is durable.
+ */
+#include "scheduler/api.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "scheduler/blobs.h"
+#include "scheduler/engine.h"
+#include "scheduler/submit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void refuse_spec(struct http_request *req, const struct job_spec_problems *problems,
+                        const struct error *err)
+{
+    cJSON *errors = NULL;
+    if (problems->count > 1) {
+        errors = cJSON_CreateArray();
+        for (size_t i = 0; i < problems->count; i++) {
+            cJSON *o = cJSON_CreateObject();
+            json_add_str(o, "field", problems->items[i].field);
+            json_add_str(o, "message", problems->items[i].message);
+            cJSON_AddItemToArray(errors, o);
+        }
+    }
+    http_respond_errors(req, 0, err, errors);
+}
+
+static struct job_spec *read_spec(struct http_request *req, cJSON **file)
+{
+    struct error err = {0};
+    struct job_spec_problems problems = {0};
+    size_t n;
+    const char *text = http_request_body(req, &n);
+    *file = json_parse(text, n, &err);
+    struct job_spec *spec = *file ? job_spec_parse(*file, &problems, &err) : NULL;
+    if (!spec)
+        refuse_spec(req, &problems, &err);
+    job_spec_problems_finish(&problems);
+    return spec;
+}
+
+static bool check(struct daemon *d, const struct job_spec *spec, struct error *err)
+{
+    if (!engine_writable(d, err))
+        return false;
+    if (d->leaving)
+        return error_set(err, ERROR_UNAVAILABLE, "the scheduler is shutting down");
+    if (spec->code_manifest && !blob_exists(d->options.state_dir, spec->code_manifest)) {
+        error_field(err, "submission.code.manifest", "the code's manifest %s was not uploaded",
+                    spec->code_manifest);
+        return error_hint(err, "upload what POST /v1/blobs/missing lists, then submit again");
+    }
+    if (spec->name && jobs_name_taken(&d->jobs, d->reader, spec->name)) {
+        error_set(err, ERROR_EXISTS, "there is a job %s already", spec->name);
+        snprintf(err->field, sizeof err->field, "name");
+        return error_hint(err, "choose another name, or leave it out and Berth makes one");
+    }
+    return true;
+}
+
+static struct job *make_job(struct daemon *d, const struct http_request *req, const struct job_spec *spec,
+                            const cJSON *file, const struct submit_resources *resources)
+{
+    char made[64];
+    uint64_t id = d->jobs.next_id++;
+    struct caller caller = api_caller(d, req);
+    if (!spec->name)
+        jobs_make_name(id, made);
+    struct job *job = job_create(id, spec->name ? spec->name : made);
+    job->principal = principals_ensure(&d->principals, d->journal, caller.name);
+    job->submitted_ms = clock_wall_ms();
+    job->uid = caller.uid;
+    job->time_limit_ms = spec->time_limit_ms;
+    job->grace_ms = spec->grace_ms;
+    job->wants_stdin = spec->wants_stdin;
+    job->split_streams = spec->split_streams;
+    job->state = JOB_NOT_STARTED;
+    if (spec->code_manifest)
+        snprintf(job->manifest, sizeof job->manifest, "%s", spec->code_manifest);
+    job->fixed = submit_fixed(spec, file, job->name, caller.name, resources);
+    return job;
+}
+
+/* The answer said that nothing was submitted: so it must not run when the disk has room again. */
+static void undo_submit(struct daemon *d, uint64_t id)
+{
+    struct job *job = jobs_get(&d->jobs, id);
+    if (!job || job_is_final(job))
+        return;
+    free(job->cause_text);
+    job->cause_text =
+        xstrdup("its submission could not be acknowledged, since the journal could not be written");
+    engine_step(
+        d, &(struct core_event){.kind = CORE_EVENT_JOB_CANCEL, .as.cancel = {.job = {id}, .force = true}},
+        NULL);
+}
+
+static const struct core_decision *refusal_of(const struct core_decisions *decisions, uint64_t id)
+{
+    for (uint32_t i = 0; i < decisions->count; i++)
+        if (decisions->v[i].kind == CORE_DECISION_JOB_REFUSED && decisions->v[i].as.refused.job.v == id)
+            return &decisions->v[i];
+    return NULL;
+}
+
+static bool submit(struct daemon *d, struct job *job, const struct job_spec *spec,
+                   const struct submit_resources *resources, struct error *err)
+{
+    static const enum priority_class classes[] = {[JOB_PRIORITY_LOW] = PRIORITY_LOW,
+                                                  [JOB_PRIORITY_MEDIUM] = PRIORITY_MEDIUM,
+                                                  [JOB_PRIORITY_HIGH] = PRIORITY_HIGH};
+    struct core_event event = {.kind = CORE_EVENT_JOB_SUBMIT,
+                               .as.submit = {.job = {job->id},
+                                             .principal = {job->principal},
+                                             .seq = job->id,
+                                             .priority_class = classes[spec->priority],
+                                             .request = resources->request,
+                                             .time_limit_ms = (uint64_t)spec->time_limit_ms,
+                                             .grace_ms = (uint32_t)spec->grace_ms,
+                                             .instance_count = (uint32_t)spec->instance_count,
+                                             .on_node_loss = CORE_LOSS_WAIT}};
+    if (!engine_step(d, &event, err))
+        return false;
+    const struct core_decision *refusal = refusal_of(d->decisions, job->id);
+    if (refusal)
+        submit_refusal(refusal, err);
+    return !refusal;
+}
+
+void api_post_job(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    struct error err = {0};
+    _cleanup_json_ cJSON *file = NULL;
+    struct job_spec *spec = read_spec(req, &file);
+    if (!spec)
+        return;
+    if (!check(d, spec, &err)) {
+        job_spec_destroy(spec);
+        http_respond_error(req, &err);
+        return;
+    }
+    struct submit_resources resources;
+    submit_fill_resources(&d->nodes, spec, &resources);
+    struct job *job = make_job(d, req, spec, file, &resources);
+    uint64_t id = job->id;
+    FAULT("submit.before_step");
+    jobs_add(&d->jobs, job);
+    bool ok = submit(d, job, spec, &resources, &err);
+    job_spec_destroy(spec);
+    if (!ok) {
+        jobs_remove(&d->jobs, job);
+        http_respond_error(req, &err);
+        return;
+    }
+    _cleanup_free_ char *text = json_text(file);
+    journal_add_spec(d->journal, id, text);
+    jobs_touch(&d->jobs, job);
+    struct buf body = {0};
+    job_object_write(job, JOB_OBJECT_SHORT, NULL, &body);
+    engine_answer(d, req, 201, buf_take(&body), undo_submit, id);
+}

@@ -1,0 +1,8 @@
+/* The one header of the scheduler that the program `berth` includes. */
+#ifndef BERTH_SCHEDULER_ENTRY_H
+#define BERTH_SCHEDULER_ENTRY_H
+
+/* `berth scheduler`: runs the daemon until it is told to end; argv[0] is the verb. Returns the exit code. */
+int scheduler_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,253 @@
+/*
+ * POST /v1/node/hello: the node says what it is and holds, the core hears it, and the answer says what it
+ * should hold. The answer follows the commit; what is decided later goes as deltas (hello_row divides the
+ * two).
+ */
+#include "scheduler/api.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "scheduler/engine.h"
+#include "scheduler/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define HELLO_FIELDS                                                                                         \
+    "protocol name boot_id instance_id version pid inventory isolation tasks next_event_seq stream_ack"
+
+struct hello_answer {
+    struct node *node;
+    struct http_request *req; /* NULL once answered */
+    char session[33];
+    uint64_t acked_event_seq, stream_seq;
+    uint32_t count;
+    struct task_id tasks[]; /* that the node should hold, as of the hello's last row */
+};
+
+static void answer_hello(void *data)
+{
+    struct hello_answer *a = data;
+    struct node *node = a->node;
+    struct daemon *d = node->daemon;
+    FAULT("hello.before_answer");
+    if (a->req && strcmp(node->session, a->session) == 0 && node->in_session) {
+        struct buf out = {0};
+        buf_printf(
+            &out,
+            "{\"session\":\"%s\",\"epoch\":%llu,\"node_id\":%u,\"acked_event_seq\":%llu,\"stream_seq\":%llu,"
+            "\"keepalive_s\":%d,\"log_dir\":",
+            a->session, (unsigned long long)d->epoch, node->id, (unsigned long long)a->acked_event_seq,
+            (unsigned long long)a->stream_seq, SCHEDULER_KEEPALIVE_S);
+        _cleanup_json_ cJSON *log_dir = cJSON_CreateString(d->options.log_dir);
+        _cleanup_json_ cJSON *outputs_dir = cJSON_CreateString(d->options.outputs_dir);
+        json_write(log_dir, &out);
+        buf_add_str(&out, ",\"outputs_dir\":");
+        json_write(outputs_dir, &out);
+        buf_add_str(&out, ",\"orders\":[");
+        bool any = false;
+        for (uint32_t i = 0; i < a->count; i++) {
+            size_t before = out.len;
+            if (any)
+                buf_add_char(&out, ',');
+            if (engine_write_order(d, node, a->tasks[i], &out))
+                any = true;
+            else
+                out.len = before;
+        }
+        buf_add_str(&out, "]}");
+        size_t n = out.len;
+        http_respond_text(a->req, 200, "application/json", buf_take(&out), n);
+    } else if (a->req) {
+        struct error err = {0};
+        node_check_session(node, NULL, &err);
+        http_respond_error(a->req, &err);
+    }
+    free(a);
+}
+
+static void refuse_hello(void *data, const struct error *why)
+{
+    struct hello_answer *a = data;
+    struct http_request *req = take_ptr(a->req);
+    if (req)
+        http_respond_error(req, why);
+}
+
+/* What the node reports of one task that is its own. */
+static void take_task(struct node *node, const cJSON *item, struct task_id id)
+{
+    const char *state = json_str(item, "state", "");
+    const cJSON *exit = json_get(item, "exit");
+    if (cJSON_IsObject(exit))
+        report_exit(node, id, exit);
+    else
+        report_state(node, id, state);
+    if (strcmp(state, "released") == 0)
+        report_released(node, id);
+}
+
+static bool lists(const cJSON *tasks, struct task_id id)
+{
+    char text[TASK_ID_TEXT_MAX];
+    const cJSON *item;
+    task_id_format(id, text);
+    cJSON_ArrayForEach(item, tasks) if (strcmp(json_str(item, "task", ""), text) == 0) return true;
+    return false;
+}
+
+/* A task that should be there and isn't: it is ordered (again) if the node never had it, else its end is
+ * unknown. */
+static void miss_task(struct node *node, struct task_id id, const struct core_task_view *view)
+{
+    char text[TASK_ID_TEXT_MAX];
+    if (view->state == TASK_ASSIGNED && !view->abandoned && !view->stopping)
+        return;
+    if (view->state == TASK_ASSIGNED && view->stopping) {
+        report_never_started(node, id);
+        return;
+    }
+    log_warn("node %s doesn't hold task %s any more: its end is unknown", node->name,
+             task_id_format(id, text));
+    report_lost(node, id);
+}
+
+static void reconcile(struct node *node, const cJSON *tasks)
+{
+    struct daemon *d = node->daemon;
+    struct core_task_view view;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, tasks)
+    {
+        struct task_id id;
+        const char *text = json_str(item, "task", "");
+        if (!task_id_parse(text, &id) || !core_task_get(d->core, id, &view))
+            continue; /* not in the orders: the node ends it */
+        if (view.node.v != node->id)
+            log_warn("node %s holds task %s, which is leased to another node", node->name, text);
+        else
+            take_task(node, item, id);
+    }
+    struct task_id *ids = xcalloc(CORE_NODE_TASKS_MAX, sizeof *ids);
+    uint32_t count = core_node_tasks(d->core, (struct node_id){node->id}, ids, CORE_NODE_TASKS_MAX);
+    for (uint32_t i = 0; i < count && i < CORE_NODE_TASKS_MAX; i++)
+        if (!lists(tasks, ids[i]) && core_task_get(d->core, ids[i], &view))
+            miss_task(node, ids[i], &view);
+    free(ids);
+}
+
+/* What the node should hold after all that, and the stops that are still open. */
+static struct hello_answer *plan_answer(struct node *node, struct http_request *req)
+{
+    struct daemon *d = node->daemon;
+    struct task_id *ids = xcalloc(CORE_NODE_TASKS_MAX, sizeof *ids);
+    uint32_t count = core_node_tasks(d->core, (struct node_id){node->id}, ids, CORE_NODE_TASKS_MAX);
+    if (count > CORE_NODE_TASKS_MAX)
+        count = CORE_NODE_TASKS_MAX;
+    struct hello_answer *a = xcalloc(1, sizeof *a + count * sizeof *a->tasks);
+    a->node = node;
+    a->req = req;
+    a->acked_event_seq = node->event_seq;
+    a->stream_seq = node->stream_acked;
+    memcpy(a->session, node->session, sizeof a->session);
+    for (uint32_t i = 0; i < count; i++) {
+        struct core_task_view view;
+        if (!core_task_get(d->core, ids[i], &view) || view.abandoned)
+            continue;
+        a->tasks[a->count++] = ids[i];
+        if (view.stopping && view.state != TASK_EXITED)
+            engine_push_stop(node, ids[i], view.stop_reason, view.grace_ms, view.forced);
+    }
+    free(ids);
+    return a;
+}
+
+static void keep_text(char **where, const cJSON *value)
+{
+    free(*where);
+    *where = cJSON_IsObject(value) ? json_text(value) : NULL;
+}
+
+static bool check_hello(const struct node *node, const cJSON *body, struct error *err)
+{
+    int64_t protocol = json_int(body, "protocol", 0);
+    const char *name = json_str(body, "name", ""), *instance = json_str(body, "instance_id", "");
+    if (protocol != SCHEDULER_PROTOCOL) {
+        error_set(err, ERROR_VERSION, "the executor speaks node protocol %lld, this scheduler %d",
+                  (long long)protocol, SCHEDULER_PROTOCOL);
+        return error_hint(err, "use the same Berth on both");
+    }
+    if (strcmp(name, node->name) != 0)
+        return error_field(err, "name", "this is the socket of node %s, not of '%.64s'", node->name, name);
+    if (!*instance || strlen(instance) > NODE_INSTANCE_MAX)
+        return error_field(err, "instance_id", "instance_id has 1 to %d characters", NODE_INSTANCE_MAX);
+    const cJSON *tasks = json_get(body, "tasks");
+    if (tasks && !cJSON_IsArray(tasks))
+        return error_field(err, "tasks", "tasks is not a list");
+    return true;
+}
+
+static void begin_session(struct node *node, const cJSON *body)
+{
+    uint8_t random[16];
+    const char *instance = json_str(body, "instance_id", "");
+    node_end_session(node, "a new hello takes over");
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        memcpy(random, &node->stream_seq, sizeof node->stream_seq); /* a session's name is no secret */
+    for (unsigned i = 0; i < sizeof random; i++)
+        snprintf(node->session + 2 * i, 3, "%02x", random[i]);
+    if (strcmp(instance, node->instance_id) != 0) {
+        snprintf(node->instance_id, sizeof node->instance_id, "%s", instance);
+        node->event_seq = 0;
+    }
+    node->in_session = true;
+    node->contact_ms = clock_boot_ms();
+    node->keepalive_ms = node->contact_ms + SCHEDULER_KEEPALIVE_S * 1000;
+    node->last_seen_ms = clock_wall_ms();
+    keep_text(&node->inventory_text, json_get(body, "inventory"));
+    keep_text(&node->isolation_text, json_get(body, "isolation"));
+    free(node->version);
+    node->version = xstrdup(json_str(body, "version", NULL));
+    node_drop_covered(node);
+    node_stream_acked(node, (uint64_t)json_int(body, "stream_ack", 0));
+    node_touch(node);
+}
+
+void node_post_hello(struct http_request *req, void *context)
+{
+    struct node *node = context;
+    struct error err = {0};
+    _cleanup_json_ cJSON *body = api_body(req, HELLO_FIELDS);
+    if (!body)
+        return;
+    struct inventory *inventory = NULL;
+    bool ok = engine_writable(node->daemon, &err) && check_hello(node, body, &err) &&
+              (inventory = inventory_parse(json_get(body, "inventory"), &err));
+    if (!ok) {
+        http_respond_error(req, &err);
+        return;
+    }
+    struct core_inventory *for_core = inventory_for_core(inventory);
+    struct core_event event = {.kind = CORE_EVENT_NODE_UP,
+                               .as.node = {.node = {node->id}, .inventory = for_core}};
+    inventory_destroy(node->inventory);
+    node->inventory = inventory;
+    begin_session(node, body);
+    node->hello_row = UINT64_MAX; /* what follows is in the answer */
+    ok = engine_step(node->daemon, &event, &err);
+    free(for_core);
+    if (!ok) {
+        node_end_session(node, err.message);
+        http_respond_error(req, &err);
+        return;
+    }
+    reconcile(node, json_get(body, "tasks"));
+    node->hello_row = node->daemon->last_row;
+    log_info("node %s: session of instance %s, Berth %s", node->name, node->instance_id,
+             node->version ? node->version : "?");
+    journal_then(node->daemon->journal, answer_hello, refuse_hello, plan_answer(node, req));
+}

@@ -1,0 +1,213 @@
+/* Inventories: JSON to the core's terms, and leases back to the machine's terms. */
+#include "scheduler/inventory.h"
+
+#include "base/alloc.h"
+
+#include <ctype.h>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void inventory_gpu_key(const char *uuid, uint8_t key[RESOURCE_GPU_KEY_BYTES])
+{
+    const char *digits = strncmp(uuid, "GPU-", 4) == 0 ? uuid + 4 : uuid;
+    unsigned count = 0;
+    memset(key, 0, RESOURCE_GPU_KEY_BYTES);
+    for (const char *p = digits; *p; p++) {
+        if (*p == '-')
+            continue;
+        if (!isxdigit((unsigned char)*p) || count == 32) {
+            count = 0;
+            break;
+        }
+        int value = isdigit((unsigned char)*p) ? *p - '0' : tolower((unsigned char)*p) - 'a' + 10;
+        key[count / 2] = (uint8_t)(key[count / 2] << 4 | value);
+        count++;
+    }
+    static const uint8_t none[RESOURCE_GPU_KEY_BYTES];
+    if (count == 32 && digits != uuid && memcmp(key, none, sizeof none) != 0)
+        return;
+    uint8_t hash[32];
+    gnutls_hash_fast(GNUTLS_DIG_SHA256, uuid, strlen(uuid), hash);
+    memcpy(key, hash, RESOURCE_GPU_KEY_BYTES);
+}
+
+static bool parse_core(const cJSON *json, struct inventory_core *core, struct error *err)
+{
+    int64_t id = json_int(json, "id", -1), numa = json_int(json, "numa", 0);
+    const cJSON *cpus = json_get(json, "cpus"), *cpu;
+    int count = cJSON_GetArraySize(cpus);
+    if (id < 0 || id >= RESOURCE_CORES_MAX)
+        return error_field(err, "inventory.cores", "a core's id %lld is not below %d", (long long)id,
+                           RESOURCE_CORES_MAX);
+    if (count < 1 || count > RESOURCE_CORE_THREADS_MAX)
+        return error_field(err, "inventory.cores", "core %lld has %d CPUs", (long long)id, count);
+    core->unit = (uint16_t)id;
+    core->numa = numa < 0 || numa >= RESOURCE_NUMA_MAX ? 0 : (uint8_t)numa;
+    cJSON_ArrayForEach(cpu, cpus)
+    {
+        int64_t value;
+        if (!json_item_int(cpu, &value) || value < 0 || value > INT32_MAX)
+            return error_field(err, "inventory.cores", "core %lld has a CPU that is no number",
+                               (long long)id);
+        core->cpus[core->cpu_count++] = (uint32_t)value;
+    }
+    return true;
+}
+
+static bool parse_gpu(const cJSON *json, struct inventory *inv, struct error *err)
+{
+    struct inventory_gpu *gpu = &inv->gpus[inv->gpu_count];
+    const char *uuid = json_str(json, "uuid", "");
+    int64_t numa = json_int(json, "numa", 0), memory = json_int(json, "memory_bytes", 0);
+    if (!*uuid || strlen(uuid) >= sizeof gpu->uuid)
+        return error_field(err, "inventory.gpus", "a GPU without a UUID");
+    for (const char *p = uuid; *p; p++)
+        if (!isalnum((unsigned char)*p) && !strchr("-_/.:", *p))
+            return error_field(err, "inventory.gpus", "a GPU's UUID holds '%c'", *p);
+    snprintf(gpu->uuid, sizeof gpu->uuid, "%s", uuid);
+    inventory_gpu_key(uuid, gpu->key);
+    for (uint32_t i = 0; i < inv->gpu_count; i++)
+        if (memcmp(inv->gpus[i].key, gpu->key, sizeof gpu->key) == 0)
+            return error_field(err, "inventory.gpus", "two GPUs have the UUID %s", uuid);
+    gpu->index = (uint32_t)json_int(json, "index", (int64_t)inv->gpu_count);
+    gpu->numa = numa < 0 || numa >= RESOURCE_NUMA_MAX ? 0 : (uint8_t)numa;
+    if (memory < 0 || (uint64_t)memory > RESOURCE_MEMORY_MAX_BYTES)
+        return error_field(err, "inventory.gpus", "GPU %s has %lld bytes of memory", uuid, (long long)memory);
+    gpu->memory_bytes = (uint64_t)memory;
+    inv->gpu_count++;
+    return true;
+}
+
+static bool parse(const cJSON *json, struct inventory *inv, struct error *err)
+{
+    const cJSON *cores = json_get(json, "cores"), *gpus = json_get(json, "gpus"), *item;
+    int64_t memory = json_int(json, "memory_bytes", 0), version = json_int(json, "version", 1);
+    uint64_t seen[RESOURCE_CORE_WORDS] = {0};
+    int core_count = cJSON_GetArraySize(cores);
+    if (version > 1)
+        return error_set(err, ERROR_VERSION, "the inventory has version %lld, this Berth knows 1",
+                         (long long)version);
+    if (memory <= 0 || (uint64_t)memory > RESOURCE_MEMORY_MAX_BYTES)
+        return error_field(err, "inventory.memory_bytes", "%lld bytes of memory", (long long)memory);
+    if (core_count < 1 || core_count > RESOURCE_CORES_MAX)
+        return error_field(err, "inventory.cores", "%d cores; 1 to %d are possible", core_count,
+                           RESOURCE_CORES_MAX);
+    if (cJSON_GetArraySize(gpus) > RESOURCE_GPUS_MAX)
+        return error_field(err, "inventory.gpus", "more than %d GPUs", RESOURCE_GPUS_MAX);
+    inv->memory_bytes = (uint64_t)memory;
+    inv->cores = xcalloc((size_t)core_count, sizeof *inv->cores);
+    cJSON_ArrayForEach(item, cores)
+    {
+        struct inventory_core *core = &inv->cores[inv->core_count];
+        if (!parse_core(item, core, err))
+            return false;
+        if (resource_bit(seen, core->unit))
+            return error_field(err, "inventory.cores", "core %u is there twice", core->unit);
+        resource_bit_set(seen, core->unit);
+        inv->cpu_count += core->cpu_count;
+        inv->core_count++;
+    }
+    cJSON_ArrayForEach(item, gpus) if (!parse_gpu(item, inv, err)) return false;
+    return true;
+}
+
+struct inventory *inventory_parse(const cJSON *json, struct error *err)
+{
+    struct inventory *inv = xcalloc(1, sizeof *inv);
+    if (!cJSON_IsObject(json)) {
+        error_field(err, "inventory", "the node tells no inventory");
+    } else if (parse(json, inv, err)) {
+        return inv;
+    }
+    inventory_destroy(inv);
+    return NULL;
+}
+
+void inventory_destroy(struct inventory *inv)
+{
+    if (!inv)
+        return;
+    free(inv->cores);
+    free(inv);
+}
+
+struct core_inventory *inventory_for_core(const struct inventory *inv)
+{
+    struct core_inventory *out = xcalloc(1, sizeof *out);
+    out->memory_bytes = inv->memory_bytes / 100 * INVENTORY_JOB_MEMORY_PERCENT;
+    out->core_count = inv->core_count;
+    out->gpu_count = inv->gpu_count;
+    for (uint32_t i = 0; i < inv->core_count; i++)
+        out->cores[i] = (struct core_inventory_core){
+            .unit = inv->cores[i].unit, .threads = inv->cores[i].cpu_count, .numa = inv->cores[i].numa};
+    for (uint32_t i = 0; i < inv->gpu_count; i++) {
+        memcpy(out->gpus[i].key, inv->gpus[i].key, RESOURCE_GPU_KEY_BYTES);
+        out->gpus[i].memory_bytes = inv->gpus[i].memory_bytes;
+        out->gpus[i].numa = inv->gpus[i].numa;
+    }
+    return out;
+}
+
+static const struct inventory_gpu *gpu_of_unit(const struct inventory *inv, const struct core *core,
+                                               struct node_id node, uint32_t unit)
+{
+    uint8_t key[RESOURCE_GPU_KEY_BYTES];
+    if (!core_node_gpu_key(core, node, unit, key))
+        return NULL;
+    for (uint32_t i = 0; inv && i < inv->gpu_count; i++)
+        if (memcmp(inv->gpus[i].key, key, sizeof key) == 0)
+            return &inv->gpus[i];
+    return NULL;
+}
+
+void inventory_write_lease(const struct inventory *inv, const struct core *core, struct node_id node,
+                           const struct resource_lease *lease, enum lease_form form, struct buf *out)
+{
+    const char *comma = "";
+    uint64_t mems = 0;
+    buf_add_str(out, "{\"cores\":[");
+    for (uint32_t i = 0; i < RESOURCE_CORES_MAX; i++) {
+        if (!resource_bit(lease->cores, i))
+            continue;
+        buf_printf(out, "%s%u", comma, i);
+        comma = ",";
+    }
+    buf_add_str(out, "],\"cpus\":[");
+    comma = "";
+    for (uint32_t i = 0; inv && i < inv->core_count; i++) {
+        const struct inventory_core *c = &inv->cores[i];
+        if (!resource_bit(lease->cores, c->unit))
+            continue;
+        mems |= UINT64_C(1) << c->numa;
+        for (unsigned k = 0; k < c->cpu_count; k++) {
+            buf_printf(out, "%s%u", comma, c->cpus[k]);
+            comma = ",";
+        }
+    }
+    buf_add_str(out, "],\"mems\":[");
+    comma = "";
+    for (unsigned i = 0; i < RESOURCE_NUMA_MAX; i++) {
+        if (!(mems >> i & 1))
+            continue;
+        buf_printf(out, "%s%u", comma, i);
+        comma = ",";
+    }
+    buf_printf(out, "],\"memory_bytes\":%llu,\"gpus\":[", (unsigned long long)lease->memory_bytes);
+    comma = "";
+    for (uint32_t unit = 0; unit < RESOURCE_GPUS_MAX; unit++) {
+        if (!(lease->gpus >> unit & 1))
+            continue;
+        const struct inventory_gpu *gpu = gpu_of_unit(inv, core, node, unit);
+        if (!gpu)
+            continue;
+        if (form == LEASE_FOR_ORDER)
+            buf_printf(out, "%s{\"uuid\":\"%s\",\"index\":%u}", comma, gpu->uuid, gpu->index);
+        else
+            buf_printf(out, "%s\"%s\"", comma, gpu->uuid);
+        comma = ",";
+    }
+    buf_add_str(out, "]}");
+}

@@ -1,0 +1,286 @@
+/* A job record's encodings: `doc` in the journal's table, and the API's job object. */
+#include "scheduler/jobs.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DOC_VERSION 1
+
+static const char *task_word(const struct task *task)
+{
+    if (task->exited)
+        return task->released ? (task->collected ? "collected" : "released") : "exited";
+    return task_state_name(task->state);
+}
+
+static void add_raw(cJSON *object, const char *field, const char *json)
+{
+    if (json && *json)
+        cJSON_AddRawToObject(object, field, json);
+    else
+        cJSON_AddNullToObject(object, field);
+}
+
+static void add_ms(cJSON *object, const char *field, int64_t ms)
+{
+    if (ms)
+        json_add_int(object, field, ms);
+    else
+        cJSON_AddNullToObject(object, field);
+}
+
+/* ---- the journal's doc ---- */
+
+static cJSON *write_task(const struct task *task)
+{
+    cJSON *o = cJSON_CreateObject();
+    json_add_int(o, "attempt", task->attempt);
+    json_add_int(o, "rank", task->rank);
+    json_add_int(o, "node_id", task->node);
+    json_add_str(o, "node", task->node_name);
+    json_add_int(o, "state", (int)task->state);
+    cJSON_AddBoolToObject(o, "exited", task->exited);
+    cJSON_AddBoolToObject(o, "released", task->released);
+    cJSON_AddBoolToObject(o, "collected", task->collected);
+    cJSON_AddBoolToObject(o, "exit_known", task->exit_known);
+    json_add_int(o, "code", task->code);
+    json_add_int(o, "signal", task->signal);
+    json_add_int(o, "started_ms", task->started_ms);
+    json_add_int(o, "ended_ms", task->ended_ms);
+    json_add_int(o, "log_bytes", task->log_bytes);
+    add_raw(o, "lease", task->lease);
+    add_raw(o, "outputs", task->outputs);
+    return o;
+}
+
+char *job_doc_write(const struct job *job)
+{
+    _cleanup_json_ cJSON *o = cJSON_CreateObject();
+    json_add_int(o, "v", DOC_VERSION);
+    json_add_int(o, "reason", (int)job->reason);
+    json_add_int(o, "attempt", job->attempt);
+    json_add_int(o, "started_ms", job->started_ms);
+    json_add_int(o, "uid", job->uid);
+    json_add_int(o, "time_limit_ms", job->time_limit_ms);
+    json_add_int(o, "grace_ms", job->grace_ms);
+    json_add_str(o, "manifest", job->manifest);
+    cJSON_AddBoolToObject(o, "stdin", job->wants_stdin);
+    cJSON_AddBoolToObject(o, "split", job->split_streams);
+    if (job->has_exit_code)
+        json_add_int(o, "exit_code", job->exit_code);
+    json_add_int(o, "cause", (int)job->cause);
+    if (job->cause_text)
+        json_add_str(o, "cause_text", job->cause_text);
+    if (job->evidence)
+        add_raw(o, "evidence", job->evidence);
+    if (job->canceled_by)
+        json_add_str(o, "canceled_by", job->canceled_by);
+    cJSON *tasks = cJSON_AddArrayToObject(o, "tasks");
+    for (uint32_t i = 0; i < job->task_count; i++)
+        cJSON_AddItemToArray(tasks, write_task(&job->tasks[i]));
+    cJSON *notes = cJSON_AddArrayToObject(o, "notes");
+    for (uint32_t i = 0; i < job->note_count; i++) {
+        cJSON *note = cJSON_CreateObject();
+        json_add_int(note, "at_ms", job->notes[i].at_ms);
+        json_add_str(note, "text", job->notes[i].text);
+        cJSON_AddItemToArray(notes, note);
+    }
+    cJSON *advice = cJSON_AddArrayToObject(o, "advice");
+    for (uint32_t i = 0; i < job->advice_count; i++)
+        cJSON_AddItemToArray(advice, cJSON_CreateString(job->advice[i]));
+    return json_text(o);
+}
+
+static char *raw_of(const cJSON *object, const char *field)
+{
+    const cJSON *item = json_get(object, field);
+    return item && !cJSON_IsNull(item) ? json_text(item) : NULL;
+}
+
+static void read_task(struct job *job, const cJSON *o)
+{
+    struct task *task =
+        job_add_task(job, (uint32_t)json_int(o, "attempt", 0), (uint32_t)json_int(o, "rank", 0));
+    int64_t state = json_int(o, "state", 0);
+    task->node = (uint32_t)json_int(o, "node_id", 0);
+    task->node_name = xstrdup(json_str(o, "node", "?"));
+    task->state = state >= 0 && state < TASK_STATE_COUNT ? (enum task_state)state : TASK_ASSIGNED;
+    task->exited = json_bool(o, "exited", false);
+    task->released = json_bool(o, "released", false);
+    task->collected = json_bool(o, "collected", false);
+    task->exit_known = json_bool(o, "exit_known", false);
+    task->code = (int32_t)json_int(o, "code", 0);
+    task->signal = (int32_t)json_int(o, "signal", 0);
+    task->started_ms = json_int(o, "started_ms", 0);
+    task->ended_ms = json_int(o, "ended_ms", 0);
+    task->log_bytes = json_int(o, "log_bytes", 0);
+    task->lease = raw_of(o, "lease");
+    task->outputs = raw_of(o, "outputs");
+}
+
+struct job *job_doc_read(const struct journal_job *row, struct error *err)
+{
+    _cleanup_json_ cJSON *o = json_parse(row->doc, strlen(row->doc), err);
+    if (!o)
+        return NULL;
+    if (json_int(o, "v", 0) > DOC_VERSION) {
+        error_set(err, ERROR_VERSION, "its record has version %lld, this Berth knows up to %d",
+                  (long long)json_int(o, "v", 0), DOC_VERSION);
+        return NULL;
+    }
+    if (row->state < 0 || row->state >= JOB_STATE_COUNT) {
+        error_set(err, ERROR_INTERNAL, "its state %d is none", row->state);
+        return NULL;
+    }
+    struct job *job = job_create(row->id, row->name);
+    int64_t reason = json_int(o, "reason", 0), cause = json_int(o, "cause", 0);
+    job->principal = row->principal;
+    job->state = (enum job_state)row->state;
+    job->reason = reason >= 0 && reason < CORE_REASON_COUNT ? (enum core_reason)reason : CORE_REASON_NONE;
+    job->attempt = (uint32_t)json_int(o, "attempt", 0);
+    job->submitted_ms = row->submitted_ms;
+    job->started_ms = json_int(o, "started_ms", 0);
+    job->ended_ms = row->ended_ms;
+    job->fixed = xstrdup(row->fixed);
+    job->uid = (uid_t)json_int(o, "uid", (int64_t)(uid_t)-1);
+    job->time_limit_ms = json_int(o, "time_limit_ms", 0);
+    job->grace_ms = json_int(o, "grace_ms", 0);
+    snprintf(job->manifest, sizeof job->manifest, "%s", json_str(o, "manifest", ""));
+    job->wants_stdin = json_bool(o, "stdin", false);
+    job->split_streams = json_bool(o, "split", false);
+    job->has_exit_code = json_get(o, "exit_code") != NULL;
+    job->exit_code = (int32_t)json_int(o, "exit_code", 0);
+    job->cause = cause >= 0 && cause < END_KIND_COUNT ? (enum end_kind)cause : END_NONE;
+    job->cause_text = xstrdup(json_str(o, "cause_text", NULL));
+    job->evidence = raw_of(o, "evidence");
+    job->canceled_by = xstrdup(json_str(o, "canceled_by", NULL));
+    const cJSON *item;
+    cJSON_ArrayForEach(item, json_get(o, "tasks")) read_task(job, item);
+    cJSON_ArrayForEach(item, json_get(o, "notes"))
+        job_note(job, json_int(item, "at_ms", 0), json_str(item, "text", ""));
+    cJSON_ArrayForEach(item, json_get(o, "advice")) if (cJSON_IsString(item))
+        job_advise(job, item->valuestring);
+    job->inserted = true;
+    return job;
+}
+
+/* ---- the API's object ---- */
+
+const char *job_reason_text(const struct job *job)
+{
+    static const char *const texts[CORE_REASON_COUNT] = {
+        [CORE_REASON_NONE] = "",
+        [CORE_REASON_WAITING] = "waits for its turn and free resources",
+        [CORE_REASON_NO_NODE] = "waits for a first node",
+        [CORE_REASON_NODE_AWAY] = "waits for a node that is away",
+        [CORE_REASON_FITS_NO_NODE] = "fits no node as they are now",
+        [CORE_REASON_REQUEUED] = "queued again, its node was lost",
+        [CORE_REASON_LEASED] = "resources are granted",
+        [CORE_REASON_REPORTED] = "",
+        [CORE_REASON_NODE_DOWN] = "its node does not answer",
+        [CORE_REASON_CANCEL] = "canceled on request",
+        [CORE_REASON_ENDED] = "",
+        [CORE_REASON_NODE_LOST] = "its node was declared lost",
+    };
+    if (job->state == JOB_PREPARING && job->note_count)
+        return job->notes[job->note_count - 1].text;
+    return (unsigned)job->reason < CORE_REASON_COUNT && texts[job->reason] ? texts[job->reason] : "";
+}
+
+static cJSON *public_task(const struct task *task)
+{
+    cJSON *o = cJSON_CreateObject();
+    json_add_int(o, "rank", task->rank);
+    json_add_str(o, "node", task->node_name);
+    cJSON_AddStringToObject(o, "state", task_word(task));
+    add_raw(o, "lease", task->lease);
+    if (task->exit_known) {
+        json_add_int(o, "exit_code", task->signal ? 128 + task->signal : task->code);
+        json_add_int(o, "signal", task->signal);
+    } else {
+        cJSON_AddNullToObject(o, "exit_code");
+        cJSON_AddNullToObject(o, "signal");
+    }
+    return o;
+}
+
+static void add_attempts(cJSON *object, const struct job *job)
+{
+    cJSON *attempts = cJSON_AddArrayToObject(object, "attempts");
+    for (uint32_t i = 0; i < job->task_count;) {
+        uint32_t attempt = job->tasks[i].attempt;
+        cJSON *a = cJSON_CreateObject(), *tasks;
+        json_add_int(a, "attempt", attempt);
+        add_ms(a, "started_ms", job->tasks[i].started_ms);
+        add_ms(a, "ended_ms", job->tasks[i].ended_ms);
+        json_add_int(a, "log_bytes", job->tasks[i].log_bytes);
+        tasks = cJSON_AddArrayToObject(a, "tasks");
+        for (; i < job->task_count && job->tasks[i].attempt == attempt; i++)
+            cJSON_AddItemToArray(tasks, public_task(&job->tasks[i]));
+        cJSON_AddItemToArray(attempts, a);
+    }
+    cJSON *notes = cJSON_AddArrayToObject(object, "notes");
+    for (uint32_t i = 0; i < job->note_count; i++) {
+        cJSON *note = cJSON_CreateObject();
+        json_add_int(note, "at_ms", job->notes[i].at_ms);
+        json_add_str(note, "text", job->notes[i].text);
+        cJSON_AddItemToArray(notes, note);
+    }
+}
+
+void job_object_write(const struct job *job, enum job_object_parts parts, const char *extra, struct buf *out)
+{
+    _cleanup_json_ cJSON *o = cJSON_CreateObject();
+    json_add_int(o, "id", (int64_t)job->id);
+    json_add_str(o, "name", job->name);
+    cJSON_AddStringToObject(o, "state", job_state_name(job->state));
+    json_add_str(o, "reason", job_reason_text(job));
+    if (job->cause != END_NONE) {
+        cJSON *cause = cJSON_AddObjectToObject(o, "cause");
+        cJSON_AddStringToObject(cause, "kind", end_kind_name(job->cause));
+        json_add_str(cause, "text", job->cause_text ? job->cause_text : "");
+        if (job->evidence)
+            cJSON_AddRawToObject(cause, "evidence", job->evidence);
+        else
+            cJSON_AddObjectToObject(cause, "evidence");
+    } else {
+        cJSON_AddNullToObject(o, "cause");
+    }
+    if (job->has_exit_code)
+        json_add_int(o, "exit_code", job->exit_code);
+    else
+        cJSON_AddNullToObject(o, "exit_code");
+    json_add_int(o, "attempt", job->attempt);
+    json_add_int(o, "submitted_ms", job->submitted_ms);
+    add_ms(o, "started_ms", job->started_ms);
+    add_ms(o, "ended_ms", job->ended_ms);
+    cJSON *tasks = cJSON_AddArrayToObject(o, "tasks");
+    int64_t log_bytes = 0;
+    for (uint32_t i = 0; i < job->task_count; i++) {
+        if (job->tasks[i].attempt != job->attempt)
+            continue;
+        cJSON_AddItemToArray(tasks, public_task(&job->tasks[i]));
+        log_bytes += job->tasks[i].log_bytes;
+    }
+    json_add_int(o, "log_bytes", log_bytes);
+    cJSON *advice = cJSON_AddArrayToObject(o, "advice");
+    for (uint32_t i = 0; i < job->advice_count; i++)
+        cJSON_AddItemToArray(advice, cJSON_CreateString(job->advice[i]));
+    if (parts == JOB_OBJECT_FULL)
+        add_attempts(o, job);
+    json_write(o, out);
+    /* the fixed part has its own braces; an object never is empty here */
+    size_t fixed = job->fixed ? strlen(job->fixed) : 0;
+    if (fixed > 2) {
+        out->data[out->len - 1] = ',';
+        buf_add(out, job->fixed + 1, fixed - 1);
+    }
+    if (extra && *extra) {
+        out->data[out->len - 1] = ',';
+        buf_add_str(out, extra);
+        buf_add_char(out, '}');
+    }
+}

@@ -1,0 +1,263 @@
+/* The table of job records in memory. Owns them. Invariant: a live job is always here; an ended one is here
+ * at least until its end is durable. */
+#include "scheduler/jobs.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void jobs_init(struct job_table *t)
+{
+    list_init(&t->live);
+    list_init(&t->ended);
+    list_init(&t->dirty);
+}
+
+void jobs_finish(struct job_table *t)
+{
+    struct job *job, *tmp;
+    if (!t->live.next)
+        return;
+    list_for_each(job, tmp, &t->live, link) job_destroy(job);
+    list_for_each(job, tmp, &t->ended, link) job_destroy(job);
+    map_finish(&t->by_id);
+    map_finish(&t->by_name);
+}
+
+struct job *job_create(uint64_t id, const char *name)
+{
+    struct job *job = xcalloc(1, sizeof *job);
+    job->id = id;
+    job->name = xstrdup(name);
+    list_init(&job->link);
+    list_init(&job->dirty_link);
+    return job;
+}
+
+void job_destroy(struct job *job)
+{
+    if (!job)
+        return;
+    for (uint32_t i = 0; i < job->task_count; i++) {
+        free(job->tasks[i].node_name);
+        free(job->tasks[i].lease);
+        free(job->tasks[i].outputs);
+    }
+    for (uint32_t i = 0; i < job->note_count; i++)
+        free(job->notes[i].text);
+    for (uint32_t i = 0; i < job->advice_count; i++)
+        free(job->advice[i]);
+    free(job->notes);
+    free(job->advice);
+    free(job->tasks);
+    free(job->name);
+    free(job->fixed);
+    free(job->cause_text);
+    free(job->evidence);
+    free(job->canceled_by);
+    free(job);
+}
+
+bool job_is_final(const struct job *job)
+{
+    return job_state_is_final(job->state);
+}
+
+static void evict(struct job_table *t)
+{
+    struct job *job, *tmp;
+    list_for_each(job, tmp, &t->ended, link)
+    {
+        if (t->ended_count <= JOBS_ENDED_KEPT)
+            return;
+        if (job->evictable && !job->dirty)
+            jobs_remove(t, job);
+    }
+}
+
+void jobs_add(struct job_table *t, struct job *job)
+{
+    map_put_num(&t->by_id, job->id, job);
+    map_put_str(&t->by_name, job->name, job);
+    bool final = job_is_final(job);
+    list_append(final ? &t->ended : &t->live, &job->link);
+    if (final)
+        t->ended_count++;
+    else
+        t->live_count++;
+}
+
+void jobs_remove(struct job_table *t, struct job *job)
+{
+    map_remove_num(&t->by_id, job->id);
+    map_remove_str(&t->by_name, job->name);
+    list_remove(&job->link);
+    list_remove(&job->dirty_link);
+    if (job_is_final(job))
+        t->ended_count--;
+    else
+        t->live_count--;
+    job_destroy(job);
+}
+
+struct job *jobs_get(const struct job_table *t, uint64_t id)
+{
+    return map_get_num(&t->by_id, id);
+}
+
+static void take_row(void *data, const struct journal_job *row)
+{
+    struct error err = {0};
+    struct job **out = data;
+    *out = job_doc_read(row, &err);
+    if (!*out)
+        log_error("job %llu in the journal: %s", (unsigned long long)row->id, err.message);
+}
+
+static struct job *load(struct job_table *t, struct journal_reader *reader, uint64_t id, const char *name)
+{
+    struct job *job = NULL;
+    if (!journal_read_job(reader, id, name, take_row, &job, NULL) || !job)
+        return NULL;
+    struct job *present = jobs_get(t, job->id);
+    if (present) { /* asked for by another spelling */
+        job_destroy(job);
+        return present;
+    }
+    job->evictable = true;
+    jobs_add(t, job);
+    evict(t);
+    return job;
+}
+
+struct job *jobs_find_id(struct job_table *t, struct journal_reader *reader, uint64_t id)
+{
+    struct job *job = jobs_get(t, id);
+    return job || id == 0 || id >= t->next_id ? job : load(t, reader, id, NULL);
+}
+
+struct job *jobs_find(struct job_table *t, struct journal_reader *reader, const char *id_or_name,
+                      struct error *err)
+{
+    const char *end = id_or_name;
+    uint64_t id = 0;
+    struct job *job;
+    if (ids_take_decimal(&end, JOB_ID_MAX, &id) && !*end) {
+        job = jobs_find_id(t, reader, id);
+    } else {
+        job = map_get_str(&t->by_name, id_or_name);
+        if (!job)
+            job = load(t, reader, 0, id_or_name);
+    }
+    if (!job) {
+        error_set(err, ERROR_NOT_FOUND, "there is no job %.80s", id_or_name);
+        error_hint(err, "berth ps --all lists them");
+    }
+    return job;
+}
+
+bool jobs_name_taken(struct job_table *t, struct journal_reader *reader, const char *name)
+{
+    return map_get_str(&t->by_name, name) || load(t, reader, 0, name);
+}
+
+void jobs_make_name(uint64_t id, char *out)
+{
+    static const char *const first[] = {
+        "amber", "bold", "brave", "brisk",  "calm",  "clear", "clever", "coral", "deep",   "eager", "early",
+        "fair",  "fast", "fresh", "gentle", "glad",  "gold",  "green",  "happy", "keen",   "kind",  "light",
+        "lucky", "mild", "noble", "quick",  "quiet", "rapid", "sharp",  "solid", "steady", "warm"};
+    static const char *const second[] = {
+        "anchor", "barge",  "bay",  "beacon", "boat", "bridge", "buoy",  "canal",  "cape",  "coast",  "cove",
+        "crane",  "creek",  "crew", "delta",  "dock", "ferry",  "fjord", "harbor", "heron", "island", "jetty",
+        "keel",   "lagoon", "mast", "otter",  "pier", "reef",   "sail",  "seal",   "shore", "wave"};
+    uint64_t mixed = id * 0x9e3779b97f4a7c15ULL;
+    snprintf(out, 64, "%s-%s-%llu", first[mixed >> 59], second[(mixed >> 54) & 31], (unsigned long long)id);
+}
+
+void jobs_touch(struct job_table *t, struct job *job)
+{
+    if (job->dirty)
+        return;
+    job->dirty = true;
+    list_append(&t->dirty, &job->dirty_link);
+}
+
+void jobs_write_dirty(struct job_table *t, struct journal *journal)
+{
+    struct job *job, *tmp;
+    list_for_each(job, tmp, &t->dirty, dirty_link)
+    {
+        char *doc = job_doc_write(job);
+        struct journal_job row = {.id = job->id,
+                                  .name = job->name,
+                                  .principal = job->principal,
+                                  .state = (int)job->state,
+                                  .final = job_is_final(job),
+                                  .submitted_ms = job->submitted_ms,
+                                  .ended_ms = job->ended_ms,
+                                  .fixed = job->inserted ? NULL : job->fixed,
+                                  .doc = doc};
+        journal_add_job(journal, &row);
+        free(doc);
+        job->inserted = true;
+        job->dirty = false;
+        list_remove(&job->dirty_link);
+    }
+}
+
+void jobs_end(struct job_table *t, struct job *job)
+{
+    list_remove(&job->link);
+    list_append(&t->ended, &job->link);
+    t->live_count--;
+    t->ended_count++;
+}
+
+void jobs_ended(struct job_table *t, struct job *job)
+{
+    job->evictable = true;
+    evict(t);
+}
+
+struct task *job_task(const struct job *job, uint32_t attempt, uint32_t rank)
+{
+    for (uint32_t i = 0; i < job->task_count; i++)
+        if (job->tasks[i].attempt == attempt && job->tasks[i].rank == rank)
+            return &job->tasks[i];
+    return NULL;
+}
+
+struct task *job_add_task(struct job *job, uint32_t attempt, uint32_t rank)
+{
+    job->tasks = xrealloc(job->tasks, (job->task_count + 1) * sizeof *job->tasks);
+    struct task *task = &job->tasks[job->task_count++];
+    *task = (struct task){.attempt = attempt, .rank = rank};
+    return task;
+}
+
+void job_note(struct job *job, int64_t at_ms, const char *text)
+{
+    if (!job->notes)
+        job->notes = xcalloc(JOB_NOTES_MAX, sizeof *job->notes);
+    if (job->note_count == JOB_NOTES_MAX) {
+        free(job->notes[0].text);
+        memmove(job->notes, job->notes + 1, sizeof *job->notes * (JOB_NOTES_MAX - 1));
+        job->note_count--;
+    }
+    job->notes[job->note_count++] = (struct job_note){at_ms, xstrndup(text, JOB_NOTE_MAX_BYTES)};
+}
+
+void job_advise(struct job *job, const char *text)
+{
+    for (uint32_t i = 0; i < job->advice_count; i++)
+        if (strcmp(job->advice[i], text) == 0)
+            return;
+    if (!job->advice)
+        job->advice = xcalloc(JOB_ADVICE_MAX, sizeof *job->advice);
+    if (job->advice_count < JOB_ADVICE_MAX)
+        job->advice[job->advice_count++] = xstrndup(text, JOB_NOTE_MAX_BYTES);
+}

@@ -1,0 +1,139 @@
+/*
+ * Job records: what people see of a job beyond what the core knows (names, causes, leases as text, ends). The
+ * live ones and the last JOBS_ENDED_KEPT ended ones are in memory; the others are read from the journal's
+ * table when asked for.
+ *
+ * A record has two encodings in the journal: `fixed`, written once at submit (what never changes), and `doc`
+ * (what does). Both are JSON objects.
+ */
+#ifndef BERTH_SCHEDULER_JOBS_H
+#define BERTH_SCHEDULER_JOBS_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "proto/ids.h"
+#include "proto/json.h"
+#include "proto/states.h"
+#include "scheduler/core/core.h"
+#include "scheduler/journal.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define JOBS_ENDED_KEPT 1000 /* in memory */
+#define JOB_NOTES_MAX 32     /* of one job; older ones are forgotten */
+#define JOB_ADVICE_MAX 16
+#define JOB_NOTE_MAX_BYTES 1024
+#define JOB_CAUSE_MAX_BYTES 4096
+#define JOB_LISTING_MAX 1000 /* objects in one answer */
+
+/* One rank of one attempt. */
+struct task {
+    uint32_t attempt, rank;
+    uint32_t node;
+    char *node_name;
+    enum task_state state;
+    bool exited, released, collected;
+    bool exit_known; /* the node told code and cause (a lost task has none) */
+    int32_t code, signal;
+    int64_t started_ms, ended_ms; /* of the payload; 0: not known */
+    int64_t log_bytes;            /* at the end */
+    char *lease;                  /* JSON as in docs/PROTOCOL.md */
+    char *outputs;                /* JSON of the collected event, or NULL */
+};
+
+struct job_note {
+    int64_t at_ms;
+    char *text;
+};
+
+struct job {
+    struct list link;       /* of the table's live or ended list */
+    struct list dirty_link; /* of the table's dirty list */
+    uint64_t id;
+    char *name;
+    uint32_t principal;
+    enum job_state state;
+    enum core_reason reason;
+    uint32_t attempt;
+    int64_t submitted_ms, started_ms, ended_ms;
+    char *fixed; /* JSON object */
+
+    /* what orders need beyond the job file */
+    uid_t uid;
+    int64_t time_limit_ms, grace_ms;
+    char manifest[65]; /* "" without code */
+    bool wants_stdin, split_streams;
+
+    /* the end */
+    bool has_exit_code;
+    int32_t exit_code;
+    enum end_kind cause;
+    char *cause_text, *evidence; /* evidence: JSON or NULL */
+    char *canceled_by;           /* principal, or NULL */
+
+    struct task *tasks; /* of all attempts, in their order */
+    uint32_t task_count;
+    struct job_note *notes; /* NULL, or room for JOB_NOTES_MAX: most jobs have none */
+    uint32_t note_count;
+    char **advice; /* NULL, or room for JOB_ADVICE_MAX */
+    uint32_t advice_count;
+
+    bool inserted;  /* the journal has its fixed part (or it is in a batch) */
+    bool dirty;     /* to be written with the open batch */
+    bool evictable; /* ended, and its last state is durable */
+};
+
+struct job_table {
+    struct map by_id, by_name;
+    struct list live, ended, dirty; /* live: by id, oldest first; ended: least recently ended or read first */
+    uint32_t live_count, ended_count;
+    uint64_t next_id;
+};
+
+void jobs_init(struct job_table *t);
+void jobs_finish(struct job_table *t);
+
+struct job *job_create(uint64_t id, const char *name);
+void job_destroy(struct job *job);
+/* Puts it into memory: the table owns it from here on. */
+void jobs_add(struct job_table *t, struct job *job);
+void jobs_remove(struct job_table *t, struct job *job);       /* and destroys it */
+struct job *jobs_get(const struct job_table *t, uint64_t id); /* NULL where it is not in memory */
+/* By id (digits) or name, from memory, else from the journal; ERROR_NOT_FOUND with a hint. The pointer is
+ * valid until the loop's next turn. */
+struct job *jobs_find(struct job_table *t, struct journal_reader *reader, const char *id_or_name,
+                      struct error *err);
+struct job *jobs_find_id(struct job_table *t, struct journal_reader *reader, uint64_t id);
+/* false: no job, live or kept, has the name. */
+bool jobs_name_taken(struct job_table *t, struct journal_reader *reader, const char *name);
+/* A name that can be typed: two words and the id. out holds 64 bytes. */
+void jobs_make_name(uint64_t id, char *out);
+
+/* Notes that it changed: written with the next batch. */
+void jobs_touch(struct job_table *t, struct job *job);
+/* Adds all changed ones to the journal's open batch. */
+void jobs_write_dirty(struct job_table *t, struct journal *journal);
+/* Its state has just become final: it moves to the ended ones. */
+void jobs_end(struct job_table *t, struct job *job);
+/* And that is durable: it may leave the memory. */
+void jobs_ended(struct job_table *t, struct job *job);
+
+struct task *job_task(const struct job *job, uint32_t attempt, uint32_t rank); /* NULL where it has none */
+struct task *job_add_task(struct job *job, uint32_t attempt, uint32_t rank);
+void job_note(struct job *job, int64_t at_ms, const char *text);
+void job_advise(struct job *job, const char *text); /* once each */
+bool job_is_final(const struct job *job);
+
+/* job_doc.c: the encodings */
+char *job_doc_write(const struct job *job);
+struct job *job_doc_read(const struct journal_job *row, struct error *err);
+enum job_object_parts { JOB_OBJECT_SHORT, JOB_OBJECT_FULL };
+/* The API's job object, appended to out; FULL adds attempts and notes. `extra` (or NULL) is put in as the
+ * last fields, without braces. */
+void job_object_write(const struct job *job, enum job_object_parts parts, const char *extra, struct buf *out);
+const char *job_reason_text(const struct job *job);
+
+#endif

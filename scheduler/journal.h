@@ -1,0 +1,131 @@
+/*
+ * The journal: SQLite (WAL, synchronous=FULL) owned by one thread. The loop adds to the open batch; one batch
+ * commits while the next fills. One row for each step of the core, and in the same transaction the job, node
+ * and principal tables. The journal's thread also keeps a second core that applies each committed row:
+ * checkpoints come from that one, and a row that doesn't lead to the recorded hash is found at once.
+ *
+ * Everything but journal_open .. journal_start runs on the loop's thread. Segments (a checkpoint and the rows
+ * from it on) are kept JOURNAL_KEEP_MS or JOURNAL_KEEP_BYTES and dropped whole; the last one always stays.
+ *
+ * A commit that fails (disk full) loses nothing: the batch stays, is tried again every JOURNAL_RETRY_MS,
+ * `failed` callbacks are called once so that nobody is kept waiting, and journal_healthy is false until it
+ * went through.
+ */
+#ifndef BERTH_SCHEDULER_JOURNAL_H
+#define BERTH_SCHEDULER_JOURNAL_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "scheduler/core/core.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#define JOURNAL_FORMAT 1           /* of the tables; a newer one is refused */
+#define JOURNAL_SEGMENT_ROWS 50000 /* rows of a segment: recovery applies no more than these */
+#define JOURNAL_SEGMENT_BYTES (64ULL << 20)
+#define JOURNAL_KEEP_MS (30LL * 24 * 3600 * 1000)
+#define JOURNAL_KEEP_BYTES (10ULL << 30)
+#define JOURNAL_RETRY_MS 500
+#define JOURNAL_READ_LIMIT_MS 5000 /* a listing that takes longer is given up */
+
+struct journal;
+
+struct journal_options {
+    const char *folder;    /* exists or is made; 0700 */
+    bool allow_network;    /* --allow-network-state */
+    uint32_t segment_rows; /* 0: JOURNAL_SEGMENT_ROWS */
+};
+
+/* A job's row. Strings are copied. */
+struct journal_job {
+    uint64_t id;
+    const char *name;
+    uint32_t principal;
+    int state; /* enum job_state */
+    bool final;
+    int64_t submitted_ms, ended_ms; /* ended_ms 0: not yet */
+    const char *fixed;              /* NULL: unchanged */
+    const char *doc;
+};
+
+struct journal_node {
+    uint32_t id;
+    const char *name;
+    const char *instance_id; /* "" before the first hello */
+    uint64_t event_seq;      /* last event of that instance that is in the journal */
+    const char *doc;
+};
+
+/* What recovery hands to the daemon; strings are valid during the call. */
+struct journal_loader {
+    void *data;
+    void (*principal)(void *data, uint32_t id, const char *name);
+    void (*node)(void *data, const struct journal_node *node);
+    void (*job)(void *data, const struct journal_job *job); /* live ones */
+};
+
+/* Opens or makes it, takes the lock of the folder. Refuses a newer format, a network filesystem, and a folder
+ * that another scheduler has open. */
+struct journal *journal_open(const struct journal_options *options, struct error *err);
+/* Recovery: the last checkpoint, then every row after it applied, its hash compared. NULL: *err names the
+ * row. The caller owns the core. *next_job_id is above every id that was ever given. */
+struct core *journal_recover(struct journal *j, uint64_t *next_job_id, struct error *err);
+bool journal_load(struct journal *j, const struct journal_loader *loader, struct error *err);
+/* Takes the lead: the next epoch, durable. */
+bool journal_lead(struct journal *j, uint64_t *epoch, struct error *err);
+/* Starts the thread. `core` is what journal_recover gave. before_flush (may be NULL) is called before a batch
+ * is handed over, so that what changed since can be added to it. */
+bool journal_start(struct journal *j, uv_loop_t *loop, const struct core *core,
+                   void (*before_flush)(void *data), void (*health_changed)(void *data, bool healthy),
+                   void *data, struct error *err);
+/* Commits what is open if that is possible, ends the thread. Callbacks that are due are called. Stops the
+ * handles; run the loop once after it, then journal_close. */
+void journal_stop(struct journal *j);
+void journal_close(struct journal *j); /* NULL is fine */
+
+/* Adding to the open batch. */
+uint64_t journal_add_row(struct journal *j, uint64_t now_ms, uint64_t hash, const void *bytes,
+                         size_t n); /* its seq */
+void journal_add_job(struct journal *j, const struct journal_job *job);
+void journal_add_spec(struct journal *j, uint64_t job, const char *spec);
+void journal_add_node(struct journal *j, const struct journal_node *node);
+void journal_add_principal(struct journal *j, uint32_t id, const char *name);
+
+/* `durable` is called once everything added so far is on disk (from the loop, at once where nothing is open).
+ * `failed` (may be NULL) is called before it, at most once, if a commit fails or the journal is already
+ * failing. */
+void journal_then(struct journal *j, void (*durable)(void *data),
+                  void (*failed)(void *data, const struct error *err), void *data);
+/* Hands the open batch to the thread if that is free. The daemon calls it when it has nothing else to do. */
+void journal_flush(struct journal *j);
+/* Everything that was added is durable. */
+bool journal_quiet(const struct journal *j);
+bool journal_healthy(const struct journal *j, struct error *why);
+/* For tests: the database may grow to this many pages; 0: no limit. */
+void journal_limit_pages(struct journal *j, uint32_t pages);
+
+/* Readers: a connection of their own, one for each thread that reads. */
+struct journal_reader;
+struct journal_reader *journal_reader_open(const char *folder, struct error *err);
+void journal_reader_close(struct journal_reader *r);
+
+/* Ended jobs; the live ones are in memory. */
+struct journal_query {
+    int64_t ended_since_ms; /* 0: all */
+    uint64_t before;        /* ids below it; 0: all */
+    int64_t principal;      /* -1: all */
+    uint32_t limit;
+};
+
+/* Newest first. */
+bool journal_read_jobs(struct journal_reader *r, const struct journal_query *query,
+                       void (*each)(void *data, const struct journal_job *job), void *data,
+                       struct error *err);
+/* One job, by id or by name; false with ERROR_NOT_FOUND. */
+bool journal_read_job(struct journal_reader *r, uint64_t id, const char *name,
+                      void (*each)(void *data, const struct journal_job *job), void *data, struct error *err);
+bool journal_read_spec(struct journal_reader *r, uint64_t job, struct buf *out, struct error *err);
+
+#endif

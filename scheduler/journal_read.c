@@ -1,0 +1,135 @@
+/* Readers of the job table: a read-only connection each, and a time limit, so that no listing holds anybody
+ * up. */
+#include "scheduler/journal_private.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#include <stdlib.h>
+
+#define PROGRESS_STEPS 10000 /* SQLite's virtual instructions between two looks at the clock */
+#define JOB_COLUMNS "id, name, principal, state, final, submitted_ms, ended_ms, fixed, doc"
+
+struct journal_reader {
+    sqlite3 *handle;
+    int64_t give_up_ms; /* on the boot clock */
+};
+
+void journal_db_take_job(sqlite3_stmt *s, struct journal_job *job)
+{
+    *job = (struct journal_job){
+        .id = (uint64_t)sqlite3_column_int64(s, 0),
+        .name = (const char *)sqlite3_column_text(s, 1),
+        .principal = (uint32_t)sqlite3_column_int64(s, 2),
+        .state = sqlite3_column_int(s, 3),
+        .final = sqlite3_column_int(s, 4) != 0,
+        .submitted_ms = sqlite3_column_int64(s, 5),
+        .ended_ms = sqlite3_column_int64(s, 6),
+        .fixed = (const char *)sqlite3_column_text(s, 7),
+        .doc = (const char *)sqlite3_column_text(s, 8),
+    };
+}
+
+static int on_progress(void *data)
+{
+    const struct journal_reader *r = data;
+    return clock_boot_ms() > r->give_up_ms;
+}
+
+struct journal_reader *journal_reader_open(const char *folder, struct error *err)
+{
+    _cleanup_free_ char *path = xasprintf("%s/journal.sqlite", folder);
+    struct journal_reader *r = xcalloc(1, sizeof *r);
+    if (sqlite3_open_v2(path, &r->handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+        journal_db_error(err, r->handle, "be opened for reading");
+        journal_reader_close(r);
+        return NULL;
+    }
+    sqlite3_busy_timeout(r->handle, 1000);
+    sqlite3_progress_handler(r->handle, PROGRESS_STEPS, on_progress, r);
+    return r;
+}
+
+void journal_reader_close(struct journal_reader *r)
+{
+    if (!r)
+        return;
+    sqlite3_close(r->handle);
+    free(r);
+}
+
+static bool finish(struct journal_reader *r, sqlite3_stmt *s, int rc, struct error *err)
+{
+    if (rc == SQLITE_INTERRUPT)
+        error_set(err, ERROR_TIMEOUT, "the listing took longer than %d ms", JOURNAL_READ_LIMIT_MS);
+    else if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+        journal_db_error(err, r->handle, "be read");
+    sqlite3_finalize(s);
+    return rc == SQLITE_DONE || rc == SQLITE_ROW;
+}
+
+bool journal_read_jobs(struct journal_reader *r, const struct journal_query *query,
+                       void (*each)(void *data, const struct journal_job *job), void *data, struct error *err)
+{
+    r->give_up_ms = clock_boot_ms() + JOURNAL_READ_LIMIT_MS;
+    sqlite3_stmt *s =
+        journal_db_prepare(r->handle,
+                           "SELECT " JOB_COLUMNS " FROM jobs WHERE id < ?1 AND final = 1 AND"
+                           " ended_ms >= ?2 AND (?3 < 0 OR principal = ?3) ORDER BY id DESC LIMIT ?4",
+                           err);
+    if (!s)
+        return false;
+    sqlite3_bind_int64(s, 1, query->before ? (int64_t)query->before : INT64_MAX);
+    sqlite3_bind_int64(s, 2, query->ended_since_ms);
+    sqlite3_bind_int64(s, 3, query->principal);
+    sqlite3_bind_int64(s, 4, query->limit);
+    int rc;
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        struct journal_job job;
+        journal_db_take_job(s, &job);
+        each(data, &job);
+    }
+    return finish(r, s, rc, err);
+}
+
+bool journal_read_job(struct journal_reader *r, uint64_t id, const char *name,
+                      void (*each)(void *data, const struct journal_job *job), void *data, struct error *err)
+{
+    r->give_up_ms = clock_boot_ms() + JOURNAL_READ_LIMIT_MS;
+    sqlite3_stmt *s = journal_db_prepare(r->handle,
+                                         name ? "SELECT " JOB_COLUMNS " FROM jobs WHERE name = ?1"
+                                              : "SELECT " JOB_COLUMNS " FROM jobs WHERE id = ?1",
+                                         err);
+    if (!s)
+        return false;
+    if (name)
+        sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
+    else
+        sqlite3_bind_int64(s, 1, (int64_t)id);
+    int rc = sqlite3_step(s);
+    struct journal_job job;
+    if (rc == SQLITE_ROW) {
+        journal_db_take_job(s, &job);
+        each(data, &job);
+    }
+    if (!finish(r, s, rc, err))
+        return false;
+    return rc == SQLITE_ROW || error_set(err, ERROR_NOT_FOUND, "there is no such job");
+}
+
+bool journal_read_spec(struct journal_reader *r, uint64_t job, struct buf *out, struct error *err)
+{
+    r->give_up_ms = clock_boot_ms() + JOURNAL_READ_LIMIT_MS;
+    sqlite3_stmt *s = journal_db_prepare(r->handle, "SELECT spec FROM specs WHERE job = ?1", err);
+    if (!s)
+        return false;
+    sqlite3_bind_int64(s, 1, (int64_t)job);
+    int rc = sqlite3_step(s);
+    if (rc == SQLITE_ROW)
+        buf_add(out, sqlite3_column_text(s, 0), (size_t)sqlite3_column_bytes(s, 0));
+    if (!finish(r, s, rc, err))
+        return false;
+    return rc == SQLITE_ROW ||
+           error_set(err, ERROR_NOT_FOUND, "job %llu has no file in the journal", (unsigned long long)job);
+}

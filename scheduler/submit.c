@@ -1,0 +1,211 @@
+/* Defaults and the fixed part of a job's record. */
+#include "scheduler/submit.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "proto/units.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define FALLBACK_MEMORY_BYTES (UINT64_C(1) << 30) /* where no node was ever seen */
+
+/* The node that defaults are measured on: one with GPUs before one without, connected before not, the oldest.
+ */
+static const struct inventory *reference(const struct node_table *nodes, bool want_gpus)
+{
+    const struct inventory *best = NULL;
+    int best_rank = -1;
+    for (uint32_t i = 0; i < nodes->count; i++) {
+        const struct node *node = nodes->items[i];
+        if (!node->inventory)
+            continue;
+        int rank = (want_gpus && node->inventory->gpu_count ? 2 : 0) + (node->in_session ? 1 : 0);
+        if (rank <= best_rank)
+            continue;
+        best = node->inventory;
+        best_rank = rank;
+    }
+    return best;
+}
+
+static uint32_t threads_of(const struct inventory *inv)
+{
+    return inv && inv->core_count ? inv->cores[0].cpu_count : 1;
+}
+
+static uint64_t whole_mib(uint64_t bytes)
+{
+    return bytes < MIB ? MIB : bytes / MIB * MIB;
+}
+
+void submit_fill_resources(const struct node_table *nodes, const struct job_spec *spec,
+                           struct submit_resources *out)
+{
+    const struct inventory *inv = reference(nodes, spec->gpus != 0);
+    uint32_t total_cores = inv ? inv->core_count : 1, total_gpus = inv ? inv->gpu_count : 0;
+    uint64_t memory = inv ? inv->memory_bytes / 100 * INVENTORY_JOB_MEMORY_PERCENT : FALLBACK_MEMORY_BYTES;
+    uint32_t gpus = spec->gpus >= 0 ? (uint32_t)spec->gpus : total_gpus ? 1 : 0;
+    uint32_t shared_gpus = gpus > total_gpus ? total_gpus : gpus; /* a share is never more than the whole */
+    memset(out, 0, sizeof *out);
+    out->request.gpu_milli = gpus * RESOURCE_GPU_WHOLE;
+    if (spec->cpus > 0) {
+        out->request.cpus = (uint32_t)spec->cpus;
+        out->cores = (out->request.cpus + threads_of(inv) - 1) / threads_of(inv);
+        out->cpus = out->cores * threads_of(inv);
+    } else {
+        out->cores = shared_gpus ? total_cores * shared_gpus / total_gpus : 1;
+        if (!out->cores)
+            out->cores = 1;
+        out->request.cores = out->cores;
+        out->cpus = out->cores * threads_of(inv);
+    }
+    if (spec->memory_bytes > 0)
+        out->request.memory_bytes = (uint64_t)spec->memory_bytes;
+    else if (shared_gpus)
+        out->request.memory_bytes = whole_mib(memory / total_gpus * shared_gpus);
+    else
+        out->request.memory_bytes =
+            whole_mib(memory / total_cores * (out->cores > total_cores ? total_cores : out->cores));
+}
+
+static void quote(struct buf *out, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_";
+    if (*word && strspn(word, plain) == strlen(word)) {
+        buf_add_str(out, word);
+        return;
+    }
+    buf_add_char(out, '\'');
+    for (const char *p = word; *p; p++) {
+        if (*p == '\'')
+            buf_add_str(out, "'\\''");
+        else
+            buf_add_char(out, *p);
+    }
+    buf_add_char(out, '\'');
+}
+
+static void add_command(cJSON *o, const struct job_spec *spec)
+{
+    _cleanup_buf_ struct buf line = {0};
+    for (size_t i = 0; i < spec->argv.count; i++) {
+        if (i)
+            buf_add_char(&line, ' ');
+        quote(&line, spec->argv.items[i]);
+    }
+    json_add_str(o, "command", spec->command ? spec->command : line.data ? line.data : "");
+}
+
+static const char *folder_name(const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    return slash && slash[1] ? slash + 1 : "default";
+}
+
+#define SHORT_SHA 12 /* names a blob; who knows all of it may have the blob by submitting it */
+
+static void add_short_sha(cJSON *o, const char *field, const char *sha)
+{
+    _cleanup_free_ char *text = sha ? xstrndup(sha, SHORT_SHA) : NULL;
+    json_add_str(o, field, text);
+}
+
+/* Everybody may read this: the whole digests are in the spec, which is the owner's. */
+static void add_code(cJSON *o, const struct job_spec *spec, const cJSON *file)
+{
+    if (!spec->code_manifest) {
+        cJSON_AddNullToObject(o, "code");
+        return;
+    }
+    const cJSON *git = json_get(json_get(json_get(file, "submission"), "code"), "git");
+    cJSON *code = cJSON_AddObjectToObject(o, "code");
+    json_add_str(code, "path", spec->code_path);
+    add_short_sha(code, "manifest", spec->code_manifest);
+    if (!cJSON_IsObject(git)) {
+        cJSON_AddNullToObject(code, "git");
+        return;
+    }
+    cJSON *copy = cJSON_Duplicate(git, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(copy, "dirty");
+    add_short_sha(copy, "dirty", json_str(git, "dirty", NULL));
+    cJSON_AddItemToObject(code, "git", copy);
+}
+
+char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *name, const char *principal,
+                   const struct submit_resources *resources)
+{
+    _cleanup_json_ cJSON *o = cJSON_CreateObject();
+    _cleanup_buf_ struct buf compute = {0};
+    json_add_str(o, "display_name", spec->display_name ? spec->display_name : name);
+    json_add_str(o, "experiment_name",
+                 spec->experiment_name ? spec->experiment_name : folder_name(spec->code_path));
+    json_add_str(o, "description", spec->description);
+    cJSON *tags = cJSON_AddObjectToObject(o, "tags");
+    for (size_t i = 0; i < spec->tags.count; i++)
+        json_add_str(tags, spec->tags.items[i].name, spec->tags.items[i].value);
+    json_add_str(o, "workspace", "default");
+    json_add_str(o, "principal", principal);
+    json_add_str(o, "type", "command");
+    json_add_str(o, "priority", job_priority_name(spec->priority));
+    for (size_t i = 0; i < spec->compute.count; i++)
+        buf_printf(&compute, "%s%s", i ? "," : "", spec->compute.items[i]);
+    json_add_str(o, "compute", compute.data ? compute.data : "local");
+    cJSON *amounts = cJSON_AddObjectToObject(o, "resources");
+    json_add_int(amounts, "cpus", resources->cpus);
+    json_add_int(amounts, "cores", resources->cores);
+    json_add_int(amounts, "memory_bytes", (int64_t)resources->request.memory_bytes);
+    json_add_int(amounts, "gpus", resources->request.gpu_milli / RESOURCE_GPU_WHOLE);
+    if (spec->time_limit_ms)
+        cJSON_AddNumberToObject(o, "time_limit_s", (double)spec->time_limit_ms / 1000);
+    else
+        cJSON_AddNullToObject(o, "time_limit_s");
+    add_command(o, spec);
+    json_add_str(o, "image", spec->image);
+    json_add_str(o, "runtime", job_runtime_name(spec->runtime));
+    cJSON_AddBoolToObject(o, "stdin", spec->wants_stdin);
+    cJSON_AddBoolToObject(o, "tty", spec->wants_tty);
+    cJSON_AddBoolToObject(o, "split_streams", spec->split_streams);
+    add_code(o, spec, file);
+    return json_text(o);
+}
+
+void submit_refusal(const struct core_decision *decision, struct error *err)
+{
+    static const char *const fields[RESOURCE_KIND_COUNT] = {[RESOURCE_CORES] = "resources.cpus",
+                                                            [RESOURCE_CPUS] = "resources.cpus",
+                                                            [RESOURCE_MEMORY] = "resources.memory",
+                                                            [RESOURCE_GPUS] = "resources.gpus"};
+    static const char *const names[RESOURCE_KIND_COUNT] = {[RESOURCE_CORES] = "cores",
+                                                           [RESOURCE_CPUS] = "CPUs",
+                                                           [RESOURCE_MEMORY] = "memory",
+                                                           [RESOURCE_GPUS] = "GPUs"};
+    enum resource_kind kind = decision->as.refused.resource;
+    uint64_t wanted = decision->as.refused.wanted, best = decision->as.refused.best;
+    char a[32], b[32];
+    switch (decision->as.refused.refusal) {
+    case CORE_REFUSED_NEVER_FITS:
+        if (kind == RESOURCE_MEMORY) {
+            units_format_bytes((int64_t)wanted, a);
+            units_format_bytes((int64_t)best, b);
+        } else {
+            uint64_t unit = kind == RESOURCE_GPUS ? RESOURCE_GPU_WHOLE : 1;
+            snprintf(a, sizeof a, "%llu", (unsigned long long)(wanted / unit));
+            snprintf(b, sizeof b, "%llu", (unsigned long long)(best / unit));
+        }
+        error_field(err, fields[kind],
+                    "the job can never run: it wants %s %s, and the most that a node gives to jobs is %s", a,
+                    names[kind], b);
+        error_hint(err, "ask for at most %s", b);
+        break;
+    case CORE_REFUSED_NO_COMBINATION:
+        error_field(err, "resources", "the job can never run: no node has all that it asks for at once");
+        error_hint(err, "berth node list shows what each has");
+        break;
+    default:
+        error_set(err, ERROR_LIMIT, "there is no room for another job (at most %u)", CORE_JOBS_MAX);
+        error_hint(err, "wait until some have ended");
+        break;
+    }
+}

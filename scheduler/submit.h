@@ -1,0 +1,24 @@
+/* What POST /v1/jobs makes of a job file before the core sees it: the defaults that are fixed at submit, and
+ * the record's fixed part. */
+#ifndef BERTH_SCHEDULER_SUBMIT_H
+#define BERTH_SCHEDULER_SUBMIT_H
+
+#include "proto/jobspec.h"
+#include "scheduler/daemon.h"
+
+/* What the job asks for, with what it left open filled in from a node's inventory: on one with G GPUs 1 GPU,
+ * 1/G of its cores and of the memory that jobs get; without GPUs one core and its share. */
+struct submit_resources {
+    struct resource_request request; /* for the core */
+    uint32_t cpus, cores;            /* as shown */
+};
+
+void submit_fill_resources(const struct node_table *nodes, const struct job_spec *spec,
+                           struct submit_resources *out);
+/* The job object's fields that never change, as a JSON object. The caller frees. */
+char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *name, const char *principal,
+                   const struct submit_resources *resources);
+/* Why the core refused. */
+void submit_refusal(const struct core_decision *decision, struct error *err);
+
+#endif
