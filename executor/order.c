@@ -1,0 +1,123 @@
+/* Start orders. What is not understood is refused whole: a task with half an order never starts. */
+#include "executor/order.h"
+
+#include "base/alloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool take_ints(const cJSON *lease, const char *field, int64_t **out, size_t *count, struct error *err)
+{
+    const cJSON *list = json_get(lease, field);
+    if (!list || cJSON_IsNull(list))
+        return true;
+    int n = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : -1;
+    if (n < 0 || n > ORDER_CPUS_MAX)
+        return error_field(err, field, "lease.%s is not a list of at most %d numbers", field, ORDER_CPUS_MAX);
+    *out = xcalloc((size_t)n + 1, sizeof **out);
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+    {
+        int64_t value;
+        if (!json_item_int(item, &value) || value < 0 || value > INT32_MAX)
+            return error_field(err, field, "lease.%s holds something that is no index", field);
+        (*out)[(*count)++] = value;
+    }
+    return true;
+}
+
+static bool take_gpus(const cJSON *lease, struct order *order, struct error *err)
+{
+    const cJSON *list = json_get(lease, "gpus"), *item;
+    int n = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : 0;
+    if (n > ORDER_GPUS_MAX)
+        return error_field(err, "lease.gpus", "more than %d GPUs in one lease", ORDER_GPUS_MAX);
+    order->lease.gpus = xcalloc((size_t)n + 1, sizeof *order->lease.gpus);
+    cJSON_ArrayForEach(item, list)
+    {
+        const char *uuid = json_str(item, "uuid", NULL);
+        if (!uuid || !*uuid || strlen(uuid) > 95)
+            return error_field(err, "lease.gpus", "a GPU without a UUID");
+        order->lease.gpus[order->lease.gpu_count++] =
+            (struct order_gpu){.uuid = xstrdup(uuid), .index = json_int(item, "index", -1)};
+    }
+    return true;
+}
+
+static bool clean_absolute(const char *path)
+{
+    size_t n = path ? strlen(path) : 0;
+    return n > 1 && n <= JOB_PATH_MAX && path[0] == '/' && !strstr(path, "/../") &&
+           (n < 3 || strcmp(path + n - 3, "/..") != 0);
+}
+
+static bool fill(const cJSON *json, struct order *order, struct error *err)
+{
+    const char *task = json_str(json, "task", NULL), *principal = json_str(json, "principal", NULL);
+    if (!task || !task_id_parse(task, &order->id))
+        return error_field(err, "task", "the order names no task");
+    task_id_format(order->id, order->task);
+    if (!principal || !*principal)
+        return error_field(err, "principal", "the order of %s names no principal", task);
+    order->principal = xstrdup(principal);
+    order->uid_hint = json_int(json, "uid_hint", -1);
+    int64_t epoch = json_int(json, "epoch", -1);
+    if (epoch < 0)
+        return error_field(err, "epoch", "the order of %s has no epoch", task);
+    order->epoch = (uint64_t)epoch;
+    const cJSON *lease = json_get(json, "lease");
+    if (!cJSON_IsObject(lease))
+        return error_field(err, "lease", "the order of %s has no lease", task);
+    if (!take_ints(lease, "cores", &order->lease.cores, &order->lease.core_count, err) ||
+        !take_ints(lease, "cpus", &order->lease.cpus, &order->lease.cpu_count, err) ||
+        !take_ints(lease, "mems", &order->lease.mems, &order->lease.mem_count, err) ||
+        !take_gpus(lease, order, err))
+        return false;
+    order->lease.memory_bytes = json_int(lease, "memory_bytes", 0);
+    order->time_limit_ms = json_int(json, "time_limit_ms", 0);
+    order->grace_ms = json_int(json, "grace_ms", JOB_GRACE_DEFAULT_MS);
+    order->submitted_ms = json_int(json, "submitted_ms", 0);
+    if (order->lease.memory_bytes < 0 || order->time_limit_ms < 0 || order->grace_ms < 0)
+        return error_set(err, ERROR_INVALID, "the order of %s has a negative amount", task);
+    order->job_name = xstrdup(json_str(json, "job_name", task));
+    const char *log_path = json_str(json, "log_path", NULL),
+               *outputs_path = json_str(json, "outputs_path", NULL);
+    if (!clean_absolute(log_path) || !clean_absolute(outputs_path))
+        return error_field(err, "log_path", "the order of %s has no clean absolute log_path and outputs_path",
+                           task);
+    order->log_path = xstrdup(log_path);
+    order->outputs_path = xstrdup(outputs_path);
+    order->spec = job_spec_parse(json_get(json, "spec"), NULL, err);
+    if (!order->spec)
+        return error_wrap(err, "the job file of %s", task);
+    order->text = json_text(json);
+    return true;
+}
+
+struct order *order_parse(const cJSON *json, struct error *err)
+{
+    struct order *order = xcalloc(1, sizeof *order);
+    if (fill(json, order, err))
+        return order;
+    order_destroy(order);
+    return NULL;
+}
+
+void order_destroy(struct order *order)
+{
+    if (!order)
+        return;
+    for (size_t i = 0; i < order->lease.gpu_count; i++)
+        free(order->lease.gpus[i].uuid);
+    free(order->lease.gpus);
+    free(order->lease.cores);
+    free(order->lease.cpus);
+    free(order->lease.mems);
+    free(order->principal);
+    free(order->job_name);
+    free(order->log_path);
+    free(order->outputs_path);
+    job_spec_destroy(order->spec);
+    free(order->text);
+    free(order);
+}

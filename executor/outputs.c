@@ -1,0 +1,315 @@
+/* Collection of outputs. The invariants: nothing is read but regular files that lie in the task's own tree,
+ * and a file appears in the outputs folder whole (rename) or not at all. */
+#include "executor/outputs.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/fault.h"
+#include "base/fs.h"
+#include "executor/beneath.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define KEPT "outputs"
+#define APART "work"
+#define PARTIAL ".berth-partial"
+
+struct collection {
+    const struct outputs_request *request;
+    struct outputs_report *report;
+    int kept_fd, apart_fd;
+    dev_t device;
+    int64_t seen;
+    char path[BENEATH_PATH_MAX + 1]; /* of the entry at hand, relative to work/ */
+};
+
+static void skip(struct collection *c, const char *why, ...) __attribute__((format(printf, 2, 3)));
+
+static void skip(struct collection *c, const char *why, ...)
+{
+    struct outputs_report *report = c->report;
+    report->skipped_total++;
+    if (report->skipped_count == OUTPUTS_SKIPPED_MAX)
+        return;
+    char text[512];
+    va_list ap;
+    va_start(ap, why);
+    vsnprintf(text, sizeof text, why, ap);
+    va_end(ap);
+    report->skipped[report->skipped_count++] = (struct outputs_skipped){xstrdup(c->path), xstrdup(text)};
+}
+
+static bool is_left_out(const struct collection *c)
+{
+    for (char *const *p = c->request->left_out; p && *p; p++) {
+        size_t n = strlen(*p);
+        while (n && (*p)[n - 1] == '/')
+            n--;
+        if (strncmp(*p, c->path, n) == 0 && c->path[n] == '\0')
+            return true;
+    }
+    return false;
+}
+
+static void finish_file(int fd, const struct stat *st)
+{
+    if (geteuid() == 0 && fchown(fd, geteuid(), getegid()) != 0)
+        return; /* it stays the user's: readable to root all the same */
+    fchmod(fd,
+           (st->st_mode & 0777) | 0600); /* after the owner: chown(2) drops setuid, and this does for good */
+}
+
+/* Into the folder `to` under `name`. false with errno set. */
+static bool bring(struct collection *c, int from_folder, int from, const struct stat *st, int to,
+                  const char *name)
+{
+    /* One name, one filesystem: the inode itself moves. Renaming what has other names would give the user a
+     * way to it. */
+    if (st->st_nlink == 1 &&
+        renameat(from_folder, strrchr(c->path, '/') ? strrchr(c->path, '/') + 1 : c->path, to, name) == 0) {
+        finish_file(from, st);
+        return true;
+    }
+    int fd = openat(to, PARTIAL, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return false;
+    struct error err = {0};
+    struct timespec times[2] = {st->st_atim, st->st_mtim};
+    bool ok = fs_copy_fd(from, fd, &err);
+    if (!ok)
+        errno = err.sys_errno ? err.sys_errno : EIO;
+    else
+        futimens(fd, times);
+    finish_file(fd, st);
+    int saved = errno;
+    if (close(fd) != 0 && ok) {
+        ok = false;
+        saved = errno;
+    }
+    if (ok && renameat(to, PARTIAL, to, name) == 0)
+        return true;
+    if (ok)
+        saved = errno;
+    unlinkat(to, PARTIAL, 0);
+    errno = saved;
+    return false;
+}
+
+static void collect_file(struct collection *c, int folder, const char *name)
+{
+    _cleanup_close_ int fd = beneath_openat(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, true);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        skip(c, "can't be read: %s", strerror(errno));
+        return;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        skip(c, "changed its kind while it was collected");
+        return;
+    }
+    if (st.st_nlink > 1 && geteuid() == 0 && st.st_uid != c->request->uid) {
+        skip(c, "a hard link to a file of another user");
+        return;
+    }
+    bool kept = strncmp(c->path, KEPT "/", sizeof KEPT) == 0;
+    const char *below = kept ? c->path + sizeof KEPT : c->path;
+    if (c->request->snapshot &&
+        snapshot_unchanged(c->request->snapshot, c->request->manifest_sha, c->path, fd))
+        return;
+    if (!kept && c->report->work_bytes + st.st_size > c->request->work_max_bytes) {
+        skip(c, "over the %lld GB that are kept of files outside ./outputs",
+             (long long)(c->request->work_max_bytes >> 30));
+        return;
+    }
+    const char *last;
+    _cleanup_close_ int to = beneath_open_parent(kept ? c->kept_fd : c->apart_fd, below, true, 0700, &last);
+    if (to < 0 || !bring(c, folder, fd, &st, to, last)) {
+        c->report->disk_full |= kept && (errno == ENOSPC || errno == EDQUOT);
+        skip(c, "can't be put into the outputs folder: %s", strerror(errno));
+        return;
+    }
+    FAULT("executor.file_collected");
+    if (!kept) {
+        c->report->work_files++;
+        c->report->work_bytes += st.st_size;
+    }
+}
+
+static const char *kind_name(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFIFO:
+        return "a named pipe";
+    case S_IFSOCK:
+        return "a socket";
+    case S_IFCHR:
+    case S_IFBLK:
+        return "a device";
+    default:
+        return "not a regular file";
+    }
+}
+
+static void collect_folder(struct collection *c, int folder, int depth);
+
+static void collect_entry(struct collection *c, int folder, const char *name, int depth)
+{
+    struct stat st;
+    if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        skip(c, "can't be looked at: %s", strerror(errno));
+        return;
+    }
+    if (S_ISREG(st.st_mode)) {
+        collect_file(c, folder, name);
+        return;
+    }
+    if (S_ISLNK(st.st_mode)) {
+        const struct snapshot_entry *entry =
+            c->request->snapshot ? snapshot_find(c->request->snapshot, c->path) : NULL;
+        char target[256];
+        ssize_t n = readlinkat(folder, name, target, sizeof target - 1);
+        target[n < 0 ? 0 : n] = '\0';
+        if (!entry || entry->kind != SNAPSHOT_LINK)
+            skip(c, "a symbolic link (to %s)", target);
+        return;
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        skip(c, "%s", kind_name(st.st_mode));
+        return;
+    }
+    if (st.st_dev != c->device) {
+        skip(c, "another filesystem");
+        return;
+    }
+    if (depth == OUTPUTS_DEPTH_MAX) {
+        skip(c, "nested more than %d deep", OUTPUTS_DEPTH_MAX);
+        return;
+    }
+    if (geteuid() == st.st_uid && (st.st_mode & 0700) != 0700)
+        fchmodat(folder, name, 0700,
+                 0); /* without root the owner needs it; nobody else can swap the name any more */
+    _cleanup_close_ int fd = beneath_openat(folder, name, O_RDONLY | O_DIRECTORY, 0, true);
+    if (fd < 0)
+        skip(c, "can't be opened: %s", strerror(errno));
+    else
+        collect_folder(c, fd, depth + 1);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Sorted, so that what fits under the limit does not depend on the filesystem's order. */
+static void collect_folder(struct collection *c, int folder, int depth)
+{
+    char **names = NULL;
+    size_t count = 0, capacity = 0, base = strlen(c->path);
+    int list_fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = list_fd < 0 ? NULL : fdopendir(list_fd);
+    if (!dir) {
+        if (list_fd >= 0)
+            close(list_fd);
+        skip(c, "can't be listed: %s", strerror(errno));
+        return;
+    }
+    struct dirent *entry;
+    while ((entry = readdir(dir))) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (c->seen++ >= OUTPUTS_FILES_MAX) {
+            if (c->seen == OUTPUTS_FILES_MAX + 1)
+                skip(c, "more than %d entries: this and later ones are left behind", OUTPUTS_FILES_MAX);
+            break;
+        }
+        if (count == capacity) {
+            capacity = capacity ? capacity * 2 : 32;
+            names = xrealloc(names, capacity * sizeof *names);
+        }
+        names[count++] = xstrdup(entry->d_name);
+    }
+    closedir(dir);
+    if (count)
+        qsort(names, count, sizeof *names, by_name);
+    for (size_t i = 0; i < count; i++) {
+        size_t room = sizeof c->path - base;
+        int n = snprintf(c->path + base, room, "%s%s", base ? "/" : "", names[i]);
+        if (n >= (int)room)
+            skip(c, "its path is longer than %d bytes", BENEATH_PATH_MAX);
+        else if (!is_left_out(c))
+            collect_entry(c, folder, names[i], depth);
+        c->path[base] = '\0';
+        free(names[i]);
+    }
+    free(names);
+}
+
+/* What is there in the end, also from a run before a kill. */
+static void count_tree(int folder, int depth, int64_t *files, int64_t *bytes)
+{
+    int list_fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_dir_ DIR *dir = list_fd < 0 ? NULL : fdopendir(list_fd);
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir))) {
+        struct stat st;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            fstatat(folder, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        if (S_ISREG(st.st_mode)) {
+            ++*files;
+            *bytes += st.st_size;
+        } else if (S_ISDIR(st.st_mode) && depth < OUTPUTS_DEPTH_MAX) {
+            _cleanup_close_ int fd =
+                openat(folder, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            if (fd >= 0)
+                count_tree(fd, depth + 1, files, bytes);
+        }
+    }
+}
+
+static int open_folder(const char *to, const char *name, struct error *err)
+{
+    _cleanup_free_ char *path = xasprintf("%s/%s", to, name);
+    if (!fs_mkdirs(path, 0700, err))
+        return -1;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        error_errno(err, errno, "can't open %s", path);
+    return fd;
+}
+
+bool outputs_collect(const struct outputs_request *request, struct outputs_report *report, struct error *err)
+{
+    memset(report, 0, sizeof *report);
+    _cleanup_close_ int kept = open_folder(request->to, KEPT, err);
+    _cleanup_close_ int apart = kept < 0 ? -1 : open_folder(request->to, APART, err);
+    struct stat st;
+    if (apart < 0)
+        return error_wrap(err, "outputs");
+    if (fstat(request->work_fd, &st) != 0)
+        return error_errno(err, errno, "outputs: can't look at the working folder");
+    struct collection *c = xcalloc(1, sizeof *c);
+    c->request = request;
+    c->report = report;
+    c->kept_fd = kept;
+    c->apart_fd = apart;
+    c->device = st.st_dev;
+    count_tree(apart, 0, &report->work_files, &report->work_bytes);
+    collect_folder(c, request->work_fd, 0);
+    count_tree(kept, 0, &report->files, &report->bytes);
+    free(c);
+    return true;
+}
+
+void outputs_report_finish(struct outputs_report *report)
+{
+    for (size_t i = 0; i < report->skipped_count; i++) {
+        free(report->skipped[i].path);
+        free(report->skipped[i].why);
+    }
+    memset(report, 0, sizeof *report);
+}
