@@ -1,0 +1,44 @@
+/* Verbs that are daemons: they parse their own arguments (argv[0] is the verb). */
+#include "cli/daemons.h"
+
+#include "cli/cli.h"
+
+#ifdef BERTH_HAVE_SCHEDULER
+#include "scheduler/entry.h"
+#endif
+#ifdef BERTH_HAVE_EXECUTOR
+#include "executor/entry.h"
+#endif
+#ifdef BERTH_HAVE_GPU
+#include "gpu/entry.h"
+#endif
+
+int daemon_scheduler(void *args, int argc, char **argv)
+{
+    (void)args;
+#ifdef BERTH_HAVE_SCHEDULER
+    return scheduler_main(argc, argv);
+#else
+    return cli_usage(NULL, "this build has no scheduler (%d words after %s)", argc - 1, argv[0]);
+#endif
+}
+
+int daemon_executor(void *args, int argc, char **argv)
+{
+    (void)args;
+#ifdef BERTH_HAVE_EXECUTOR
+    return executor_main(argc, argv);
+#else
+    return cli_usage(NULL, "this build has no executor (%d words after %s)", argc - 1, argv[0]);
+#endif
+}
+
+int daemon_gpu_probe(void *args, int argc, char **argv)
+{
+    (void)args;
+#ifdef BERTH_HAVE_GPU
+    return gpu_probe_main(argc, argv);
+#else
+    return cli_usage(NULL, "this build has no GPU probe (%d words after %s)", argc - 1, argv[0]);
+#endif
+}

@@ -1,0 +1,9 @@
+/* The daemons' own main functions, as verbs of the one executable. A build without a part says so by name. */
+#ifndef BERTH_CLI_DAEMONS_H
+#define BERTH_CLI_DAEMONS_H
+
+int daemon_scheduler(void *args, int argc, char **argv);
+int daemon_executor(void *args, int argc, char **argv);
+int daemon_gpu_probe(void *args, int argc, char **argv);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * Following a job's log. Offsets count the stored bytes, so that a follower that loses its connection (a
+ * scheduler restart, a kill) goes on exactly where it was. Memory is bounded: a piece of the answer goes
+ * straight to the descriptor; only an unfinished line is held where redraws are collapsed.
+ */
+#ifndef BERTH_CLI_FOLLOW_H
+#define BERTH_CLI_FOLLOW_H
+
+#include "cli/client.h"
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FOLLOW_RETRY_MS 60000 /* how long a broken connection is tried again */
+#define FOLLOW_BACKOFF_MAX_MS 1000
+#define REDRAW_HELD_MAX (64 << 10) /* bytes of one unfinished line that are held back */
+
+/* ---- carriage returns ---- */
+
+/* Collapses redraws: of "10%\r20%\r\n" only "20%\r\n" comes out. */
+struct redraw {
+    int fd;
+    bool collapse; /* false: every byte as it is */
+    struct buf held;
+    bool failed; /* the descriptor takes no more (errno in error_number) */
+    int error_number;
+};
+
+void redraw_add(struct redraw *redraw, const char *bytes, size_t n);
+void redraw_end(struct redraw *redraw); /* writes what is held */
+
+/* ---- following ---- */
+
+struct follow_options {
+    int64_t attempt; /* 0: from the first (or last, see latest) to the end of the job */
+    bool latest;     /* start with the latest attempt instead of the first */
+    int64_t rank;
+    int64_t offset;     /* of the first attempt shown */
+    bool follow;        /* until the job has ended, else what there is */
+    bool raw;           /* no collapsing of redraws even where the output is no terminal */
+    const char *stream; /* NULL, "out" or "err" */
+    int fd;             /* of the output */
+};
+
+/* Something that runs beside: descriptors to wait for, and what to do. */
+struct follow_companion {
+    size_t (*fds)(void *ctx, struct pollfd *fds, int *timeout_ms); /* at most HTTP_EASY_WAIT_FDS_MAX */
+    /* false ends the following (the caller knows why) */
+    bool (*turn)(void *ctx, const struct pollfd *fds, size_t n);
+    void *ctx;
+};
+
+enum follow_end {
+    FOLLOW_DONE,    /* everything was shown; with `follow` the job has ended */
+    FOLLOW_STOPPED, /* by the companion */
+    FOLLOW_CLOSED,  /* the reader of our output went away */
+    FOLLOW_FAILED,  /* err says why */
+};
+
+/* `companion` may be NULL. *offset (may be NULL) gets the offset behind the last byte shown, of the last
+ * attempt. */
+enum follow_end follow_log(struct client *client, const char *job, const struct follow_options *options,
+                           const struct follow_companion *companion, int64_t *offset, struct error *err);
+
+/* The job object once the job has ended, across restarts of the scheduler. `timeout_s` 0: no limit, else
+ * ERROR_TIMEOUT. The caller deletes. */
+cJSON *follow_wait(struct client *client, const char *job, int64_t timeout_s, struct error *err);
+bool follow_state_is_final(const char *state);
+
+#endif

@@ -1,0 +1,187 @@
+/* Options into fields. What a field may hold is jobspec's to check; here only what a shell's words need is
+ * done. */
+#include "cli/job_options.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "proto/units.h"
+
+#include <string.h>
+
+static void set_item(cJSON *object, const char *field, cJSON *item)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(object, field);
+    cJSON_AddItemToObject(object, field, item);
+}
+
+static void set_text(cJSON *object, const char *field, const char *text)
+{
+    if (!text)
+        return;
+    cJSON_DeleteItemFromObjectCaseSensitive(object, field);
+    json_add_str(object, field, text);
+}
+
+static void set_number(cJSON *object, const char *field, const struct opt_number *number)
+{
+    if (number->given)
+        set_item(object, field, json_int_item(number->value));
+}
+
+/* The member as an object, made where it is absent; NULL where the file has something else there (jobspec
+ * refuses that). */
+static cJSON *member(cJSON *object, const char *field)
+{
+    cJSON *found = cJSON_GetObjectItemCaseSensitive(object, field);
+    if (cJSON_IsNull(found)) {
+        cJSON_DeleteItemFromObjectCaseSensitive(object, field);
+        found = NULL;
+    }
+    if (!found)
+        return cJSON_AddObjectToObject(object, field);
+    return cJSON_IsObject(found) ? found : NULL;
+}
+
+/* An amount may stand at the top or in resources; the option replaces both. */
+static void drop_amount(cJSON *file, const char *field)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(file, field);
+    cJSON *resources = cJSON_GetObjectItemCaseSensitive(file, "resources");
+    if (cJSON_IsObject(resources))
+        cJSON_DeleteItemFromObjectCaseSensitive(resources, field);
+}
+
+static bool apply_pairs(cJSON *file, const char *field, const char *option, const struct opt_list *list,
+                        bool from_shell, struct error *err)
+{
+    cJSON *object = list->count ? member(file, field) : NULL;
+    for (size_t i = 0; object && i < list->count; i++) {
+        const char *text = list->items[i], *equals = strchr(text, '=');
+        _cleanup_free_ char *name = equals ? xstrndup(text, (size_t)(equals - text)) : xstrdup(text);
+        const char *value = equals ? equals + 1 : from_shell ? getenv(text) : NULL;
+        if (!*name || (!equals && !from_shell))
+            return error_set(err, ERROR_INVALID, "%s takes NAME=VALUE; \"%s\" is none", option, text);
+        if (!value) {
+            error_set(err, ERROR_INVALID, "%s %s: you have no variable of that name", option, text);
+            return error_hint(err, "export %s first, or give a value: %s %s=VALUE", text, option, text);
+        }
+        if (!json_is_utf8(value, strlen(value)))
+            return error_set(err, ERROR_INVALID,
+                             "%s %s: its value is not UTF-8 text, which is all that can travel", option,
+                             name);
+        set_text(object, name, value);
+    }
+    return true;
+}
+
+static bool apply_time(cJSON *file, const char *text, struct error *err)
+{
+    int64_t ms;
+    cJSON *limits = text ? member(file, "limits") : NULL;
+    if (!text)
+        return true;
+    if (!units_parse_duration(text, &ms)) {
+        error_set(err, ERROR_INVALID, "--time %s is no time", text);
+        return error_hint(err, "--time 90s, 15m, 1h30m, 2d or 1-12:00:00");
+    }
+    if (ms == 0) {
+        error_set(err, ERROR_INVALID, "--time must be at least a second, not 0");
+        return error_hint(err, "leave it out for no limit");
+    }
+    if (limits)
+        set_item(limits, "timeout", json_int_item((ms + 999) / 1000));
+    return true;
+}
+
+static void apply_compute(cJSON *file, const char *text)
+{
+    if (!text)
+        return;
+    if (!strchr(text, ',')) {
+        set_text(file, "compute", text);
+        return;
+    }
+    cJSON *list = cJSON_CreateArray();
+    for (const char *p = text;; p++) {
+        size_t n = strcspn(p, ",");
+        _cleanup_free_ char *name = xstrndup(p, n);
+        cJSON_AddItemToArray(list, cJSON_CreateString(name));
+        p += n;
+        if (!*p)
+            break;
+    }
+    set_item(file, "compute", list);
+}
+
+static void apply_image(cJSON *file, const char *image)
+{
+    if (!image)
+        return;
+    cJSON *environment = cJSON_CreateObject();
+    cJSON_AddStringToObject(environment, "image", image);
+    set_item(file, "environment", environment);
+}
+
+bool job_options_apply(const struct job_options *o, cJSON *file, struct error *err)
+{
+    if (o->notify.count) {
+        error_set(err, ERROR_UNSUPPORTED, "--notify is not honoured yet");
+        return error_hint(err, "berth wait NAME; YOUR-COMMAND");
+    }
+    if (o->code && o->no_code)
+        return error_set(err, ERROR_INVALID, "--code and --no-code can't stand together");
+    apply_image(file, o->image);
+    if (o->gpus.given)
+        drop_amount(file, "gpus");
+    if (o->cpus.given)
+        drop_amount(file, "cpus");
+    if (o->memory)
+        drop_amount(file, "memory");
+    set_number(file, "gpus", &o->gpus);
+    set_number(file, "cpus", &o->cpus);
+    set_text(file, "memory", o->memory);
+    cJSON *resources = o->nodes.given || o->shm_size ? member(file, "resources") : NULL;
+    if (resources) {
+        set_number(resources, "instance_count", &o->nodes);
+        set_text(resources, "shm_size", o->shm_size);
+    }
+    cJSON *queue = o->priority ? member(file, "queue_settings") : NULL;
+    if (queue)
+        set_text(queue, "priority", o->priority);
+    set_text(file, "name", o->name);
+    set_text(file, "display_name", o->display_name);
+    set_text(file, "experiment_name", o->experiment);
+    set_text(file, "description", o->description);
+    set_text(file, "runtime", o->runtime);
+    set_text(file, "code", o->no_code ? NULL : o->code);
+    if (o->no_code)
+        cJSON_DeleteItemFromObjectCaseSensitive(file, "code");
+    apply_compute(file, o->compute);
+    if (o->interactive)
+        set_item(file, "stdin", cJSON_CreateTrue());
+    if (o->tty)
+        set_item(file, "tty", cJSON_CreateTrue());
+    if (o->split_streams)
+        set_item(file, "split_streams", cJSON_CreateTrue());
+    if (o->mounts.count && !cJSON_IsArray(json_get(file, "mounts")))
+        set_item(file, "mounts", cJSON_CreateArray());
+    for (size_t i = 0; i < o->mounts.count; i++)
+        cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(file, "mounts"),
+                             cJSON_CreateString(o->mounts.items[i]));
+    return apply_time(file, o->time, err) &&
+           apply_pairs(file, "environment_variables", "--env", &o->env, true, err) &&
+           apply_pairs(file, "tags", "--tag", &o->tags, false, err) &&
+           apply_pairs(file, "inputs", "--input", &o->inputs, false, err);
+}
+
+void job_options_command(cJSON *file, int argc, char **argv)
+{
+    if (argc == 1 && strpbrk(argv[0], " \t\n|&;<>()$`*?\"'")) {
+        set_text(file, "command", argv[0]);
+        return;
+    }
+    cJSON *list = cJSON_CreateArray();
+    for (int i = 0; i < argc; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateString(argv[i]));
+    set_item(file, "argv", list);
+}

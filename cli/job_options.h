@@ -1,0 +1,88 @@
+/* The options that run and submit share, and how they become fields of a job file. */
+#ifndef BERTH_CLI_JOB_OPTIONS_H
+#define BERTH_CLI_JOB_OPTIONS_H
+
+#include "cli/cli.h"
+#include "proto/json.h"
+
+struct job_options {
+    struct args_base base;
+    const char *image, *memory, *time, *priority, *name, *code, *compute, *runtime, *display_name,
+        *experiment, *description, *shm_size;
+    struct opt_number gpus, cpus, nodes;
+    bool no_code, interactive, tty, split_streams;
+    struct opt_list env, mounts, tags, notify, inputs;
+};
+
+/* Rows of an option table of a struct whose member `job` is struct job_options and stands first. */
+#define JOB_OPTION_ROWS                                                                                        \
+    {"image",    0,                                                                                            \
+     "IMAGE",    "host (the machine as it is), or a root filesystem folder that starts with / or ./",          \
+     OPT_STRING, offsetof(struct job_options, image)},                                                         \
+        {"gpus",     0,                                                                                        \
+         "N",        "GPUs (default: 1 where the node has any)",                                               \
+         OPT_NUMBER, offsetof(struct job_options, gpus)},                                                      \
+        {"cpus",     0,                                                                                        \
+         "N",        "logical CPUs, rounded up to whole cores",                                                \
+         OPT_NUMBER, offsetof(struct job_options, cpus)},                                                      \
+        {"memory",   0,                                                                                        \
+         "SIZE",     "memory: 512M, 2G (powers of 1024)",                                                      \
+         OPT_STRING, offsetof(struct job_options, memory)},                                                    \
+        {"nodes", 0, "N", "nodes (1 in this version)", OPT_NUMBER, offsetof(struct job_options, nodes)},       \
+        {"time",     0,                                                                                        \
+         "LIMIT",    "end the job after so long: 90s, 1h30m, 2d, 1-12:00:00",                                  \
+         OPT_STRING, offsetof(struct job_options, time)},                                                      \
+        {"priority", 0, "P", "low, medium or high", OPT_STRING, offsetof(struct job_options, priority)},       \
+        {"name",     0,                                                                                        \
+         "NAME",     "the job's name (default: one is made)",                                                  \
+         OPT_STRING, offsetof(struct job_options, name)},                                                      \
+        {"code",     0,                                                                                        \
+         "DIR",      "the folder whose copy the job sees (default: the current one)",                          \
+         OPT_STRING, offsetof(struct job_options, code)},                                                      \
+        {"no-code", 0, NULL, "no copy of any folder", OPT_FLAG, offsetof(struct job_options, no_code)},        \
+        {"env",      'e',                                                                                      \
+         "K=V|NAME", "a variable for the job; NAME alone takes your own value (may be repeated)",              \
+         OPT_LIST,   offsetof(struct job_options, env)},                                                       \
+        {"mount",          0,                                                                                  \
+         "SRC[:DST][:rw]", "a folder of the machine, read-only unless rw (may be repeated)",                   \
+         OPT_LIST,         offsetof(struct job_options, mounts)},                                              \
+        {"input",      0,                                                                                      \
+         "NAME=VALUE", "an input of the job file, instead of its own (may be repeated)",                       \
+         OPT_LIST,     offsetof(struct job_options, inputs)},                                                  \
+        {"compute",  0,                                                                                        \
+         "NAME",     "where to run: local, or any",                                                            \
+         OPT_STRING, offsetof(struct job_options, compute)},                                                   \
+        {"interactive", 'i',                                                                                   \
+         NULL,          "hand standard input on to the job",                                                   \
+         OPT_FLAG,      offsetof(struct job_options, interactive)},                                            \
+        {"tty",    't',                                                                                        \
+         NULL,     "give the job a terminal (-it: an interactive one)",                                        \
+         OPT_FLAG, offsetof(struct job_options, tty)},                                                         \
+        {"split-streams",                                                                                      \
+         0,                                                                                                    \
+         NULL,                                                                                                 \
+         "keep standard output and error apart (no order between them)",                                       \
+         OPT_FLAG,                                                                                             \
+         offsetof(struct job_options, split_streams)},                                                         \
+        {"runtime", 0, "R", "auto, crun, runc or process", OPT_STRING, offsetof(struct job_options, runtime)}, \
+        {"shm-size", 0,                                                                                        \
+         "SIZE",     "size of /dev/shm (default: half the memory)",                                            \
+         OPT_STRING, offsetof(struct job_options, shm_size)},                                                  \
+        {"display-name",      0,          "TEXT",                                                              \
+         "a name for people", OPT_STRING, offsetof(struct job_options, display_name)},                         \
+        {"experiment", 0,                                                                                      \
+         "TEXT",       "the experiment it belongs to (default: the code folder's name)",                       \
+         OPT_STRING,   offsetof(struct job_options, experiment)},                                              \
+        {"description", 0, "TEXT", "a description", OPT_STRING, offsetof(struct job_options, description)},    \
+        {"tag", 0, "K=V", "a tag (may be repeated)", OPT_LIST, offsetof(struct job_options, tags)},            \
+        {"notify", 0, "WHERE", "not honoured yet", OPT_LIST, offsetof(struct job_options, notify)},            \
+        OPT_HOST(struct job_options)
+
+/* Writes the given options into the job file `file`, over what stands there. ERROR_INVALID for what makes no
+ * sense, ERROR_UNSUPPORTED for --notify. */
+bool job_options_apply(const struct job_options *options, cJSON *file, struct error *err);
+/* The command of `run -- CMD...`: argv, or `command` (a shell's) where it is one word that only a shell
+ * understands. */
+void job_options_command(cJSON *file, int argc, char **argv);
+
+#endif

@@ -1,0 +1,100 @@
+/* The end of a job, told. */
+#include "cli/outcome.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "cli/show.h"
+#include "cli/term.h"
+#include "proto/units.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int outcome_exit_code(const cJSON *job)
+{
+    const char *state = json_str(job, "state", "");
+    int64_t code;
+    bool has_code = json_item_int(json_get(job, "exit_code"), &code);
+    if (strcmp(state, "Completed") == 0)
+        return has_code ? (int)(code & 0xff) : EXIT_OK;
+    if (has_code && code != 0)
+        return (int)(code & 0xff);
+    return strcmp(state, "Canceled") == 0 ? EXIT_CANCELED : EXIT_REFUSED;
+}
+
+static void add_evidence(struct buf *out, const cJSON *evidence, const char *indent)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, evidence)
+    {
+        _cleanup_free_ char *value = cJSON_IsString(item) ? xstrdup(item->valuestring) : json_text(item);
+        buf_printf(out, "%s  %s: ", indent, item->string ? item->string : "");
+        size_t n = strlen(item->string ? item->string : "");
+        int64_t bytes;
+        bool is_bytes = n > 6 && strcmp(item->string + n - 6, "_bytes") == 0 &&
+                        (json_item_int(item, &bytes) || units_parse_bytes(value, &bytes));
+        char size[32];
+        if (is_bytes)
+            buf_printf(out, "%s (%s)", show_bytes(bytes, size), value);
+        else
+            term_add_safe(out, value, false);
+        buf_add_char(out, '\n');
+    }
+}
+
+void outcome_add_cause(struct buf *out, const cJSON *job, const char *indent)
+{
+    const cJSON *cause = json_get(job, "cause");
+    if (!cJSON_IsObject(cause))
+        return;
+    const char *text = json_str(cause, "text", NULL);
+    term_add_safe(out, text && *text ? text : json_str(cause, "kind", "unknown"), false);
+    buf_add_char(out, '\n');
+    if (indent)
+        add_evidence(out, json_get(cause, "evidence"), indent);
+}
+
+/* What the job left: files of ./outputs, and others that it made. */
+static void tell_kept(struct client *client, const char *name)
+{
+    static const char *const questions[] = {"/outputs?work=0", "/outputs?work=1"};
+    for (int work = 0; work < 2; work++) {
+        _cleanup_free_ char *path = client_job_path(name, questions[work]);
+        struct error err = {0};
+        _cleanup_json_ cJSON *answer = client_call(client, "GET", path, NULL, 10000, &err);
+        int n = cJSON_GetArraySize(json_get(answer, "files"));
+        if (n && work)
+            cli_note("%d other file%s that the job made %s kept for 7 days: berth outputs %s --work", n,
+                     n == 1 ? "" : "s", n == 1 ? "is" : "are", name);
+        else if (n)
+            cli_note("%d file%s in ./outputs: berth outputs %s", n, n == 1 ? "" : "s", name);
+    }
+}
+
+void outcome_tell(struct client *client, const cJSON *job)
+{
+    const char *state = json_str(job, "state", "?"), *name = json_str(job, "name", "?");
+    int64_t started = json_int(job, "started_ms", 0), ended = json_int(job, "ended_ms", 0);
+    char time[32] = "";
+    if (started && ended >= started)
+        units_format_duration(ended - started, time);
+    _cleanup_buf_ struct buf cause = {0};
+    bool plain_exit = strcmp(json_str(json_get(job, "cause"), "kind", ""), "exit") == 0;
+    outcome_add_cause(&cause, job, plain_exit ? NULL : "berth:"); /* an exit code needs no proof */
+    bool colour = term_has_colour(STDERR_FILENO), good = strcmp(state, "Completed") == 0;
+    fprintf(stderr, "berth: job %s %s%s%s%s%s%s%s", name,
+            colour ? term_colour_code(good ? TERM_GREEN : TERM_RED) : "", state, colour ? TERM_RESET : "",
+            *time ? " after " : "", time, cause.len && !good ? ": " : "\n",
+            cause.len && !good ? cause.data : "");
+    const cJSON *advice;
+    cJSON_ArrayForEach(advice, json_get(job, "advice"))
+    {
+        _cleanup_buf_ struct buf safe = {0};
+        if (cJSON_IsString(advice))
+            term_add_safe(&safe, advice->valuestring, false);
+        if (safe.len)
+            fprintf(stderr, "berth: %s\n", safe.data);
+    }
+    tell_kept(client, name);
+}

@@ -1,0 +1,256 @@
+/*
+ * Downloading. Names come from the job, so every path is opened beneath the folder one component at a time
+ * without following links, and a file appears under its name only when it is whole.
+ */
+#include "cli/outputs.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "cli/show.h"
+#include "cli/table.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define TRIES 5 /* of one file whose connection breaks; each goes on where the last one ended */
+#define RETRY_MS 200
+
+static bool path_is_safe(const char *path)
+{
+    if (!*path || *path == '/' || strlen(path) >= PATH_MAX)
+        return false;
+    for (const char *p = path; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL) {
+        size_t n = strcspn(p, "/");
+        if (n == 0 || n > NAME_MAX || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
+            return false;
+    }
+    return true;
+}
+
+/* Opens (making them) the folders above the last component; *name is set to that one. -1 with err. */
+static int open_parent(int root, char *path, const char **name, struct error *err)
+{
+    int at = fcntl(root, F_DUPFD_CLOEXEC, 0);
+    for (char *slash; at >= 0 && (slash = strchr(path, '/')); path = slash + 1) {
+        *slash = '\0';
+        if (mkdirat(at, path, 0777) != 0 && errno != EEXIST) {
+            error_errno(err, errno, "can't make the folder %s", path);
+            close(at);
+            return -1;
+        }
+        int next = openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int e = errno;
+        close(at);
+        at = next;
+        if (at < 0)
+            error_errno(err, e, "can't open the folder %s (links are not followed)", path);
+    }
+    *name = path;
+    return at;
+}
+
+struct sink {
+    int fd;
+    int64_t bytes;
+    int error_number;
+};
+
+static bool write_piece(void *ctx, const void *bytes, size_t n)
+{
+    struct sink *s = ctx;
+    if (!fs_write_all(s->fd, bytes, n)) {
+        s->error_number = errno;
+        return false;
+    }
+    s->bytes += (int64_t)n;
+    return true;
+}
+
+static bool fetch(struct client *client, const char *job, const struct outputs_options *o, const char *path,
+                  int64_t size, int fd, struct error *err)
+{
+    _cleanup_free_ char *escaped = http_easy_escape(path);
+    _cleanup_free_ char *query =
+        xasprintf("/outputs/file?work=%d&rank=%lld&path=%s", o->work, (long long)o->rank, escaped);
+    _cleanup_free_ char *url = client_job_path(job, query);
+    struct sink sink = {.fd = fd};
+    for (int tries = 0; tries < TRIES; tries++) {
+        char range[40];
+        snprintf(range, sizeof range, "%lld-", (long long)sink.bytes);
+        struct http_easy_request request = {.method = "GET",
+                                            .path = url,
+                                            .on_data = write_piece,
+                                            .ctx = &sink,
+                                            .range = sink.bytes ? range : NULL};
+        _cleanup_answer_ struct http_easy_answer answer = {0};
+        int64_t before = sink.bytes;
+        bool answered = http_easy_perform(client->http, &request, &answer, err);
+        if (sink.error_number)
+            return error_errno(err, sink.error_number, "can't write %s", path);
+        if (answered && answer.status >= 200 && answer.status <= 299) {
+            if (before && answer.status != 206)
+                return error_set(err, ERROR_IO, "%s: the Berth can't go on in the middle of a file", path);
+            if (sink.bytes == size)
+                return true;
+            return error_set(err, ERROR_CONFLICT, "%s has %lld bytes instead of %lld", path,
+                             (long long)sink.bytes, (long long)size);
+        }
+        if (answered)
+            return client_refusal(&answer, err);
+        poll(NULL, 0, RETRY_MS);
+    }
+    return client_explain(client, err);
+}
+
+static bool download_file(struct client *client, const char *job, const struct outputs_options *o, int root,
+                          const cJSON *file, struct error *err)
+{
+    const char *path = json_str(file, "path", "");
+    if (!path_is_safe(path))
+        return error_set(err, ERROR_INVALID,
+                         "the name of a file would lead out of the folder; it is left there");
+    _cleanup_free_ char *copy = xstrdup(path);
+    const char *name;
+    _cleanup_close_ int parent = open_parent(root, copy, &name, err);
+    if (parent < 0)
+        return false;
+    struct stat st;
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        if (!o->force) {
+            error_set(err, ERROR_EXISTS, "%s is here already", path);
+            return error_hint(err, "--force overwrites; another folder: berth outputs %s DIR", job);
+        }
+        if (!S_ISREG(st.st_mode))
+            return error_set(err, ERROR_EXISTS, "%s is here already and no plain file; it is not overwritten",
+                             path);
+    }
+    _cleanup_free_ char *tmp = xasprintf(".berth-%d.tmp", (int)getpid());
+    int fd = openat(parent, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_errno(err, errno, "can't create a file beside %s", path);
+    bool ok = fetch(client, job, o, path, json_int(file, "size", 0), fd, err);
+    mode_t mask = umask(0);
+    umask(mask);
+    int64_t mtime = json_int(file, "mtime_ms", 0);
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+                                {.tv_sec = mtime / 1000, .tv_nsec = (mtime % 1000) * 1000000}};
+    mode_t mode = (mode_t)json_int(file, "mode", 0644) & 0777 & ~mask;
+    if (ok && (fchmod(fd, mode) != 0 || (mtime && futimens(fd, times) != 0)))
+        ok = error_errno(err, errno, "can't finish %s", path);
+    if (close(fd) != 0 && ok)
+        ok = error_errno(err, errno, "can't write %s", path);
+    if (ok && renameat(parent, tmp, parent, name) != 0)
+        ok = error_errno(err, errno, "can't write %s", path);
+    if (!ok)
+        unlinkat(parent, tmp, 0);
+    return ok;
+}
+
+/* All that is there already is told before anything is fetched. */
+static bool check_free(int root, const cJSON *files, const char *job, struct error *err)
+{
+    const cJSON *file;
+    int there = 0;
+    const char *first = NULL;
+    cJSON_ArrayForEach(file, files)
+    {
+        const char *path = json_str(file, "path", "");
+        struct stat st;
+        if (path_is_safe(path) && fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+            there++;
+            first = first ? first : path;
+        }
+    }
+    if (!there)
+        return true;
+    error_set(err, ERROR_EXISTS, "%d of the files %s here already (%s); nothing was fetched", there,
+              there == 1 ? "is" : "are", first);
+    return error_hint(err, "--force overwrites; or another folder: berth outputs %s DIR", job);
+}
+
+static int download(struct client *client, const char *job, const struct outputs_options *o,
+                    const cJSON *files)
+{
+    struct error err = {0};
+    if (mkdir(o->folder, 0777) != 0 && errno != EEXIST) {
+        error_errno(&err, errno, "can't make the folder %s", o->folder);
+        return cli_fail(&err);
+    }
+    _cleanup_close_ int root = open(o->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0) {
+        error_errno(&err, errno, "can't use the folder %s", o->folder);
+        return cli_fail(&err);
+    }
+    if (!o->force && !check_free(root, files, job, &err))
+        return cli_fail(&err);
+    const cJSON *file;
+    int count = 0, code = EXIT_OK;
+    int64_t bytes = 0;
+    cJSON_ArrayForEach(file, files)
+    {
+        if (!download_file(client, job, o, root, file, &err)) {
+            code = cli_fail(&err);
+            if (err.code == ERROR_UNAVAILABLE || err.code == ERROR_NO_SPACE)
+                return code;
+            continue;
+        }
+        count++;
+        bytes += json_int(file, "size", 0);
+    }
+    char size[32];
+    printf("%d file%s, %s, into %s\n", count, count == 1 ? "" : "s", show_bytes(bytes, size), o->folder);
+    return code;
+}
+
+static void list(const cJSON *files)
+{
+    static const struct table_column columns[] = {
+        {"SIZE", true, 0, 0, 0}, {"CHANGED", false, 0, 0, 1}, {"PATH", false, 9, 20, 0}};
+    struct table table;
+    table_init(&table, columns, 3);
+    const cJSON *file;
+    char text[32];
+    cJSON_ArrayForEach(file, files)
+    {
+        table_add(&table, show_bytes(json_int(file, "size", 0), text), TERM_PLAIN);
+        table_add(&table, show_time(json_int(file, "mtime_ms", 0), text), TERM_PLAIN);
+        table_add(&table, json_str(file, "path", "?"), TERM_PLAIN);
+    }
+    table_print(&table);
+    table_finish(&table);
+}
+
+int outputs_of(struct client *client, const char *job, const struct outputs_options *o)
+{
+    struct error err = {0};
+    char query[64];
+    int n = snprintf(query, sizeof query, "/outputs?work=%d", o->work);
+    if (o->rank)
+        snprintf(query + n, sizeof query - (size_t)n, "&rank=%lld", (long long)o->rank);
+    _cleanup_free_ char *path = client_job_path(job, query);
+    _cleanup_json_ cJSON *answer = client_call(client, "GET", path, NULL, 0, &err);
+    if (!answer)
+        return cli_fail(&err);
+    const cJSON *files = json_get(answer, "files"), *skipped;
+    if (o->json)
+        show_json(answer);
+    int code = EXIT_OK;
+    if (o->folder)
+        code = download(client, job, o, files);
+    else if (!o->json)
+        list(files);
+    cJSON_ArrayForEach(skipped, json_get(answer, "skipped"))
+    {
+        _cleanup_buf_ struct buf safe = {0};
+        term_add_safe(&safe, json_str(skipped, "path", "?"), false);
+        buf_add_str(&safe, ": ");
+        term_add_safe(&safe, json_str(skipped, "why", "?"), false);
+        cli_note("not kept: %s", safe.data);
+    }
+    if (!json_bool(answer, "final", true))
+        cli_note("the job has not ended: there may be more later");
+    return code;
+}

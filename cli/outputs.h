@@ -1,0 +1,18 @@
+/* What a job left, and bringing it here. For `outputs` and `job download`. */
+#ifndef BERTH_CLI_OUTPUTS_H
+#define BERTH_CLI_OUTPUTS_H
+
+#include "cli/client.h"
+
+struct outputs_options {
+    const char *folder; /* NULL: list alone */
+    bool work;          /* what the job made outside ./outputs */
+    bool force;         /* overwrite files that are there */
+    bool json;
+    int64_t rank;
+};
+
+/* Returns the exit code. */
+int outputs_of(struct client *client, const char *job, const struct outputs_options *options);
+
+#endif

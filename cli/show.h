@@ -1,0 +1,24 @@
+/* Words that several listings share. */
+#ifndef BERTH_CLI_SHOW_H
+#define BERTH_CLI_SHOW_H
+
+#include "cli/term.h"
+#include "proto/json.h"
+
+#include <stdint.h>
+
+/* "3m ago", "2d ago", "now"; "-" for 0. out holds at least 32 bytes; returns out. */
+char *show_ago(int64_t then_ms, int64_t now_ms, char *out);
+/* "2026-11-23 18:00:00" in local time. */
+char *show_time(int64_t ms, char *out);
+/* From start to end, or to now where it has not ended; "-" where it has not started. */
+char *show_elapsed(int64_t started_ms, int64_t ended_ms, int64_t now_ms, char *out);
+enum term_colour show_state_colour(const char *state);
+/* units_format_bytes, with a B where it would be a bare number. out holds at least 32 bytes; returns out. */
+char *show_bytes(int64_t bytes, char *out);
+/* A whole JSON value on standard output, indented. */
+void show_json(const cJSON *json);
+/* "[0,1,2,5]" -> "0-2,5". */
+void show_add_ranges(struct buf *out, const cJSON *numbers);
+
+#endif

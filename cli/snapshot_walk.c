@@ -1,0 +1,313 @@
+/* The walk over a code folder: what goes into the snapshot, what the ignore files leave out. By descriptors,
+ * so that a folder that is moved away meanwhile leads nowhere else. */
+#include "cli/ignore.h"
+#include "cli/snapshot.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct walk {
+    struct code_snapshot *snapshot;
+    struct ignore ignore;
+    const char *ignore_name; /* ".amlignore" or ".gitignore" */
+    char *above;             /* the folder's path below the repository's top; "" */
+    bool limited;
+    int depth;
+    struct error *err;
+};
+
+/* ---- what is refused whole ---- */
+
+static bool is_home(const char *path)
+{
+    struct stat st, other;
+    if (stat(path, &st) != 0)
+        return false;
+    _cleanup_free_ char *home = where_home();
+    if (home && stat(home, &other) == 0 && st.st_dev == other.st_dev && st.st_ino == other.st_ino)
+        return true;
+    const struct passwd *entry;
+    bool found = false;
+    setpwent();
+    while (!found && (entry = getpwent()))
+        found = entry->pw_dir && strcmp(entry->pw_dir, path) == 0 && strcmp(path, "/") != 0 &&
+                (entry->pw_uid == 0 || (entry->pw_uid >= 1000 && entry->pw_uid < 65534));
+    endpwent();
+    return found;
+}
+
+static bool refuse_folder(const char *path, const char *why, struct error *err)
+{
+    error_set(err, ERROR_LIMIT, "the folder %s is not copied as the job's code: %s", path, why);
+    return error_hint(err, "--code DIR with the folder that holds the code, or --no-code");
+}
+
+static bool check_limits(struct walk *w)
+{
+    const struct code_snapshot *s = w->snapshot;
+    char why[200];
+    if (s->count > SNAPSHOT_MAX_ENTRIES) {
+        snprintf(why, sizeof why, "it has more than %d entries", SNAPSHOT_MAX_ENTRIES);
+        return refuse_folder(s->path, why, w->err);
+    }
+    if (!w->limited || (s->files <= SNAPSHOT_DEFAULT_MAX_FILES && s->bytes <= SNAPSHOT_DEFAULT_MAX_BYTES))
+        return true;
+    if (s->files > SNAPSHOT_DEFAULT_MAX_FILES)
+        snprintf(why, sizeof why, "it has more than %d files that no ignore file leaves out",
+                 SNAPSHOT_DEFAULT_MAX_FILES);
+    else
+        snprintf(why, sizeof why, "what no ignore file leaves out is larger than 1 GB");
+    return refuse_folder(s->path, why, w->err);
+}
+
+/* ---- what is left out ---- */
+
+static void note_left_file(struct code_snapshot *s, const char *path, int64_t size)
+{
+    s->left_out_files++;
+    if (s->largest && size <= s->largest_bytes)
+        return;
+    free(s->largest);
+    s->largest = xstrdup(path);
+    s->largest_bytes = size;
+}
+
+/* Counts what is below an ignored folder, up to the limit; what can't be read is not counted. */
+static void count_left(struct code_snapshot *s, int dirfd, const char *name, const char *path, int depth)
+{
+    _cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || depth > SNAPSHOT_MAX_DEPTH)
+        return;
+    _cleanup_dir_ DIR *dir = fdopendir(fd);
+    if (!dir)
+        return;
+    int list_fd = take_fd(&fd);
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (s->left_out_files >= SNAPSHOT_COUNT_MAX) {
+            s->left_out_more = true;
+            return;
+        }
+        struct stat st;
+        if (fstatat(list_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        _cleanup_free_ char *below = xasprintf("%s/%s", path, entry->d_name);
+        if (S_ISDIR(st.st_mode))
+            count_left(s, list_fd, entry->d_name, below, depth + 1);
+        else if (S_ISREG(st.st_mode))
+            note_left_file(s, below, st.st_size);
+    }
+}
+
+static void leave_out(struct walk *w, int dirfd, const char *name, const char *path, const struct stat *st)
+{
+    struct code_snapshot *s = w->snapshot;
+    bool git = strcmp(name, ".git") == 0;
+    if (S_ISDIR(st->st_mode) && !git)
+        count_left(s, dirfd, name, path, w->depth);
+    else if (S_ISREG(st->st_mode) && !git)
+        note_left_file(s, path, st->st_size);
+    if (s->left_out_count == SNAPSHOT_LEFT_OUT_MAX) {
+        s->left_out_dropped++;
+        return;
+    }
+    s->left_out = xrealloc(s->left_out, (s->left_out_count + 1) * sizeof *s->left_out);
+    s->left_out[s->left_out_count++] = xstrdup(path);
+}
+
+/* ---- what is taken ---- */
+
+static struct code_item *add_item(struct code_snapshot *s, const char *path, const struct stat *st)
+{
+    if (s->count == s->capacity) {
+        s->capacity = s->capacity ? s->capacity * 2 : 256;
+        s->items = xrealloc(s->items, s->capacity * sizeof *s->items);
+    }
+    struct code_item *item = &s->items[s->count++];
+    *item = (struct code_item){.path = xstrdup(path), .mode = st->st_mode & (S_IFMT | 0777)};
+    return item;
+}
+
+/* Whether a link at `path` leads out of the folder, by its text alone: "a/../../x" and absolute paths
+ * elsewhere do. */
+static bool leads_out(const struct code_snapshot *s, const char *path, const char *target)
+{
+    size_t root = strlen(s->path);
+    if (target[0] == '/')
+        return strncmp(target, s->path, root) != 0 || (target[root] != '/' && target[root] != '\0');
+    int depth = 0;
+    for (const char *p = path; (p = strchr(p, '/')); p++)
+        depth++;
+    for (const char *p = target; *p;) {
+        size_t n = strcspn(p, "/");
+        if (n == 2 && p[0] == '.' && p[1] == '.') {
+            if (--depth < 0)
+                return true;
+        } else if (n && !(n == 1 && p[0] == '.')) {
+            depth++;
+        }
+        p += n;
+        p += *p == '/';
+    }
+    return false;
+}
+
+static bool take_link(struct walk *w, int dirfd, const char *name, const char *path, const struct stat *st)
+{
+    struct code_snapshot *s = w->snapshot;
+    char target[PATH_MAX];
+    ssize_t n = readlinkat(dirfd, name, target, sizeof target - 1);
+    if (n <= 0)
+        return error_errno(w->err, n < 0 ? errno : EINVAL, "can't read the link %s/%s", s->path, path);
+    target[n] = '\0';
+    struct code_item *item = add_item(s, path, st);
+    item->target = xstrdup(target);
+    item->size = n;
+    struct stat there;
+    if (leads_out(s, path, target)) {
+        if (!s->links_out++)
+            s->links_out_example = xstrdup(path);
+    } else if (fstatat(dirfd, name, &there, 0) != 0) {
+        s->links_dangling++;
+    }
+    return true;
+}
+
+static bool walk_folder(struct walk *w, int dirfd, const char *name, const char *path);
+
+static bool take_entry(struct walk *w, int dirfd, const char *name, const char *path)
+{
+    struct code_snapshot *s = w->snapshot;
+    struct stat st;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? true : error_errno(w->err, errno, "can't look at %s/%s", s->path, path);
+    bool is_folder = S_ISDIR(st.st_mode);
+    _cleanup_free_ char *from_top = *w->above ? xasprintf("%s/%s", w->above, path) : NULL;
+    if (strcmp(name, ".git") == 0 || ignore_matches(&w->ignore, from_top ? from_top : path, is_folder)) {
+        leave_out(w, dirfd, name, path, &st);
+        return true;
+    }
+    if (is_folder) {
+        add_item(s, path, &st);
+        return check_limits(w) && walk_folder(w, dirfd, name, path);
+    }
+    if (S_ISLNK(st.st_mode))
+        return take_link(w, dirfd, name, path, &st);
+    if (!S_ISREG(st.st_mode)) {
+        if (!s->special++)
+            s->special_example = xstrdup(path);
+        return true;
+    }
+    add_item(s, path, &st)->size = st.st_size;
+    s->files++;
+    s->bytes += st.st_size;
+    return check_limits(w);
+}
+
+static bool walk_folder(struct walk *w, int dirfd, const char *name, const char *path)
+{
+    struct code_snapshot *s = w->snapshot;
+    if (w->depth == SNAPSHOT_MAX_DEPTH)
+        return error_set(w->err, ERROR_LIMIT, "folders in %s are nested more than %d deep", s->path,
+                         SNAPSHOT_MAX_DEPTH);
+    _cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int list_fd = fd < 0 ? -1 : dup(fd);
+    _cleanup_dir_ DIR *dir = list_fd < 0 ? NULL : fdopendir(list_fd);
+    if (!dir) {
+        error_errno(w->err, errno, "can't read the folder %s%s%s", s->path, *path ? "/" : "", path);
+        return error_hint(w->err, "make it readable, or leave it out in %s", w->ignore_name);
+    }
+    _cleanup_free_ char *base = xasprintf("%s%s%s", w->above, *w->above && *path ? "/" : "", path);
+    if (!ignore_push_file(&w->ignore, base, fd, w->ignore_name, w->err))
+        return false;
+    w->depth++;
+    bool ok = true;
+    for (struct dirent *entry; ok && (entry = readdir(dir));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        _cleanup_free_ char *below = *path ? xasprintf("%s/%s", path, entry->d_name) : xstrdup(entry->d_name);
+        if (strlen(below) >= PATH_MAX)
+            ok = error_set(w->err, ERROR_LIMIT, "the path %.200s... in %s is too long", below, s->path);
+        else
+            ok = take_entry(w, fd, entry->d_name, below);
+    }
+    w->depth--;
+    ignore_pop(&w->ignore);
+    return ok;
+}
+
+/* Rules of the folders above, down from the repository's top; without a repository there are none. */
+static bool push_above(struct walk *w, const char *folder)
+{
+    char top[PATH_MAX];
+    snprintf(top, sizeof top, "%s", folder);
+    size_t len = strlen(folder);
+    for (;;) {
+        char git[PATH_MAX + 8];
+        struct stat st;
+        snprintf(git, sizeof git, "%s/.git", top);
+        if (lstat(git, &st) == 0)
+            break;
+        char *slash = strrchr(top, '/');
+        if (!slash || slash == top) {
+            w->above = xstrdup("");
+            return true;
+        }
+        *slash = '\0';
+        len = (size_t)(slash - top);
+    }
+    w->above = xstrdup(folder[len] ? folder + len + 1 : "");
+    for (char *p = w->above; *p; p++) { /* every folder from the top to the one above `folder` */
+        if (p != w->above && p[-1] != '/')
+            continue;
+        _cleanup_free_ char *base =
+            p == w->above ? xstrdup("") : xstrndup(w->above, (size_t)(p - w->above) - 1);
+        _cleanup_free_ char *path = xasprintf("%s%s%s", top, *base ? "/" : "", base);
+        _cleanup_close_ int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0 || !ignore_push_file(&w->ignore, base, fd, w->ignore_name, NULL))
+            ignore_push(&w->ignore, base, "", 0);
+    }
+    return true;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct code_item *)a)->path, ((const struct code_item *)b)->path);
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+bool code_snapshot_walk(struct code_snapshot *s, bool limited, struct error *err)
+{
+    struct walk w = {.snapshot = s, .limited = limited, .err = err, .ignore_name = ".gitignore"};
+    if (strcmp(s->path, "/") == 0)
+        return refuse_folder(s->path, "it is the whole machine", err);
+    if (is_home(s->path))
+        return refuse_folder(s->path, "it is a home folder", err);
+    _cleanup_free_ char *aml = xasprintf("%s/.amlignore", s->path);
+    struct stat st;
+    if (lstat(aml, &st) == 0) {
+        w.ignore_name = ".amlignore";
+        w.above = xstrdup("");
+    } else if (!push_above(&w, s->path)) {
+        return false;
+    }
+    bool ok = walk_folder(&w, AT_FDCWD, s->path, "");
+    ignore_finish(&w.ignore);
+    free(w.above);
+    if (s->count)
+        qsort(s->items, s->count, sizeof *s->items, by_path);
+    if (s->left_out_count)
+        qsort(s->left_out, s->left_out_count, sizeof *s->left_out, by_text);
+    return ok;
+}

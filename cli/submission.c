@@ -1,0 +1,287 @@
+/* Job files made ready to be sent. */
+#include "cli/submission.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/fault.h"
+#include "cli/progress.h"
+
+#include <limits.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/utsname.h>
+
+extern char **environ;
+
+/* "a/./b/../c" under `folder`, by text: links are the machine's business. The caller frees. */
+static char *clean_path(const char *folder, const char *path)
+{
+    _cleanup_free_ char *joined = path[0] == '/' ? xstrdup(path) : xasprintf("%s/%s", folder, path);
+    char *out = xmalloc(strlen(joined) + 2), *end = out;
+    for (const char *p = joined; *p;) {
+        size_t n = strcspn(p, "/");
+        if (n == 2 && p[0] == '.' && p[1] == '.') {
+            while (end > out && *--end != '/')
+                ;
+        } else if (n && !(n == 1 && p[0] == '.')) {
+            *end++ = '/';
+            memcpy(end, p, n);
+            end += n;
+        }
+        p += n;
+        p += *p == '/';
+    }
+    if (end == out)
+        *end++ = '/';
+    *end = '\0';
+    return out;
+}
+
+static bool is_relative_path(const char *text)
+{
+    return strcmp(text, ".") == 0 || strcmp(text, "..") == 0 || strncmp(text, "./", 2) == 0 ||
+           strncmp(text, "../", 3) == 0;
+}
+
+static void make_absolute(const struct submission *s, cJSON *object, const char *field, bool plain_too)
+{
+    const char *text = json_str(object, field, NULL);
+    if (!text || !*text || text[0] == '/' || (!plain_too && !is_relative_path(text)))
+        return;
+    _cleanup_free_ char *path = clean_path(s->folder, text);
+    cJSON_ReplaceItemInObjectCaseSensitive(object, field, cJSON_CreateString(path));
+}
+
+/* "SRC[:DST][:rw]": SRC is relative to the file, or a path in the home folder. */
+static void absolute_mounts(const struct submission *s)
+{
+    cJSON *mounts = cJSON_GetObjectItemCaseSensitive(s->file, "mounts"), *item;
+    int i = 0;
+    for (item = cJSON_IsArray(mounts) ? mounts->child : NULL; item; i++) {
+        cJSON *next = item->next;
+        if (cJSON_IsObject(item)) {
+            make_absolute(s, item, "source", true);
+        } else if (cJSON_IsString(item) && item->valuestring[0] && item->valuestring[0] != '/') {
+            size_t n = strcspn(item->valuestring, ":");
+            _cleanup_free_ char *source = xstrndup(item->valuestring, n);
+            _cleanup_free_ char *path = clean_path(s->folder, source);
+            _cleanup_free_ char *text = xasprintf("%s%s", path, item->valuestring + n);
+            cJSON_ReplaceItemInArray(mounts, i, cJSON_CreateString(text));
+        }
+        item = next;
+    }
+}
+
+static void absolute_paths(const struct submission *s)
+{
+    cJSON *environment = cJSON_GetObjectItemCaseSensitive(s->file, "environment"), *input;
+    if (cJSON_IsString(environment))
+        make_absolute(s, s->file, "environment", false);
+    else if (cJSON_IsObject(environment))
+        make_absolute(s, environment, "image", false);
+    const char *code = json_str(s->file, "code", NULL);
+    if (code && strncmp(code, "azureml:", 8) != 0 && !strstr(code, "://"))
+        make_absolute(s, s->file, "code", true);
+    cJSON_ArrayForEach(input, json_get(s->file, "inputs"))
+    {
+        const char *path = cJSON_IsObject(input) ? json_str(input, "path", NULL) : NULL;
+        if (path && strncmp(path, "azureml:", 8) != 0 && !strstr(path, "://"))
+            make_absolute(s, input, "path", true);
+    }
+    absolute_mounts(s);
+}
+
+static char *working_folder(struct error *err)
+{
+    char *cwd = getcwd(NULL, 0);
+    if (!cwd)
+        error_errno(err, errno, "can't tell the working folder");
+    return cwd;
+}
+
+bool submission_from_file(const char *path, const struct job_options *options, struct submission *s,
+                          struct error *err)
+{
+    *s = (struct submission){0};
+    s->source = yaml_read(path, err);
+    if (!s->source)
+        return false;
+    s->source_name = xstrdup(strcmp(path, "-") == 0 ? "standard input" : path);
+    s->file = yaml_take_json(s->source);
+    char real[PATH_MAX];
+    if (strcmp(path, "-") == 0 || !realpath(path, real)) {
+        s->folder = working_folder(err);
+    } else {
+        char *slash = strrchr(real, '/');
+        s->folder = slash == real ? xstrdup("/") : xstrndup(real, (size_t)(slash - real));
+    }
+    if (!s->folder)
+        return false;
+    if (!cJSON_IsObject(s->file))
+        return true; /* the check tells */
+    absolute_paths(s);
+    free(s->folder); /* what the options say is relative to where they were typed */
+    s->folder = working_folder(err);
+    if (!s->folder || !job_options_apply(options, s->file, err))
+        return false;
+    absolute_paths(s);
+    return true;
+}
+
+bool submission_from_command(int argc, char **argv, const struct job_options *options, struct submission *s,
+                             struct error *err)
+{
+    *s = (struct submission){0};
+    s->folder = working_folder(err);
+    s->file = cJSON_CreateObject();
+    if (!s->folder)
+        return false;
+    for (int i = 0; i < argc; i++)
+        if (!json_is_utf8(argv[i], strlen(argv[i])))
+            return error_set(err, ERROR_INVALID,
+                             "word %d of the command is not UTF-8 text, which is all that can travel", i + 1);
+    job_options_command(s->file, argc, argv);
+    if (!job_options_apply(options, s->file, err))
+        return false;
+    if (!options->no_code && !options->code) {
+        cJSON_AddStringToObject(s->file, "code", s->folder);
+        s->code_is_default = true;
+    }
+    absolute_paths(s);
+    return true;
+}
+
+void submission_finish(struct submission *s)
+{
+    cJSON_Delete(s->file);
+    yaml_free(s->source);
+    free(s->source_name);
+    free(s->folder);
+    code_snapshot_finish(&s->code);
+    *s = (struct submission){0};
+}
+
+/* ---- submission ---- */
+
+/* With the machine's own root filesystem a job finds its interpreter as the submitter's shell does. */
+static cJSON *shell_environment(const cJSON *file)
+{
+    static const char *const names[] = {"PATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH"};
+    const cJSON *environment = json_get(file, "environment");
+    const char *image =
+        cJSON_IsString(environment) ? environment->valuestring : json_str(environment, "image", "host");
+    if (strcmp(image, "host") != 0)
+        return NULL;
+    cJSON *out = cJSON_CreateObject();
+    for (char **e = environ; *e; e++) {
+        const char *equals = strchr(*e, '=');
+        size_t n = equals ? (size_t)(equals - *e) : 0;
+        bool taken = n && strncmp(*e, "CONDA_", 6) == 0;
+        for (size_t i = 0; n && i < sizeof names / sizeof *names; i++)
+            taken = taken || (strlen(names[i]) == n && memcmp(names[i], *e, n) == 0);
+        if (!taken || !json_is_utf8(*e, strlen(*e)))
+            continue;
+        _cleanup_free_ char *name = xstrndup(*e, n);
+        cJSON_AddStringToObject(out, name, equals + 1);
+    }
+    return out;
+}
+
+static void add_code(cJSON *submission, const struct code_snapshot *code)
+{
+    cJSON *c = cJSON_AddObjectToObject(submission, "code");
+    json_add_str(c, "path", code->path);
+    json_add_str(c, "manifest", code->manifest_sha);
+    json_add_int(c, "files", code->files);
+    json_add_int(c, "bytes", code->bytes);
+    cJSON *left = cJSON_AddArrayToObject(c, "left_out");
+    for (size_t i = 0; i < code->left_out_count; i++)
+        if (json_is_utf8(code->left_out[i], strlen(code->left_out[i])))
+            cJSON_AddItemToArray(left, cJSON_CreateString(code->left_out[i]));
+    if (!code->git.commit)
+        return;
+    cJSON *git = cJSON_AddObjectToObject(c, "git");
+    json_add_str(git, "commit", code->git.commit);
+    json_add_str(git, "remote", code->git.remote);
+    char sha[SNAPSHOT_SHA_MAX];
+    if (code->git.diff.len)
+        code_snapshot_sha(code->git.diff.data, code->git.diff.len, sha);
+    json_add_str(git, "dirty", code->git.diff.len ? sha : NULL);
+}
+
+static void add_terminal(cJSON *submission)
+{
+    struct winsize size = {0};
+    if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) != 0)
+        ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+    cJSON *term = cJSON_AddObjectToObject(submission, "term");
+    json_add_int(term, "rows", size.ws_row);
+    json_add_int(term, "cols", size.ws_col);
+    const char *name = getenv("TERM");
+    json_add_str(term, "TERM", name && *name ? name : "xterm");
+}
+
+int submission_prepare(struct submission *s, const struct job_options *options)
+{
+    struct error err = {0};
+    cJSON *submission = cJSON_CreateObject();
+    const char *code = json_str(s->file, "code", NULL);
+    if (code) {
+        struct progress progress;
+        progress_begin(&progress);
+        bool taken = code_snapshot_take(code, s->code_is_default, progress_show, &progress, &s->code, &err);
+        progress_end(&progress);
+        if (!taken) {
+            cJSON_Delete(submission);
+            cli_fail(&err);
+            return err.code == ERROR_LIMIT ? EXIT_USAGE : EXIT_REFUSED;
+        }
+        s->has_code = true;
+        add_code(submission, &s->code);
+    }
+    /* A job file's working folder is the snapshot, as the service has it, or an empty one; a command's is
+     * where it was typed. */
+    if (!s->source)
+        json_add_str(submission, "cwd", s->folder);
+    else if (s->has_code)
+        json_add_str(submission, "cwd", s->code.path);
+    cJSON *shell = shell_environment(s->file);
+    if (shell)
+        cJSON_AddItemToObject(submission, "environment", shell);
+    if (options->tty || json_bool(s->file, "tty", false))
+        add_terminal(submission);
+    struct utsname name;
+    if (uname(&name) == 0)
+        json_add_str(submission, "hostname", name.nodename);
+    json_add_str(submission, "client", "berth " BERTH_VERSION);
+    cJSON_DeleteItemFromObjectCaseSensitive(s->file, "submission");
+    cJSON_AddItemToObject(s->file, "submission", submission);
+    if (!json_get(s->file, "experiment_name")) {
+        const char *folder = s->has_code ? s->code.path : s->folder, *slash = strrchr(folder, '/');
+        if (slash && slash[1])
+            json_add_str(s->file, "experiment_name", slash + 1);
+    }
+    return submission_check(s); /* the environment has its limits too */
+}
+
+int submission_upload(struct submission *s, struct client *client)
+{
+    if (!s->has_code)
+        return EXIT_OK;
+    struct error err = {0};
+    struct progress progress;
+    progress_begin(&progress);
+    bool sent = code_snapshot_upload(&s->code, client, progress_show, &progress, NULL, &err);
+    progress_end(&progress);
+    return sent ? EXIT_OK : cli_fail(&err);
+}
+
+cJSON *submission_post(struct submission *s, struct client *client, int *exit_code)
+{
+    struct error err = {0};
+    FAULT("cli.before_submit");
+    cJSON *job = client_call(client, "POST", "/v1/jobs", s->file, 0, &err);
+    FAULT("cli.after_submit");
+    *exit_code = job ? EXIT_OK : cli_fail(&err);
+    return job;
+}

@@ -1,0 +1,64 @@
+/* berth cancel */
+#include "cli/verbs.h"
+
+#include "base/cleanup.h"
+#include "cli/cancel.h"
+#include "cli/client.h"
+#include "cli/show.h"
+
+#include <stdio.h>
+
+struct cancel_args {
+    struct args_base base;
+    bool force;
+};
+
+static const struct opt cancel_opts[] = {
+    {"force", 0, NULL, "kill at once, without SIGTERM and a time of grace", OPT_FLAG,
+     offsetof(struct cancel_args, force)},
+    OPT_HOST(struct cancel_args),
+    OPT_OUTPUT(struct cancel_args),
+    {0},
+};
+
+int cancel_named(const struct args_base *base, bool force, bool json, int count, char **names)
+{
+    struct error err = {0};
+    _cleanup_client_ struct client *client = client_open(base, &err);
+    if (!client)
+        return cli_fail(&err);
+    _cleanup_json_ cJSON *body = cJSON_CreateObject();
+    cJSON_AddBoolToObject(body, "force", force);
+    int code = EXIT_OK;
+    for (int i = 0; i < count; i++) {
+        _cleanup_free_ char *path = client_job_path(names[i], "/cancel");
+        _cleanup_json_ cJSON *job = client_call(client, "POST", path, body, 0, &err);
+        if (!job)
+            code = cli_fail(&err);
+        else if (json)
+            show_json(job);
+        else
+            printf("%s %s\n", json_str(job, "name", names[i]), json_str(job, "state", "?"));
+    }
+    return code;
+}
+
+static int run_cancel(void *p, int argc, char **argv)
+{
+    struct cancel_args *args = p;
+    bool bad_output, json = cli_wants_json(&args->base, &bad_output);
+    if (bad_output)
+        return cli_usage("cancel", "-o takes json or table, not \"%s\"", args->base.output);
+    if (argc == 0)
+        return cli_usage("cancel", "cancel needs a job's name");
+    return cancel_named(&args->base, args->force, json, argc, argv);
+}
+
+const struct verb verb_cancel = {
+    .name = "cancel",
+    .synopsis = "NAME... [--force]",
+    .summary = "ask jobs to stop: SIGTERM, a time of grace, then kill",
+    .options = cancel_opts,
+    .args_size = sizeof(struct cancel_args),
+    .run = run_cancel,
+};

@@ -1,0 +1,189 @@
+/* berth node list, berth node show */
+#include "cli/verbs.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "cli/client.h"
+#include "cli/show.h"
+#include "cli/table.h"
+#include "proto/units.h"
+
+#include <string.h>
+
+struct node_args {
+    struct args_base base;
+};
+
+static const struct opt node_opts[] = {
+    OPT_HOST(struct node_args),
+    OPT_OUTPUT(struct node_args),
+    {0},
+};
+
+static const struct table_column columns[] = {
+    {"NODE", false, 3, 8, 0}, {"STATE", false, 0, 0, 0}, {"CPUS", true, 0, 0, 0},   {"CORES", true, 0, 0, 2},
+    {"FREE", true, 0, 0, 2},  {"MEMORY", true, 0, 0, 0}, {"FREE", true, 0, 0, 0},   {"GPUS", true, 0, 0, 0},
+    {"FREE", true, 0, 0, 0},  {"TASKS", true, 0, 0, 1},  {"MODEL", false, 9, 8, 3},
+};
+
+static int64_t amount(const cJSON *object, const char *field)
+{
+    const cJSON *item = json_get(object, field);
+    return cJSON_IsArray(item) ? cJSON_GetArraySize(item) : json_int(object, field, 0);
+}
+
+static int64_t logical_cpus(const cJSON *inventory)
+{
+    const cJSON *core;
+    int64_t n = 0;
+    cJSON_ArrayForEach(core, json_get(inventory, "cores"))
+    {
+        n += cJSON_GetArraySize(json_get(core, "cpus"));
+    }
+    return n;
+}
+
+static void add_node(struct table *table, const cJSON *node)
+{
+    char text[32];
+    const cJSON *inventory = json_get(node, "inventory"), *free = json_get(node, "free");
+    const cJSON *gpu = cJSON_GetArrayItem(json_get(inventory, "gpus"), 0);
+    const char *state = json_str(node, "state", "?");
+    table_add(table, json_str(node, "name", "?"), TERM_PLAIN);
+    table_add(table, state, show_state_colour(state));
+    table_addf(table, "%lld", (long long)logical_cpus(inventory));
+    table_addf(table, "%lld", (long long)amount(inventory, "cores"));
+    table_addf(table, "%lld", (long long)amount(free, "cores"));
+    table_add(table, show_bytes(json_int(inventory, "memory_bytes", 0), text), TERM_PLAIN);
+    table_add(table, show_bytes(json_int(free, "memory_bytes", 0), text), TERM_PLAIN);
+    table_addf(table, "%lld", (long long)amount(inventory, "gpus"));
+    table_addf(table, "%lld", (long long)amount(free, "gpus"));
+    table_addf(table, "%d", cJSON_GetArraySize(json_get(node, "tasks")));
+    table_add(table, gpu ? json_str(gpu, "name", "") : json_str(inventory, "cpu_model", ""), TERM_DIM);
+}
+
+static void show_node(const cJSON *node)
+{
+    static const char *const abilities[] = {"cpu",    "memory", "pids",    "devices",     "users",
+                                            "freeze", "userns", "overlay", "cgroup_kill", "landlock_scope"};
+    const cJSON *inventory = json_get(node, "inventory"), *isolation = json_get(node, "isolation"), *item;
+    _cleanup_buf_ struct buf out = {0};
+    char size[32], ago[32];
+#define LINE(title, ...)                                                                                     \
+    do {                                                                                                     \
+        buf_printf(&out, "%-12s ", title);                                                                   \
+        buf_printf(&out, __VA_ARGS__);                                                                       \
+        buf_add_char(&out, '\n');                                                                            \
+    } while (0)
+    LINE("node", "%s", json_str(node, "name", "?"));
+    LINE("state", "%s, last seen %s", json_str(node, "state", "?"),
+         show_ago(json_int(node, "last_seen_ms", 0), clock_wall_ms(), ago));
+    LINE("host", "%s, %s, Linux %s", json_str(inventory, "hostname", "?"), json_str(inventory, "os", "?"),
+         json_str(inventory, "kernel", "?"));
+    LINE("processor", "%s: %lld package(s), %lld cores, %lld logical CPUs",
+         json_str(inventory, "cpu_model", "?"), (long long)amount(inventory, "packages"),
+         (long long)amount(inventory, "cores"), (long long)logical_cpus(inventory));
+    LINE("memory", "%s", show_bytes(json_int(inventory, "memory_bytes", 0), size));
+    cJSON_ArrayForEach(item, json_get(inventory, "numa"))
+    {
+        LINE("numa", "node %lld: CPUs %s, %s", (long long)json_int(item, "id", 0),
+             json_str(item, "cpus", "?"), show_bytes(json_int(item, "memory_bytes", 0), size));
+    }
+    cJSON_ArrayForEach(item, json_get(inventory, "gpus"))
+    {
+        LINE("gpu", "%lld: %s, %s, compute capability %s, %s, %s", (long long)json_int(item, "index", 0),
+             json_str(item, "name", "?"), show_bytes(json_int(item, "memory_bytes", 0), size),
+             json_str(item, "compute_capability", "?"), json_str(item, "pci", "?"),
+             json_str(item, "uuid", "?"));
+    }
+    const char *gpu_error = json_str(inventory, "gpu_error", NULL);
+    if (gpu_error)
+        LINE("gpu error", "%s", gpu_error);
+    LINE("cgroup", "%s", json_str(inventory, "cgroup", "?"));
+    buf_printf(&out, "%-12s", "enforces");
+    for (size_t i = 0; i < sizeof abilities / sizeof *abilities; i++)
+        if (json_bool(isolation, abilities[i], false))
+            buf_printf(&out, " %s", abilities[i]);
+    buf_add_char(&out, '\n');
+    cJSON_ArrayForEach(item, json_get(isolation, "missing"))
+    {
+        if (cJSON_IsString(item))
+            LINE("missing", "%s", item->valuestring);
+    }
+    cJSON_ArrayForEach(item, json_get(node, "tasks"))
+    {
+        LINE("task", "%s", cJSON_IsString(item) ? item->valuestring : json_str(item, "task", "?"));
+    }
+#undef LINE
+    _cleanup_buf_ struct buf safe = {0};
+    term_add_safe(&safe, out.data, true);
+    fwrite(safe.data, 1, safe.len, stdout);
+}
+
+static int show_nodes(const cJSON *nodes, int count, char **names, bool json)
+{
+    int code = EXIT_OK;
+    for (int i = 0; i < count; i++) {
+        const cJSON *node, *found = NULL;
+        cJSON_ArrayForEach(node, nodes)
+        {
+            if (strcmp(json_str(node, "name", ""), names[i]) == 0)
+                found = node;
+        }
+        if (!found) {
+            struct error err = {0};
+            error_set(&err, ERROR_NOT_FOUND, "there is no node %s", names[i]);
+            error_hint(&err, "berth node list");
+            code = cli_fail(&err);
+        } else if (json) {
+            show_json(found);
+        } else {
+            show_node(found);
+        }
+    }
+    return code;
+}
+
+static int run_node(void *p, int argc, char **argv)
+{
+    struct node_args *args = p;
+    bool bad_output, json = cli_wants_json(&args->base, &bad_output);
+    if (bad_output)
+        return cli_usage("node", "-o takes json or table, not \"%s\"", args->base.output);
+    bool list = argc == 0 || (argc == 1 && strcmp(argv[0], "list") == 0);
+    bool show = argc >= 2 && strcmp(argv[0], "show") == 0;
+    if (!list && !show)
+        return cli_usage("node", "node takes: list, show NAME...");
+    struct error err = {0};
+    _cleanup_client_ struct client *client = client_open(&args->base, &err);
+    if (!client)
+        return cli_fail(&err);
+    _cleanup_json_ cJSON *answer = client_call(client, "GET", "/v1/nodes", NULL, 0, &err);
+    if (!answer)
+        return cli_fail(&err);
+    const cJSON *nodes = json_get(answer, "nodes"), *node;
+    if (show)
+        return show_nodes(nodes, argc - 1, argv + 1, json);
+    if (json) {
+        show_json(nodes);
+        return EXIT_OK;
+    }
+    struct table table;
+    table_init(&table, columns, sizeof columns / sizeof *columns);
+    cJSON_ArrayForEach(node, nodes)
+    {
+        add_node(&table, node);
+    }
+    table_print(&table);
+    table_finish(&table);
+    return EXIT_OK;
+}
+
+const struct verb verb_node = {
+    .name = "node",
+    .synopsis = "list [-o json]\nshow NAME... [-o json]",
+    .summary = "list the nodes: what they have, what is free, what they enforce",
+    .options = node_opts,
+    .args_size = sizeof(struct node_args),
+    .run = run_node,
+};

@@ -1,0 +1,242 @@
+/* berth show */
+#include "cli/verbs.h"
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "cli/client.h"
+#include "cli/outcome.h"
+#include "cli/show.h"
+#include "cli/show_job.h"
+#include "proto/units.h"
+
+#include <string.h>
+
+struct show_args {
+    struct args_base base;
+};
+
+static const struct opt show_opts[] = {
+    OPT_HOST(struct show_args),
+    OPT_OUTPUT(struct show_args),
+    {0},
+};
+
+static void add_line(struct buf *out, const char *title, const char *text)
+{
+    if (!text || !*text)
+        return;
+    buf_printf(out, "%-12s ", title);
+    term_add_safe(out, text, false);
+    buf_add_char(out, '\n');
+}
+
+static void add_times(struct buf *out, const cJSON *job, int64_t now)
+{
+    static const struct {
+        const char *title, *field;
+    } times[] = {{"submitted", "submitted_ms"}, {"started", "started_ms"}, {"ended", "ended_ms"}};
+    char at[32], ago[32];
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        int64_t ms = json_int(job, times[i].field, 0);
+        if (ms)
+            buf_printf(out, "%-12s %s (%s)\n", times[i].title, show_time(ms, at), show_ago(ms, now, ago));
+    }
+    int64_t started = json_int(job, "started_ms", 0), limit_s = json_int(job, "time_limit_s", 0);
+    if (started)
+        buf_printf(out, "%-12s %s\n", "time", show_elapsed(started, json_int(job, "ended_ms", 0), now, at));
+    if (limit_s)
+        buf_printf(out, "%-12s %s\n", "time limit", units_format_duration(limit_s * 1000, at));
+}
+
+static void add_resources(struct buf *out, const cJSON *job)
+{
+    const cJSON *r = json_get(job, "resources");
+    char memory[32];
+    if (!r)
+        return;
+    buf_printf(out, "%-12s %lld CPUs on %lld cores, %s memory, %lld GPUs\n", "resources",
+               (long long)json_int(r, "cpus", 0), (long long)json_int(r, "cores", 0),
+               show_bytes(json_int(r, "memory_bytes", 0), memory), (long long)json_int(r, "gpus", 0));
+}
+
+static void add_tasks(struct buf *out, const cJSON *tasks)
+{
+    const cJSON *task, *gpu;
+    cJSON_ArrayForEach(task, tasks)
+    {
+        const cJSON *lease = json_get(task, "lease");
+        buf_printf(out, "%-12s rank %lld on ", "task", (long long)json_int(task, "rank", 0));
+        term_add_safe(out, json_str(task, "node", "?"), false);
+        buf_printf(out, ", %s", json_str(task, "state", "?"));
+        int64_t code;
+        if (json_item_int(json_get(task, "exit_code"), &code))
+            buf_printf(out, ", exit code %lld", (long long)code);
+        if (json_int(task, "signal", 0))
+            buf_printf(out, ", signal %lld", (long long)json_int(task, "signal", 0));
+        if (cJSON_IsObject(lease)) {
+            buf_add_str(out, ", CPUs ");
+            show_add_ranges(out, json_get(lease, "cpus"));
+            cJSON_ArrayForEach(gpu, json_get(lease, "gpus"))
+            {
+                buf_add_str(out, ", ");
+                term_add_safe(out, cJSON_IsString(gpu) ? gpu->valuestring : json_str(gpu, "uuid", "?"),
+                              false);
+            }
+        }
+        buf_add_char(out, '\n');
+    }
+}
+
+static void add_code(struct buf *out, const cJSON *job)
+{
+    const cJSON *code = json_get(job, "code");
+    const cJSON *git = json_get(code, "git");
+    add_line(out, "code", json_str(code, "path", NULL));
+    if (!cJSON_IsObject(git))
+        return;
+    buf_printf(out, "%-12s %.40s%s", "commit", json_str(git, "commit", "?"),
+               cJSON_IsString(json_get(git, "dirty")) ? ", with changes" : "");
+    const char *remote = json_str(git, "remote", NULL);
+    if (remote) {
+        buf_add_str(out, ", ");
+        term_add_safe(out, remote, false);
+    }
+    buf_add_char(out, '\n');
+}
+
+static void add_pairs(struct buf *out, const char *title, const cJSON *object)
+{
+    const cJSON *item;
+    bool first = true;
+    cJSON_ArrayForEach(item, object)
+    {
+        _cleanup_free_ char *value = cJSON_IsString(item) ? xstrdup(item->valuestring) : json_text(item);
+        if (cJSON_IsObject(item)) { /* a list of {name, value} */
+            free(value);
+            value = xstrdup(json_str(item, "value", ""));
+        }
+        buf_printf(out, "%-12s ", first ? title : "");
+        term_add_safe(out, item->string ? item->string : json_str(item, "name", ""), false);
+        buf_add_char(out, '=');
+        term_add_safe(out, value, false);
+        buf_add_char(out, '\n');
+        first = false;
+    }
+}
+
+static void add_attempts(struct buf *out, const cJSON *attempts, int64_t now)
+{
+    const cJSON *attempt;
+    char time[32];
+    if (cJSON_GetArraySize(attempts) < 2)
+        return;
+    cJSON_ArrayForEach(attempt, attempts)
+    {
+        buf_printf(
+            out, "%-12s %lld: %s after %s", "attempt", (long long)json_int(attempt, "attempt", 0),
+            json_str(attempt, "state", "?"),
+            show_elapsed(json_int(attempt, "started_ms", 0), json_int(attempt, "ended_ms", 0), now, time));
+        const cJSON *cause = json_get(attempt, "cause");
+        if (cJSON_IsObject(cause)) {
+            buf_add_str(out, ", ");
+            term_add_safe(out, json_str(cause, "text", ""), false);
+        }
+        buf_add_char(out, '\n');
+    }
+}
+
+void show_job(const cJSON *job)
+{
+    _cleanup_buf_ struct buf out = {0}, cause = {0};
+    int64_t now = clock_wall_ms(), code;
+    const char *state = json_str(job, "state", "?");
+    bool colours = term_has_colour(STDOUT_FILENO);
+    buf_printf(&out, "%-12s %s (%lld)\n", "job", json_str(job, "name", "?"),
+               (long long)json_int(job, "id", 0));
+    buf_printf(&out, "%-12s %s%s%s", "state", colours ? term_colour_code(show_state_colour(state)) : "",
+               state, colours ? TERM_RESET : "");
+    const char *reason = json_str(job, "reason", NULL);
+    if (reason && *reason) {
+        buf_add_str(&out, ": ");
+        term_add_safe(&out, reason, false);
+    }
+    buf_add_char(&out, '\n');
+    if (json_item_int(json_get(job, "exit_code"), &code))
+        buf_printf(&out, "%-12s %lld\n", "exit code", (long long)code);
+    outcome_add_cause(&cause, job, "            ");
+    if (cause.len)
+        buf_printf(&out, "%-12s %s", "cause", cause.data);
+    const cJSON *advice;
+    cJSON_ArrayForEach(advice, json_get(job, "advice"))
+    {
+        if (cJSON_IsString(advice))
+            add_line(&out, "advice", advice->valuestring);
+    }
+    add_line(&out, "user", json_str(job, "principal", NULL));
+    add_line(&out, "title", json_str(job, "display_name", NULL));
+    add_line(&out, "experiment", json_str(job, "experiment_name", NULL));
+    add_line(&out, "description", json_str(job, "description", NULL));
+    add_pairs(&out, "tags", json_get(job, "tags"));
+    const cJSON *command = json_get(job, "command");
+    _cleanup_free_ char *words = cJSON_IsArray(command) ? json_text(command) : NULL;
+    add_line(&out, "command", words ? words : json_str(job, "command", NULL));
+    add_line(&out, "image", json_str(job, "image", NULL));
+    add_code(&out, job);
+    add_line(&out, "priority", json_str(job, "priority", NULL));
+    add_line(&out, "compute", json_str(job, "compute", NULL));
+    add_resources(&out, job);
+    add_times(&out, job, now);
+    add_tasks(&out, json_get(job, "tasks"));
+    add_attempts(&out, json_get(job, "attempts"), now);
+    char size[32];
+    if (json_int(job, "log_bytes", 0))
+        buf_printf(&out, "%-12s %s: berth logs %s\n", "log", show_bytes(json_int(job, "log_bytes", 0), size),
+                   json_str(job, "name", "?"));
+    add_pairs(&out, "environment", json_get(job, "environment"));
+    fwrite(out.data, 1, out.len, stdout);
+}
+
+int show_named(const struct args_base *base, bool json, int count, char **names)
+{
+    struct error err = {0};
+    _cleanup_client_ struct client *client = client_open(base, &err);
+    if (!client)
+        return cli_fail(&err);
+    int code = EXIT_OK;
+    for (int i = 0; i < count; i++) {
+        _cleanup_free_ char *path = client_job_path(names[i], "");
+        _cleanup_json_ cJSON *job = client_call(client, "GET", path, NULL, 0, &err);
+        if (!job) {
+            code = cli_fail(&err);
+            continue;
+        }
+        if (i > 0 && !json)
+            putchar('\n');
+        if (json)
+            show_json(job);
+        else
+            show_job(job);
+    }
+    return code;
+}
+
+static int run_show(void *p, int argc, char **argv)
+{
+    struct show_args *args = p;
+    bool bad_output, json = cli_wants_json(&args->base, &bad_output);
+    if (bad_output)
+        return cli_usage("show", "-o takes json or table, not \"%s\"", args->base.output);
+    if (argc == 0)
+        return cli_usage("show", "show needs a job's name");
+    return show_named(&args->base, json, argc, argv);
+}
+
+const struct verb verb_show = {
+    .name = "show",
+    .synopsis = "NAME... [-o json]",
+    .summary = "tell all about a job: state, cause of death, resources, environment",
+    .options = show_opts,
+    .args_size = sizeof(struct show_args),
+    .run = run_show,
+};

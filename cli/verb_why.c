@@ -1,0 +1,119 @@
+/* berth why */
+#include "cli/verbs.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "cli/client.h"
+#include "cli/show.h"
+#include "proto/units.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct why_args {
+    struct args_base base;
+};
+
+static const struct opt why_opts[] = {
+    OPT_HOST(struct why_args),
+    OPT_OUTPUT(struct why_args),
+    {0},
+};
+
+static void add_amount(struct buf *out, const cJSON *blocker, const char *field, bool bytes)
+{
+    char text[32];
+    int64_t n = json_int(blocker, field, 0);
+    if (bytes)
+        buf_add_str(out, show_bytes(n, text));
+    else
+        buf_printf(out, "%lld", (long long)n);
+}
+
+static void add_blocker(struct buf *out, const cJSON *blocker)
+{
+    const char *resource = json_str(blocker, "resource", "?");
+    bool bytes = strstr(resource, "memory") != NULL;
+    buf_add_str(out, "  ");
+    term_add_safe(out, resource, false);
+    if (json_get(blocker, "wanted")) {
+        buf_add_str(out, ": wants ");
+        add_amount(out, blocker, "wanted", bytes);
+        buf_add_str(out, ", free ");
+        add_amount(out, blocker, "free", bytes);
+    }
+    const cJSON *holder;
+    bool first = true;
+    cJSON_ArrayForEach(holder, json_get(blocker, "held_by"))
+    {
+        buf_add_str(out, first ? "; held by " : ", ");
+        term_add_safe(out, cJSON_IsString(holder) ? holder->valuestring : "?", false);
+        first = false;
+    }
+    buf_add_char(out, '\n');
+}
+
+static void print_why(const char *name, const cJSON *why)
+{
+    _cleanup_buf_ struct buf out = {0};
+    const cJSON *text, *blocker;
+    term_add_safe(&out, name, false);
+    buf_printf(&out, " is %s", json_str(why, "state", "?"));
+    const char *reason = json_str(why, "reason", NULL);
+    bool told = cJSON_GetArraySize(json_get(why, "text")) > 0;
+    if (reason && *reason && !told) {
+        buf_add_str(&out, ": ");
+        term_add_safe(&out, reason, false);
+    }
+    buf_add_char(&out, '\n');
+    cJSON_ArrayForEach(text, json_get(why, "text"))
+    {
+        buf_add_str(&out, "  ");
+        term_add_safe(&out, cJSON_IsString(text) ? text->valuestring : "", false);
+        buf_add_char(&out, '\n');
+    }
+    cJSON_ArrayForEach(blocker, json_get(why, "blockers"))
+    {
+        add_blocker(&out, blocker);
+    }
+    char at[32];
+    int64_t start_ms = json_int(why, "expected_start_ms", 0);
+    if (start_ms)
+        buf_printf(&out, "  expected to start at %s\n", show_time(start_ms, at));
+    fwrite(out.data, 1, out.len, stdout);
+}
+
+static int run_why(void *p, int argc, char **argv)
+{
+    struct why_args *args = p;
+    bool bad_output, json = cli_wants_json(&args->base, &bad_output);
+    if (bad_output)
+        return cli_usage("why", "-o takes json or table, not \"%s\"", args->base.output);
+    if (argc == 0)
+        return cli_usage("why", "why needs a job's name");
+    struct error err = {0};
+    _cleanup_client_ struct client *client = client_open(&args->base, &err);
+    if (!client)
+        return cli_fail(&err);
+    int code = EXIT_OK;
+    for (int i = 0; i < argc; i++) {
+        _cleanup_free_ char *path = client_job_path(argv[i], "/why");
+        _cleanup_json_ cJSON *why = client_call(client, "GET", path, NULL, 0, &err);
+        if (!why)
+            code = cli_fail(&err);
+        else if (json)
+            show_json(why);
+        else
+            print_why(argv[i], why);
+    }
+    return code;
+}
+
+const struct verb verb_why = {
+    .name = "why",
+    .synopsis = "NAME... [-o json]",
+    .summary = "tell why a job waits, and who holds what it waits for",
+    .options = why_opts,
+    .args_size = sizeof(struct why_args),
+    .run = run_why,
+};
