@@ -1,0 +1,335 @@
+/*
+ * sim_core --seeds N [--seed S] [--verbose]: runs seeds S..S+N-1 and says how many were clean; a seed that
+ * fails is printed with the command that runs it again, alone.
+ */
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sim.h"
+
+#define HEAL_ROUNDS_MAX 200000
+
+static const char *program;
+static char last_words[256];
+static size_t last_words_length;
+
+uint64_t rng_next(struct rng *r)
+{
+    uint64_t z = (r->s += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+uint64_t rng_below(struct rng *r, uint64_t n)
+{
+    return rng_next(r) % n;
+}
+
+bool rng_chance(struct rng *r, unsigned percent)
+{
+    return rng_below(r, 100) < percent;
+}
+
+_Noreturn void sim_fail(const struct sim *sim, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fprintf(stderr, "seed %llu, step %llu: ", (unsigned long long)sim->seed, (unsigned long long)sim->steps);
+    vfprintf(stderr, fmt, args); /* NOLINT(clang-analyzer-valist.Uninitialized): va_start is two lines up */
+    va_end(args);
+    fprintf(stderr, "\nrun it again: %s --seed %llu --seeds 1\n", program, (unsigned long long)sim->seed);
+    exit(1);
+}
+
+/* An assertion of the core aborts: the seed must still be seen. */
+static void on_abort(int signal)
+{
+    (void)signal;
+    if (write(STDERR_FILENO, last_words, last_words_length) < 0)
+        _exit(3);
+    _exit(2);
+}
+
+static void submit(struct sim *sim)
+{
+    if (sim->job_count + 1 >= SIM_JOBS_MAX)
+        return;
+    struct rng *r = &sim->rng;
+    struct core_event event = {.kind = CORE_EVENT_JOB_SUBMIT};
+    struct core_submit *s = &event.as.submit;
+    s->job.v = s->seq = sim->job_count + 1;
+    if (sim->job_count && rng_chance(r, 2)) {
+        s->job.v = 1 + rng_below(r, sim->job_count); /* perhaps a live job's id */
+        struct core_job_view view;
+        if (!core_job_get(sim->main, s->job, &view))
+            return;
+    }
+    bool fresh = s->job.v > sim->job_count;
+    s->principal.v = 1 + (uint32_t)rng_below(r, 3);
+    s->priority_class = (enum priority_class)rng_below(r, PRIORITY_CLASS_COUNT);
+    s->priority = rng_chance(r, 70) ? 0 : (int32_t)rng_below(r, 7) - 3;
+    *(rng_chance(r, 50) ? &s->request.cores : &s->request.cpus) =
+        1 + (uint32_t)rng_below(r, rng_chance(r, 10) ? 2 * SIM_CORES_MAX : 6);
+    s->request.gpu_milli =
+        rng_chance(r, 60) ? 0 : RESOURCE_GPU_WHOLE * (uint32_t)rng_below(r, SIM_GPUS_MAX + 1);
+    s->request.memory_bytes = rng_below(r, rng_chance(r, 10) ? UINT64_C(70) << 30 : UINT64_C(4) << 30);
+    s->time_limit_ms = rng_chance(r, 50) ? 0 : 1000 * rng_below(r, 100000);
+    s->grace_ms = (uint32_t)rng_below(r, 30000);
+    s->instance_count = 1;
+    s->on_node_loss = (enum core_on_node_loss)rng_below(r, CORE_LOSS_COUNT);
+    s->fence_after_ms = 1000 * rng_below(r, 120);
+    if (fresh)
+        sim->jobs[++sim->job_count] = (struct mjob){.submit = *s};
+    drive(sim, &event);
+}
+
+static void cancel(struct sim *sim, struct job_id job, bool force)
+{
+    struct core_event event = {.kind = CORE_EVENT_JOB_CANCEL};
+    event.as.cancel.job = job;
+    event.as.cancel.force = force;
+    drive(sim, &event);
+}
+
+static void about_node(struct sim *sim, enum core_event_kind kind, struct wnode *node)
+{
+    struct core_event event = {.kind = kind};
+    event.as.node.node = node->id;
+    drive(sim, &event);
+}
+
+static void tell_again(struct sim *sim)
+{
+    if (!sim->old_count)
+        return;
+    struct core_event event = sim->old[rng_below(&sim->rng, sim->old_count)].event;
+    struct core_task_view view;
+    bool live = core_task_get(sim->main, event.as.task.task, &view);
+    bool impostor = live && sim->node_count > 1 && rng_chance(&sim->rng, 20);
+    if (impostor)
+        event.as.task.node.v = 1 + event.as.task.node.v % sim->node_count;
+    /* What was said in another life of the node must not be taken for what is true now: one that ends a
+     * payload which lives would be an executor's lie. */
+    if (live && !impostor && event.kind != CORE_EVENT_TASK_STATE && world_task_alive(sim, event.as.task.task))
+        return;
+    uint64_t hash = core_hash(sim->main);
+    uint64_t now = sim->now_ms;
+    sim->now_ms = core_now(sim->main);
+    drive(sim, &event);
+    sim->now_ms = now;
+    if (impostor && (hash != core_hash(sim->main) || sim->decisions->count))
+        sim_fail(sim, "a node's word about another node's task was believed");
+}
+
+static void fire_timer(struct sim *sim)
+{
+    if (sim->timer_ms && sim->timer_ms <= sim->now_ms) {
+        struct core_event event = {.kind = CORE_EVENT_TICK};
+        drive(sim, &event);
+    }
+}
+
+static void go_on(struct sim *sim)
+{
+    if (sim->continues) {
+        sim->continues--;
+        struct core_event event = {.kind = CORE_EVENT_CONTINUE};
+        drive(sim, &event);
+    }
+}
+
+static void node_trouble(struct sim *sim, struct wnode *node)
+{
+    uint64_t dice = rng_below(&sim->rng, 100);
+    if (dice < 35)
+        world_cut(sim, node);
+    else if (dice < 50)
+        world_power_off(sim, node, rng_chance(&sim->rng, 40));
+    else if (dice < 60 && node->dead)
+        about_node(sim, CORE_EVENT_NODE_LOST, node);
+    else if (dice < 70)
+        about_node(sim, CORE_EVENT_NODE_DRAIN, node);
+    else if (dice < 85)
+        about_node(sim, CORE_EVENT_NODE_RESUME, node);
+    else if (node->connected)
+        world_connect(sim, node); /* a second hello: the older session ends */
+}
+
+static void one_thing(struct sim *sim, unsigned trouble)
+{
+    struct rng *r = &sim->rng;
+    struct wnode *node = &sim->nodes[rng_below(r, sim->node_count)];
+    uint64_t dice = rng_below(r, 1000);
+    sim->now_ms += rng_chance(r, 2) ? rng_below(r, 200000) : rng_below(r, 300);
+    world_time(sim);
+    if (rng_chance(r, 40))
+        fire_timer(sim);
+    if (rng_chance(r, 30))
+        go_on(sim);
+    if (dice < 170)
+        submit(sim);
+    else if (dice < 200 && sim->job_count)
+        cancel(sim, (struct job_id){1 + rng_below(r, sim->job_count)}, rng_chance(r, 30));
+    else if (dice < 200 + trouble)
+        node_trouble(sim, node);
+    else if (dice < 230 + trouble)
+        tell_again(sim);
+    else if (dice < 280 + trouble && !node->connected)
+        world_connect(sim, node);
+    else if (dice < 600)
+        world_work(sim, node);
+    else
+        world_deliver(sim, node);
+    if (rng_chance(r, 2)) { /* a wall clock that steps back, for the next event */
+        uint64_t now = sim->now_ms;
+        sim->now_ms -= rng_below(r, 5000);
+        fire_timer(sim);
+        submit(sim);
+        sim->now_ms = now;
+    }
+}
+
+/* Everything comes back and nothing new is asked for: what can end must end. */
+static void heal(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        struct wnode *node = &sim->nodes[i];
+        node->inventory = node->hardware;
+        world_connect(sim, node);
+        about_node(sim, CORE_EVENT_NODE_RESUME, node);
+    }
+    for (uint32_t round = 0;; round++) {
+        bool busy = sim->continues != 0;
+        sim->now_ms += 1000;
+        fire_timer(sim);
+        go_on(sim);
+        for (uint32_t i = 0; i < sim->node_count; i++) {
+            world_work(sim, &sim->nodes[i]);
+            world_deliver(sim, &sim->nodes[i]);
+            busy = busy || world_busy(&sim->nodes[i]);
+        }
+        if (!busy)
+            return;
+        if (round == HEAL_ROUNDS_MAX)
+            sim_fail(sim, "the cluster doesn't come to rest");
+    }
+}
+
+static void check_end(struct sim *sim)
+{
+    uint32_t waiting = 0;
+    for (uint32_t i = 1; i <= sim->job_count; i++) {
+        struct mjob *job = &sim->jobs[i];
+        if (!job->accepted && !job->refused)
+            sim_fail(sim, "job %u was neither accepted nor refused", i);
+        if (!job->accepted || job_state_is_final(job->state))
+            continue;
+        if (job->state != JOB_QUEUED)
+            sim_fail(sim, "job %u is left in %s", i, job_state_name(job->state));
+        for (uint32_t n = 0; n < sim->node_count; n++) {
+            if (model_fits_empty(&sim->mnodes[n], &job->submit.request))
+                sim_fail(sim, "job %u is left waiting on an empty cluster", i);
+        }
+        waiting++;
+    }
+    struct core_counts counts;
+    core_count(sim->main, &counts);
+    if (counts.jobs != waiting || counts.tasks)
+        sim_fail(sim, "%u jobs and %u tasks are left, not %u and 0", counts.jobs, counts.tasks, waiting);
+    struct core_node_view view;
+    for (uint32_t at = 0; core_node_next(sim->main, &at, &view);) {
+        if (view.free.cores != view.total.cores || view.free.cpus != view.total.cpus ||
+            view.free.gpu_milli != view.total.gpu_milli || view.free.memory_bytes != view.total.memory_bytes)
+            sim_fail(sim, "node %u is not free at the end", view.node.v);
+    }
+    for (uint32_t i = 1; i <= sim->job_count; i++)
+        cancel(sim, (struct job_id){i}, false);
+    core_count(sim->main, &counts);
+    if (counts.jobs)
+        sim_fail(sim, "%u jobs are left after all were canceled", counts.jobs);
+    const char *why = core_check(sim->main);
+    if (why)
+        sim_fail(sim, "full pass at the end: %s", why);
+}
+
+static uint64_t run_seed(uint64_t seed, bool verbose)
+{
+    /* Small capacities that differ: growth and the arena's size must change nothing. */
+    static const struct core_capacity small = {4, 1, 8}, large = {3000, 64, 2048};
+    struct sim *sim = calloc(1, sizeof *sim);
+    sim->seed = seed;
+    last_words_length = (size_t)snprintf(last_words, sizeof last_words,
+                                         "the core aborted\nrun it again: %.100s --seed %llu --seeds 1\n",
+                                         program, (unsigned long long)seed);
+    sim->rng.s = seed * UINT64_C(0xd1342543de82ef95) + 1;
+    sim->verbose = verbose;
+    sim->now_ms = UINT64_C(1790000000000);
+    sim->main = core_create(&small);
+    sim->applied = core_create(&small);
+    sim->steady = core_create(&large);
+    sim->decisions = core_decisions_create();
+    sim->again = core_decisions_create();
+    sim->decoded = core_decisions_create();
+    sim->row = malloc(CORE_ROW_MAX_BYTES);
+    sim->row_again = malloc(CORE_ROW_MAX_BYTES);
+    sim->jobs = calloc(SIM_JOBS_MAX, sizeof *sim->jobs);
+    world_create(sim);
+    uint64_t things = 200 + rng_below(&sim->rng, 1500);
+    unsigned trouble = (unsigned)rng_below(&sim->rng, 60);
+    for (uint64_t i = 0; i < things; i++)
+        one_thing(sim, trouble);
+    heal(sim);
+    check_end(sim);
+    uint64_t steps = sim->steps;
+    if (verbose)
+        printf("seed %llu: %u nodes, %u jobs, %llu events, hash %016llx\n", (unsigned long long)seed,
+               sim->node_count, sim->job_count, (unsigned long long)steps,
+               (unsigned long long)core_hash(sim->main));
+    world_finish(sim);
+    core_destroy(sim->main);
+    core_destroy(sim->applied);
+    core_destroy(sim->steady);
+    core_decisions_destroy(sim->decisions);
+    core_decisions_destroy(sim->again);
+    core_decisions_destroy(sim->decoded);
+    free(sim->row);
+    free(sim->row_again);
+    free(sim->jobs);
+    free(sim->leases);
+    free(sim);
+    return steps;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"seeds", required_argument, NULL, 'n'},
+                                            {"seed", required_argument, NULL, 's'},
+                                            {"verbose", no_argument, NULL, 'v'},
+                                            {0}};
+    uint64_t seeds = 100, first = 1, steps = 0;
+    bool verbose = false;
+    program = argv[0];
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (option == 'n') {
+            seeds = strtoull(optarg, NULL, 10);
+        } else if (option == 's') {
+            first = strtoull(optarg, NULL, 10);
+        } else if (option == 'v') {
+            verbose = true;
+        } else {
+            fprintf(stderr, "usage: %s [--seeds N] [--seed FIRST] [--verbose]\n", argv[0]);
+            return 64;
+        }
+    }
+    signal(SIGABRT, on_abort);
+    for (uint64_t i = 0; i < seeds; i++)
+        steps += run_seed(first + i, verbose);
+    printf("%llu seeds clean, %llu events\n", (unsigned long long)seeds, (unsigned long long)steps);
+    return 0;
+}

@@ -1,0 +1,330 @@
+/* executor: orders, the environment built from nothing, bindings, places, users. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "executor/base64.h"
+#include "executor/environ.h"
+#include "executor/order.h"
+#include "executor/prepare.h"
+#include "executor/substitute.h"
+#include "executor/user.h"
+
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHA "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+#define HEAD                                                                                                 \
+    "{\"task\":\"12.3.0\",\"epoch\":4,\"principal\":\"alice\",\"uid_hint\":1000,\"lease\":{\"cores\":[1],"   \
+    "\"cpus\":[1,5],"                                                                                        \
+    "\"mems\":[0],\"memory_bytes\":2147483648,\"gpus\":[{\"uuid\":\"GPU-1\",\"index\":0}]},\"time_limit_"    \
+    "ms\":0,"                                                                                                \
+    "\"grace_ms\":30000,\"fence\":{\"rule\":\"wait\",\"after_ms\":0},\"job_name\":\"train\","                \
+    "\"log_path\":\"/s/logs/12/3.0.log\",\"outputs_path\":\"/s/outputs/12/"                                  \
+    "3.0\",\"submitted_ms\":5,\"spec\":"
+
+static struct order *order_of(const char *spec)
+{
+    struct error err = {0};
+    _cleanup_free_ char *text = xasprintf("%s%s}", HEAD, spec);
+    _cleanup_json_ cJSON *json = json_parse(text, strlen(text), &err);
+    assert_non_null(json);
+    struct order *order = order_parse(json, &err);
+    if (!order)
+        fail_msg("%s", err.message);
+    return order;
+}
+
+static char alice_name[] = "alice", alice_home[] = "/home/alice", alice_shell[] = "/bin/zsh";
+static const struct user alice = {
+    .uid = 1000, .gid = 1000, .name = alice_name, .home = alice_home, .shell = alice_shell};
+
+static const char *value(const struct text_list *env, const char *name)
+{
+    const char *found = NULL;
+    size_t n = strlen(name);
+    for (size_t i = 0; i < env->count; i++) {
+        if (strncmp(env->items[i], name, n) == 0 && env->items[i][n] == '=') {
+            assert_null(found); /* no name twice */
+            found = env->items[i] + n + 1;
+        }
+    }
+    return found;
+}
+
+static void environment(const char *spec, struct text_list *env)
+{
+    struct error err = {0};
+    struct order *order = order_of(spec);
+    struct places places;
+    places_init(&places, order);
+    memset(env, 0, sizeof *env);
+    if (!environ_build(order, &alice, &places, "box", true, env, &err))
+        fail_msg("%s", err.message);
+    places_finish(&places);
+    order_destroy(order);
+}
+
+static void nothing_of_the_daemons_environment_gets_in(void **state)
+{
+    (void)state;
+    struct text_list env;
+    setenv("SECRET_OF_THE_DAEMON", "x", 1);
+    environment("{\"command\":\"true\"}", &env);
+    assert_null(value(&env, "SECRET_OF_THE_DAEMON"));
+    assert_string_equal(value(&env, "HOME"), "/home/alice");
+    assert_string_equal(value(&env, "SHELL"), "/bin/zsh");
+    assert_string_equal(value(&env, "BERTH_JOB_NAME"), "train");
+    assert_string_equal(value(&env, "BERTH_JOB_ID"), "12");
+    assert_string_equal(value(&env, "BERTH_ATTEMPT"), "3");
+    assert_string_equal(value(&env, "BERTH_CPUS"), "2");
+    assert_string_equal(value(&env, "BERTH_GPUS"), "1");
+    assert_string_equal(value(&env, "BERTH_MEMORY_BYTES"), "2147483648");
+    assert_string_equal(value(&env, "BERTH_NODE"), "box");
+    assert_string_equal(value(&env, "AZUREML_RUN_ID"), "train");
+    assert_string_equal(value(&env, "OMP_NUM_THREADS"), "2");
+    assert_string_equal(value(&env, "PYTHONUNBUFFERED"), "1");
+    assert_null(value(&env, "TERM"));
+    text_list_finish(&env);
+}
+
+static void the_job_wins_over_the_shell_and_the_shell_over_the_defaults(void **state)
+{
+    (void)state;
+    struct text_list env;
+    environment("{\"command\":\"true\",\"environment_variables\":{\"B\":\"job\",\"PYTHONUNBUFFERED\":\"\"},"
+                "\"submission\":{\"cwd\":\"/x\",\"environment\":{\"PATH\":\"/conda/"
+                "bin\",\"B\":\"shell\",\"OMP_NUM_THREADS\":\"7\","
+                "\"BERTH_JOB_ID\":\"1\"}}}",
+                &env);
+    assert_string_equal(value(&env, "PATH"), "/conda/bin");
+    assert_string_equal(value(&env, "B"), "job");
+    assert_string_equal(value(&env, "PYTHONUNBUFFERED"), "");
+    assert_string_equal(value(&env, "OMP_NUM_THREADS"), "7");
+    assert_string_equal(value(&env, "BERTH_JOB_ID"), "12");
+    text_list_finish(&env);
+}
+
+static void an_image_gets_nothing_of_the_submitting_shell(void **state)
+{
+    (void)state;
+    struct text_list env;
+    environment(
+        "{\"command\":\"true\",\"environment\":{\"image\":\"/images/py\"},\"submission\":{\"cwd\":\"/x\","
+        "\"environment\":{\"PATH\":\"/conda/bin\"}}}",
+        &env);
+    assert_non_null(strstr(value(&env, "PATH"), "/usr/bin"));
+    assert_string_equal(value(&env, "HOME"), "/root");
+    assert_string_equal(value(&env, "SHELL"), "/bin/sh");
+    assert_string_equal(value(&env, "BERTH_OUTPUTS"), "/berth/work/outputs");
+    text_list_finish(&env);
+}
+
+static void check_places(const char *spec, const char *work, const char *cwd)
+{
+    struct order *order = order_of(spec);
+    struct places places;
+    places_init(&places, order);
+    assert_string_equal(places.work, work);
+    assert_string_equal(places.cwd, cwd);
+    places_finish(&places);
+    order_destroy(order);
+}
+
+static void the_working_folder_is_where_the_job_was_submitted(void **state)
+{
+    (void)state;
+#define CODE "\"code\":{\"path\":\"/home/alice/p\",\"manifest\":\"" SHA "\"}"
+#define IMAGE "\"environment\":{\"image\":\"/images/py\"},"
+    check_places("{\"command\":\"x\",\"submission\":{\"cwd\":\"/home/alice/p/sub\"," CODE "}}",
+                 "/home/alice/p", "/home/alice/p/sub");
+    check_places("{\"command\":\"x\",\"submission\":{\"cwd\":\"/elsewhere\"," CODE "}}", "/home/alice/p",
+                 "/home/alice/p");
+    check_places("{\"command\":\"x\",\"submission\":{\"cwd\":\"/home/alice/pp\"," CODE "}}", "/home/alice/p",
+                 "/home/alice/p");
+    check_places("{\"command\":\"x\"," IMAGE "\"submission\":{\"cwd\":\"/home/alice/p/sub\"," CODE "}}",
+                 "/berth/code", "/berth/code/sub");
+    check_places("{\"command\":\"x\"," IMAGE "\"submission\":{\"cwd\":\"/home/alice\"}}", "/berth/work",
+                 "/berth/work");
+    check_places("{\"command\":\"x\",\"submission\":{\"cwd\":\"/home/alice\"}}", ENVIRON_WORK_IN_HOST,
+                 "/home/alice");
+}
+
+static void bindings_are_put_in_once_and_unknown_ones_refused(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    const struct substitute_value values[] = {{"inputs.lr", "0.1"}, {"inputs.evil", "${{inputs.lr}}"}};
+    _cleanup_free_ char *a = substitute("x ${{inputs.lr}}${{ inputs.lr }} $HOME ${x}", values, 2, &err);
+    assert_string_equal(a, "x 0.10.1 $HOME ${x}");
+    _cleanup_free_ char *b = substitute("${{inputs.evil}}", values, 2, &err);
+    assert_string_equal(b, "${{inputs.lr}}");
+    assert_null(substitute("${{inputs.nope}}", values, 2, &err));
+    assert_non_null(strstr(err.message, "inputs.nope"));
+    assert_null(substitute("${{inputs.lr", values, 2, &err));
+    assert_null(substitute("${{}}", values, 2, &err));
+}
+
+static void a_command_runs_by_the_shell_and_argv_as_it_is(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct order *order = order_of("{\"command\":\"echo ${{inputs.n}}\",\"inputs\":{\"n\":3}}");
+    struct places places;
+    struct text_list argv = {0};
+    places_init(&places, order);
+    assert_true(environ_argv(order, &places, &argv, &err));
+    assert_int_equal(argv.count, 3);
+    assert_string_equal(argv.items[0], "/bin/sh");
+    assert_string_equal(argv.items[2], "echo 3");
+    text_list_finish(&argv);
+    places_finish(&places);
+    order_destroy(order);
+    order = order_of("{\"argv\":[\"python3\",\"a b\"]}");
+    places_init(&places, order);
+    assert_true(environ_argv(order, &places, &argv, &err));
+    assert_int_equal(argv.count, 2);
+    assert_string_equal(argv.items[1], "a b");
+    assert_null(argv.items[2]);
+    text_list_finish(&argv);
+    places_finish(&places);
+    order_destroy(order);
+}
+
+static void half_an_order_is_refused(void **state)
+{
+    (void)state;
+    const char *const wrong[][2] = {
+        {"\"task\":\"12.3.0\"", "\"task\":\"../../x\""},
+        {"\"task\":\"12.3.0\"", "\"task\":\"12\""},
+        {"\"principal\":\"alice\"", "\"principal\":7"},
+        {"\"epoch\":4", "\"epoch\":-4"},
+        {"\"log_path\":\"/s", "\"log_path\":\"/s/../.."},
+        {"\"outputs_path\":\"/s", "\"outputs_path\":\"s"},
+        {"\"cpus\":[1,5]", "\"cpus\":[-1]"},
+        {"\"cpus\":[1,5]", "\"cpus\":\"1\""},
+        {"\"uuid\":\"GPU-1\"", "\"uuid\":\"\""},
+        {"\"memory_bytes\":2147483648", "\"memory_bytes\":-1"},
+        {"\"command\":\"x\"", "\"comand\":\"x\""},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct error err = {0};
+        _cleanup_free_ char *good = xasprintf("%s{\"command\":\"x\"}}", HEAD);
+        char *at = strstr(good, wrong[i][0]);
+        assert_non_null(at);
+        _cleanup_free_ char *bad =
+            xasprintf("%.*s%s%s", (int)(at - good), good, wrong[i][1], at + strlen(wrong[i][0]));
+        _cleanup_json_ cJSON *json = json_parse(bad, strlen(bad), &err);
+        assert_non_null(json);
+        assert_null(order_parse(json, &err));
+        assert_true(err.message[0]);
+    }
+}
+
+static void left_out_paths_never_cover_outputs(void **state)
+{
+    (void)state;
+    struct order *order = order_of(
+        "{\"command\":\"x\",\"submission\":{\"cwd\":\"/p\",\"code\":{\"path\":\"/p\",\"manifest\":\"" SHA
+        "\",\"left_out\":[\".venv/\",\"outputs\",\"outputs/old\",\"data\",\"outputs2\"]}}}");
+    _cleanup_free_ char **kept = prepare_left_out(order);
+    assert_string_equal(kept[0], ".venv");
+    assert_string_equal(kept[1], "data");
+    assert_string_equal(kept[2], "outputs2");
+    assert_null(kept[3]);
+    order_destroy(order);
+}
+
+static void cpus_that_this_machine_has_not_are_left_out(void **state)
+{
+    (void)state;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (int i = 0; i < 4; i++)
+        CPU_SET(i, &set);
+    CPU_SET(7, &set);
+    struct executor_config config = {.cpus = &set, .cpu_count = CPU_SETSIZE};
+    const int64_t some[] = {7, 2, 1, 0, 500, 99999}, none[] = {64, 65};
+    _cleanup_free_ char *list = prepare_cpu_list(&config, some, 6);
+    assert_string_equal(list, "0-2,7");
+    assert_null(prepare_cpu_list(&config, none, 2));
+    assert_null(prepare_cpu_list(&config, NULL, 0));
+}
+
+static void a_principal_without_a_login_is_refused_by_name(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct user user;
+    assert_false(user_resolve("no-such-login-here", 5, &user, &err));
+    assert_non_null(strstr(err.message, "no-such-login-here"));
+    assert_int_equal(err.code, ERROR_DENIED);
+    assert_false(user_resolve("uid:7x", 7, &user, &err));
+    assert_false(user_resolve("uid:7", 8, &user, &err));
+    assert_false(user_resolve("uid:-1", -1, &user, &err));
+}
+
+static void a_principal_is_the_login_of_its_name(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct user user;
+    struct passwd *me = getpwuid(getuid());
+    if (!me) {
+        skip();
+        return;
+    }
+    assert_true(user_resolve(me->pw_name, -1, &user, &err));
+    assert_int_equal(user.uid, getuid());
+    assert_true(user.group_count >= 1);
+    user_finish(&user);
+    if (getuid() == 0) {
+        assert_true(user_resolve("uid:3999999999", 3999999999, &user, &err));
+        assert_int_equal(user.uid, 3999999999u);
+        assert_string_equal(user.home, "/");
+        user_finish(&user);
+    } else {
+        assert_false(user_resolve("root", -1, &user, &err));
+        assert_non_null(strstr(err.message, "only that user's jobs"));
+    }
+}
+
+static void base64_is_read_strictly(void **state)
+{
+    (void)state;
+    char *bytes;
+    size_t len;
+    assert_true(base64_decode("AGEK", &bytes, &len));
+    assert_int_equal(len, 3);
+    assert_memory_equal(bytes, "\0a\n", 3);
+    free(bytes);
+    assert_true(base64_decode("", &bytes, &len));
+    assert_int_equal(len, 0);
+    free(bytes);
+    assert_false(base64_decode("!!!!", &bytes, &len));
+    assert_null(bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_of_the_daemons_environment_gets_in),
+        cmocka_unit_test(the_job_wins_over_the_shell_and_the_shell_over_the_defaults),
+        cmocka_unit_test(an_image_gets_nothing_of_the_submitting_shell),
+        cmocka_unit_test(the_working_folder_is_where_the_job_was_submitted),
+        cmocka_unit_test(bindings_are_put_in_once_and_unknown_ones_refused),
+        cmocka_unit_test(a_command_runs_by_the_shell_and_argv_as_it_is),
+        cmocka_unit_test(half_an_order_is_refused),
+        cmocka_unit_test(left_out_paths_never_cover_outputs),
+        cmocka_unit_test(cpus_that_this_machine_has_not_are_left_out),
+        cmocka_unit_test(a_principal_without_a_login_is_refused_by_name),
+        cmocka_unit_test(a_principal_is_the_login_of_its_name),
+        cmocka_unit_test(base64_is_read_strictly),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,276 @@
+/* executor: collection of what a task leaves, from a tree that a user made as unpleasant as possible. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/fs.h"
+#include "executor/blob_cache.h"
+#include "executor/outputs.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+
+struct place {
+    char folder[64], to[80];
+    int root, work;
+    struct outputs_report report;
+};
+
+static int set_up(void **state)
+{
+    struct place *p = xcalloc(1, sizeof *p);
+    strcpy(p->folder, "/tmp/berth-outputs-XXXXXX");
+    assert_non_null(mkdtemp(p->folder));
+    snprintf(p->to, sizeof p->to, "%s/collected", p->folder);
+    p->root = open(p->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(mkdirat(p->root, "task", 0700), 0);
+    p->work = openat(p->root, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(mkdirat(p->work, "outputs", 0755), 0);
+    *state = p;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct place *p = *state;
+    close(p->root);
+    close(p->work);
+    outputs_report_finish(&p->report);
+    fs_remove_tree(AT_FDCWD, p->folder, NULL);
+    free(p);
+    return 0;
+}
+
+static void write_file(struct place *p, const char *path, const char *text, mode_t mode)
+{
+    _cleanup_close_ int fd = openat(p->work, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_true(fs_write_all(fd, text, strlen(text)));
+    assert_int_equal(fchmod(fd, mode), 0);
+}
+
+static void collect_with(struct place *p, struct outputs_request request)
+{
+    struct error err = {0};
+    request.work_fd = p->work;
+    request.to = p->to;
+    request.uid = getuid();
+    if (!request.work_max_bytes)
+        request.work_max_bytes = OUTPUTS_WORK_MAX_BYTES;
+    outputs_report_finish(&p->report);
+    if (!outputs_collect(&request, &p->report, &err))
+        fail_msg("%s", err.message);
+}
+
+static void collect(struct place *p)
+{
+    collect_with(p, (struct outputs_request){0});
+}
+
+/* The collected file's text, or NULL. The caller frees it. */
+static char *collected(struct place *p, const char *path)
+{
+    char full[256];
+    struct buf text = {0};
+    snprintf(full, sizeof full, "%s/%s", p->to, path);
+    if (!fs_read_file(AT_FDCWD, full, 1 << 20, &text, NULL)) {
+        buf_finish(&text);
+        return NULL;
+    }
+    return buf_take(&text);
+}
+
+#define assert_collected(p, path, text)                                                                      \
+    do {                                                                                                     \
+        _cleanup_free_ char *got_ = collected(p, path);                                                      \
+        assert_non_null(got_);                                                                               \
+        assert_string_equal(got_, text);                                                                     \
+    } while (0)
+
+static const char *why_skipped(struct place *p, const char *path)
+{
+    for (size_t i = 0; i < p->report.skipped_count; i++)
+        if (strcmp(p->report.skipped[i].path, path) == 0)
+            return p->report.skipped[i].why;
+    return NULL;
+}
+
+static void outputs_are_kept_and_other_files_are_kept_apart(void **state)
+{
+    struct place *p = *state;
+    assert_int_equal(mkdirat(p->work, "outputs/sub", 0755), 0);
+    write_file(p, "outputs/model.pt", "weights", 0644);
+    write_file(p, "outputs/sub/metrics.json", "{}", 0644);
+    write_file(p, "scratch.txt", "notes", 0600);
+    collect(p);
+    assert_collected(p, "outputs/model.pt", "weights");
+    assert_collected(p, "outputs/sub/metrics.json", "{}");
+    assert_collected(p, "work/scratch.txt", "notes");
+    assert_int_equal(p->report.files, 2);
+    assert_int_equal(p->report.bytes, 9);
+    assert_int_equal(p->report.work_files, 1);
+    assert_int_equal(p->report.skipped_total, 0);
+}
+
+static void links_devices_sockets_and_pipes_are_named_and_left_behind(void **state)
+{
+    struct place *p = *state;
+    assert_int_equal(symlinkat("/etc/passwd", p->work, "outputs/passwd"), 0);
+    assert_int_equal(symlinkat("/etc", p->work, "outputs/etc"), 0);
+    assert_int_equal(symlinkat("nowhere", p->work, "outputs/dangling"), 0);
+    assert_int_equal(mkfifoat(p->work, "outputs/pipe", 0600), 0);
+    _cleanup_close_ int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    snprintf(name.sun_path, sizeof name.sun_path, "%s/task/outputs/sock", p->folder);
+    assert_int_equal(bind(sock, (struct sockaddr *)&name, sizeof name), 0);
+    bool device = mknodat(p->work, "outputs/null", S_IFCHR | 0666, makedev(1, 3)) == 0;
+    collect(p);
+    assert_non_null(strstr(why_skipped(p, "outputs/passwd"), "/etc/passwd"));
+    assert_non_null(why_skipped(p, "outputs/etc"));
+    assert_non_null(why_skipped(p, "outputs/dangling"));
+    assert_string_equal(why_skipped(p, "outputs/pipe"), "a named pipe");
+    assert_string_equal(why_skipped(p, "outputs/sock"), "a socket");
+    if (device)
+        assert_string_equal(why_skipped(p, "outputs/null"), "a device");
+    assert_int_equal(p->report.files, 0);
+}
+
+static void setuid_bits_are_dropped_and_files_are_the_service_s(void **state)
+{
+    struct place *p = *state;
+    write_file(p, "outputs/su", "#!", 0755);
+    if (getuid() == 0)
+        assert_int_equal(fchownat(p->work, "outputs/su", 12345, 12345, 0), 0);
+    assert_int_equal(fchmodat(p->work, "outputs/su", 06755, 0), 0);
+    collect(p);
+    char path[128];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/outputs/su", p->to);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0755);
+    assert_int_equal(st.st_uid, geteuid());
+}
+
+static void a_hard_link_to_another_users_file_is_not_taken(void **state)
+{
+    struct place *p = *state;
+    if (getuid() != 0)
+        skip();
+    int fd = openat(p->root, "secret", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, "secret", 6), 6);
+    assert_int_equal(fchown(fd, 54321, 54321), 0);
+    close(fd);
+    assert_int_equal(linkat(p->root, "secret", p->work, "outputs/stolen", 0), 0);
+    write_file(p, "outputs/one", "1", 0644);
+    assert_int_equal(linkat(p->work, "outputs/one", p->work, "outputs/two", 0), 0);
+    collect(p);
+    assert_non_null(why_skipped(p, "outputs/stolen"));
+    assert_collected(p, "outputs/one", "1");
+    assert_collected(p, "outputs/two", "1");
+    struct stat st;
+    assert_int_equal(fstatat(p->root, "secret", &st, 0), 0);
+    assert_int_equal(st.st_uid, 54321);
+}
+
+static void files_beside_outputs_stop_at_the_limit_and_are_named(void **state)
+{
+    struct place *p = *state;
+    write_file(p, "a", "12345", 0644);
+    write_file(p, "b", "12345", 0644);
+    write_file(p, "c", "1", 0644);
+    write_file(p, "outputs/big", "1234567890", 0644);
+    collect_with(p, (struct outputs_request){.work_max_bytes = 6});
+    assert_collected(p, "work/a", "12345");
+    assert_non_null(why_skipped(p, "b"));
+    assert_collected(p, "work/c", "1");
+    assert_collected(p, "outputs/big", "1234567890");
+}
+
+static void left_out_places_are_not_looked_into(void **state)
+{
+    struct place *p = *state;
+    char data[] = "data/", model[] = "model.bin", *left_out[] = {data, model, NULL};
+    assert_int_equal(mkdirat(p->work, "data", 0755), 0);
+    write_file(p, "data/huge", "x", 0644);
+    write_file(p, "model.bin", "x", 0644);
+    write_file(p, "database", "y", 0644);
+    collect_with(p, (struct outputs_request){.left_out = left_out});
+    assert_null(collected(p, "work/data/huge"));
+    assert_null(collected(p, "work/model.bin"));
+    assert_collected(p, "work/database", "y");
+    assert_int_equal(p->report.skipped_total, 0);
+}
+
+static void folders_without_permission_and_deep_ones_are_taken_or_named(void **state)
+{
+    struct place *p = *state;
+    assert_int_equal(mkdirat(p->work, "outputs/closed", 0755), 0);
+    write_file(p, "outputs/closed/f", "in", 0000);
+    assert_int_equal(fchmodat(p->work, "outputs/closed", 0000, 0), 0);
+    int at = dup(p->work);
+    for (int i = 0; i < OUTPUTS_DEPTH_MAX + 5; i++) {
+        assert_int_equal(mkdirat(at, "d", 0755), 0);
+        int next = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        close(at);
+        at = next;
+    }
+    close(at);
+    collect(p);
+    if (getuid() == 0)
+        assert_collected(p, "outputs/closed/f", "in");
+    assert_int_equal(p->report.skipped_total, getuid() == 0 ? 1 : 2);
+}
+
+static void a_second_run_goes_on_where_the_first_one_stopped(void **state)
+{
+    struct place *p = *state;
+    write_file(p, "outputs/first", "1", 0644);
+    collect(p);
+    write_file(p, "outputs/second", "22", 0644);
+    collect(p);
+    assert_int_equal(p->report.files, 2);
+    assert_int_equal(p->report.bytes, 3);
+    assert_collected(p, "outputs/first", "1");
+}
+
+static void more_skipped_files_than_are_named_are_counted(void **state)
+{
+    struct place *p = *state;
+    for (int i = 0; i < OUTPUTS_SKIPPED_MAX + 7; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "outputs/l%d", i);
+        assert_int_equal(symlinkat("x", p->work, name), 0);
+    }
+    collect(p);
+    assert_int_equal(p->report.skipped_count, OUTPUTS_SKIPPED_MAX);
+    assert_int_equal(p->report.skipped_total, OUTPUTS_SKIPPED_MAX + 7);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(outputs_are_kept_and_other_files_are_kept_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(links_devices_sockets_and_pipes_are_named_and_left_behind, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(setuid_bits_are_dropped_and_files_are_the_service_s, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_hard_link_to_another_users_file_is_not_taken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(files_beside_outputs_stop_at_the_limit_and_are_named, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(left_out_places_are_not_looked_into, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(folders_without_permission_and_deep_ones_are_taken_or_named, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_second_run_goes_on_where_the_first_one_stopped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(more_skipped_files_than_are_named_are_counted, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,280 @@
+/* proto/jobspec: what a job file may say, and how it is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "proto/jobspec.h"
+#include "proto/units.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct job_spec *parse(const char *json, struct error *err)
+{
+    cJSON *j = json_parse(json, strlen(json), err);
+    assert_non_null(j);
+    struct job_spec *s = job_spec_parse(j, NULL, err);
+    cJSON_Delete(j);
+    return s;
+}
+
+static void assert_refused(const char *json, const char *field, const char *words)
+{
+    struct error err = {0};
+    struct job_spec *s = parse(json, &err);
+    if (s)
+        fail_msg("accepted: %s", json);
+    if (strcmp(err.field, field) != 0 || !strstr(err.message, words))
+        fail_msg("%s gave field \"%s\", message \"%s\"", json, err.field, err.message);
+}
+
+static void command_job_of_the_service_is_read_whole(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct job_spec *s = parse("{\"$schema\":\"https://azuremlschemas.azureedge.net/latest/"
+                               "commandJob.schema.json\",\"type\":\"command\",\"name\":\"digits.1\","
+                               "\"display_name\":\"Digits\",\"experiment_name\":\"e\",\"description\":"
+                               "\"two\\nlines\",\"tags\":{\"a\":1,\"b\":true},"
+                               "\"command\":\"python3 train.py --epochs "
+                               "${{inputs.epochs}}\",\"code\":\".\",\"environment\":{\"image\":\"host\"},"
+                               "\"environment_variables\":{\"A\":\"x\",\"N\":3},\"compute\":\"azureml:"
+                               "local\",\"resources\":{\"instance_count\":1,\"shm_size\":\"2g\"},"
+                               "\"limits\":{\"timeout\":60},\"inputs\":{\"epochs\":3,\"data\":{\"type\":"
+                               "\"uri_folder\",\"path\":\"/data\",\"mode\":\"ro_mount\"}},"
+                               "\"queue_settings\":{\"priority\":\"High\"},\"cpus\":2,\"memory\":\"2G\","
+                               "\"gpus\":0,\"mounts\":[\"/data:/d:rw\",\"/x\"]}",
+                               &err);
+    assert_non_null(s);
+    assert_string_equal(s->name, "digits.1");
+    assert_string_equal(s->tags.items[0].value, "1");
+    assert_string_equal(s->compute.items[0], "local");
+    assert_int_equal(s->shm_size_bytes, INT64_C(2) << 30);
+    assert_int_equal(s->time_limit_ms, 60000);
+    assert_int_equal(s->inputs[1].kind, JOB_INPUT_FOLDER);
+    assert_string_equal(s->inputs[0].value, "3");
+    assert_int_equal(s->priority, JOB_PRIORITY_HIGH);
+    assert_int_equal(s->memory_bytes, INT64_C(2) << 30);
+    assert_int_equal(s->gpus, 0);
+    assert_true(s->mounts[0].writable);
+    assert_string_equal(s->mounts[1].target, "/x");
+    job_spec_destroy(s);
+}
+
+static void what_is_left_out_has_its_default(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct job_spec *s = parse("{\"argv\":[\"true\"],\"name\":null}", &err);
+    assert_non_null(s);
+    assert_string_equal(s->image, "host");
+    assert_int_equal(s->gpus, -1);
+    assert_int_equal(s->cpus, 0);
+    assert_int_equal(s->grace_ms, JOB_GRACE_DEFAULT_MS);
+    assert_string_equal(s->compute.items[0], "local");
+    assert_null(s->argv.items[1]);
+    job_spec_destroy(s);
+}
+
+static void misspelt_field_is_named_with_the_nearest_right_one(void **state)
+{
+    (void)state;
+    assert_refused("{\"comand\":\"x\",\"command\":\"x\"}", "comand", "did you mean `command`?");
+    assert_refused("{\"command\":\"x\",\"resources\":{\"shm_szie\":\"1g\"}}", "resources.shm_szie",
+                   "did you mean `shm_size`?");
+    assert_refused("{\"command\":\"x\",\"limits\":{\"zzzzzz\":1}}", "limits.zzzzzz", "unknown field");
+}
+
+static void every_field_that_is_not_honoured_stands_in_one_refusal(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    assert_null(
+        parse("{\"command\":\"x\",\"distribution\":{\"type\":\"pytorch\"},\"identity\":{},\"services\":{},"
+              "\"outputs\":{},"
+              "\"resources\":{\"instance_count\":2,\"docker_args\":\"x\"},\"environment\":\"azureml:e:1\"}",
+              &err));
+    assert_int_equal(err.code, ERROR_UNSUPPORTED);
+    static const char *const named[] = {"7 fields",
+                                        "distribution",
+                                        "identity",
+                                        "services",
+                                        "outputs",
+                                        "resources.instance_count",
+                                        "resources.docker_args",
+                                        "environment"};
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++)
+        if (!strstr(err.message, named[i]))
+            fail_msg("%s is not in: %s", named[i], err.message);
+}
+
+static void wrong_types_and_values_are_refused_by_name(void **state)
+{
+    (void)state;
+    assert_refused("{\"command\":3}", "command", "must be text, not a number");
+    assert_refused("{}", "command", "is missing");
+    assert_refused("{\"command\":\"  \"}", "command", "is empty");
+    assert_refused("{\"command\":\"x\",\"argv\":[\"x\"]}", "argv", "can't stand beside");
+    assert_refused("{\"command\":\"x\",\"cpus\":0}", "cpus", "between 1 and");
+    assert_refused("{\"command\":\"x\",\"cpus\":1.5}", "cpus", "whole number, not 1.5");
+    assert_refused("{\"command\":\"x\",\"cpus\":2,\"resources\":{\"cpus\":2}}", "cpus", "given twice");
+    assert_refused("{\"command\":\"x\",\"memory\":\"lots\"}", "memory", "not \"lots\"");
+    assert_refused("{\"command\":\"x\",\"memory\":\"1K\"}", "memory", "between 16M and");
+    assert_refused("{\"command\":\"x\",\"limits\":{\"timeout\":0}}", "limits.timeout", "leave it out");
+    assert_refused("{\"command\":\"x\",\"name\":\"a/b\"}", "name", "\"/\"");
+    assert_refused("{\"command\":\"x\",\"name\":\"a\\u0007\"}", "name", "not printable");
+    assert_refused("{\"command\":\"x\",\"name\":\"123\"}", "name", "digits alone");
+    assert_refused("{\"command\":\"x\",\"display_name\":\"a\\nb\"}", "display_name", "control characters");
+    assert_refused("{\"command\":\"x\",\"compute\":\"gpu-cluster\"}", "compute", "gpu-cluster");
+    assert_refused("{\"command\":\"x\",\"environment_variables\":{\"A-B\":\"1\"}}",
+                   "environment_variables.A-B", "not a name");
+    assert_refused("{\"command\":\"x\",\"command\":\"y\"}", "command", "given twice");
+    assert_refused("{\"command\":\"x\",\"gpus\":-1}", "gpus", "between 0 and");
+    assert_refused("{\"command\":\"x\",\"mounts\":[\"rel:/x\"]}", "mounts", "absolute");
+    assert_refused("{\"command\":\"x\",\"inputs\":{\"d\":{\"path\":\"s3://x\"}}}", "inputs.d",
+                   "not honoured");
+    assert_refused("{\"command\":\"x\",\"submission\":{\"code\":{\"path\":\"/c\",\"manifest\":\"zz\"}}}",
+                   "submission.code.manifest", "SHA-256");
+    assert_refused("{\"command\":\"x\",\"submission\":{\"code\":{\"left_out\":[\"a/../../b\"]}}}",
+                   "submission.code.left_out", "inside");
+}
+
+static void input_that_is_not_declared_is_refused_with_the_nearest_one(void **state)
+{
+    (void)state;
+    assert_refused("{\"command\":\"x ${{inputs.epoch}}\",\"inputs\":{\"epochs\":3}}", "command",
+                   "did you mean `epochs`?");
+    assert_refused("{\"argv\":[\"x\",\"${{ inputs.zzz }}\"]}", "argv", "declare it");
+    struct error err = {0};
+    struct job_spec *s = parse("{\"command\":\"x ${{ inputs.epochs }}\",\"inputs\":{\"epochs\":3}}", &err);
+    assert_non_null(s);
+    job_spec_destroy(s);
+}
+
+static void limits_hold_at_the_limit_and_one_past_it(void **state)
+{
+    (void)state;
+    for (int past = 0; past < 2; past++) {
+        struct error err = {0};
+        char name[JOB_NAME_MAX + 2] = "";
+        memset(name, 'a', (size_t)(JOB_NAME_MAX + past));
+        assert_int_equal(job_name_valid(name, &err), !past);
+
+        struct buf json = {0};
+        buf_add_str(&json, "{\"command\":\"");
+        for (int i = 0; i < JOB_COMMAND_MAX + past; i++)
+            buf_add_char(&json, 'x');
+        buf_add_str(&json, "\"}");
+        struct job_spec *s = parse(json.data, &err);
+        assert_int_equal(s != NULL, !past);
+        job_spec_destroy(s);
+        buf_finish(&json);
+
+        /* "A0=" and the value and a NUL: together the whole of JOB_ENVIRONMENT_MAX_BYTES */
+        buf_add_str(&json, "{\"command\":\"x\",\"environment_variables\":{");
+        for (int v = 0; v < 16; v++) {
+            buf_printf(&json, "%s\"A%c\":\"", v ? "," : "", 'a' + v);
+            for (int i = 0; i < JOB_ENVIRONMENT_MAX_BYTES / 16 - 4 + (v == 0 ? past : 0); i++)
+                buf_add_char(&json, 'y');
+            buf_add_str(&json, "\"");
+        }
+        buf_add_str(&json, "}}");
+        s = parse(json.data, &err);
+        assert_int_equal(s != NULL, !past);
+        job_spec_destroy(s);
+        buf_finish(&json);
+    }
+}
+
+static void numbers_beyond_two_to_the_53_travel_as_text(void **state)
+{
+    (void)state;
+    cJSON *j = cJSON_CreateObject();
+    json_add_int(j, "big", INT64_MAX);
+    json_add_int(j, "small", -7);
+    char *text = json_text(j);
+    assert_string_equal(text, "{\"big\":\"9223372036854775807\",\"small\":-7}");
+    assert_int_equal(json_int(j, "big", 0), INT64_MAX);
+    assert_int_equal(json_int(j, "small", 0), -7);
+    free(text);
+    cJSON_Delete(j);
+}
+
+static void broken_json_is_refused_with_its_place(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",    "{", "{\"a\":1} x", "{\"a\":\"\\u0000\"}", "{\"a\":\"\xff\"}",
+                                      "[1,]"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct error err = {0};
+        assert_null(json_parse(bad[i], strlen(bad[i]), &err));
+        assert_int_equal(err.code, ERROR_INVALID);
+    }
+    struct error err = {0};
+    assert_null(json_parse("{\n  \"a\": 1,\n  oops\n}", 20, &err));
+    assert_non_null(strstr(err.message, "line 3"));
+}
+
+static void sizes_and_durations_are_read_as_people_write_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t value; /* -1: refused */
+    } sizes[] = {{"2G", INT64_C(2) << 30},
+                 {"512m", 512 << 20},
+                 {"1.5Gi", 3 << 29},
+                 {"10 GB", INT64_C(10) << 30},
+                 {"4096", 4096},
+                 {"1T", INT64_C(1) << 40},
+                 {"", -1},
+                 {"G", -1},
+                 {"-1G", -1},
+                 {"1X", -1},
+                 {"0x10", -1},
+                 {"1.2.3G", -1},
+                 {"9999999999G", -1}},
+      times[] = {{"90", 90000},     {"1h30m", 5400000},
+                 {"2d", 172800000}, {"01:30:00", 5400000},
+                 {"5:00", 300000},  {"1-00:00:00", 86400000},
+                 {"250ms", 250},    {"", -1},
+                 {"h", -1},         {"1y", -1},
+                 {"-5", -1},        {"1:2:3:4", -1},
+                 {"99999999d", -1}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        int64_t n = -1;
+        if (units_parse_bytes(sizes[i].text, &n) != (sizes[i].value >= 0) || n != sizes[i].value)
+            fail_msg("size \"%s\" gave %lld", sizes[i].text, (long long)n);
+    }
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        int64_t n = -1;
+        if (units_parse_duration(times[i].text, &n) != (times[i].value >= 0) || n != times[i].value)
+            fail_msg("duration \"%s\" gave %lld", times[i].text, (long long)n);
+    }
+    char out[24];
+    assert_string_equal(units_format_bytes(1536, out), "1.5K");
+    assert_string_equal(units_format_bytes(INT64_C(24) << 30, out), "24G");
+    assert_string_equal(units_format_bytes(INT64_C(1) << 60, out), "1024P");
+    assert_string_equal(units_format_bytes(INT64_C(2222222222222223599), out), "1974P");
+    assert_string_equal(units_format_duration(5400000, out), "1h30m");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(command_job_of_the_service_is_read_whole),
+        cmocka_unit_test(what_is_left_out_has_its_default),
+        cmocka_unit_test(misspelt_field_is_named_with_the_nearest_right_one),
+        cmocka_unit_test(every_field_that_is_not_honoured_stands_in_one_refusal),
+        cmocka_unit_test(wrong_types_and_values_are_refused_by_name),
+        cmocka_unit_test(input_that_is_not_declared_is_refused_with_the_nearest_one),
+        cmocka_unit_test(limits_hold_at_the_limit_and_one_past_it),
+        cmocka_unit_test(numbers_beyond_two_to_the_53_travel_as_text),
+        cmocka_unit_test(broken_json_is_refused_with_its_place),
+        cmocka_unit_test(sizes_and_durations_are_read_as_people_write_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
