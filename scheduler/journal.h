@@ -108,6 +108,7 @@ void journal_limit_pages(struct journal *j, uint32_t pages);
 
 /* Readers: a connection of their own, one for each thread that reads. */
 struct journal_reader;
+/* NULL with *err: none is there, it can't be read, or its format is newer. */
 struct journal_reader *journal_reader_open(const char *folder, struct error *err);
 void journal_reader_close(struct journal_reader *r);
 
@@ -127,5 +128,8 @@ bool journal_read_jobs(struct journal_reader *r, const struct journal_query *que
 bool journal_read_job(struct journal_reader *r, uint64_t id, const char *name,
                       void (*each)(void *data, const struct journal_job *job), void *data, struct error *err);
 bool journal_read_spec(struct journal_reader *r, uint64_t job, struct buf *out, struct error *err);
+/* All nodes, by id. */
+bool journal_read_nodes(struct journal_reader *r, void (*each)(void *data, const struct journal_node *node),
+                        void *data, struct error *err);
 
 #endif

@@ -37,6 +37,21 @@ static int on_progress(void *data)
     return clock_boot_ms() > r->give_up_ms;
 }
 
+static bool format_known(sqlite3 *db, struct error *err)
+{
+    sqlite3_stmt *s = journal_db_prepare(db, "SELECT value FROM meta WHERE key = 'format'", err);
+    if (!s)
+        return false;
+    int rc = sqlite3_step(s);
+    int64_t format = rc == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
+    bool ok = rc == SQLITE_ROW || journal_db_error(err, db, "be read");
+    sqlite3_finalize(s);
+    if (ok && format > JOURNAL_FORMAT)
+        return error_set(err, ERROR_VERSION, "the journal has format %lld, this Berth knows up to %d",
+                         (long long)format, JOURNAL_FORMAT);
+    return ok;
+}
+
 struct journal_reader *journal_reader_open(const char *folder, struct error *err)
 {
     _cleanup_free_ char *path = xasprintf("%s/journal.sqlite", folder);
@@ -47,6 +62,10 @@ struct journal_reader *journal_reader_open(const char *folder, struct error *err
         return NULL;
     }
     sqlite3_busy_timeout(r->handle, 1000);
+    if (!format_known(r->handle, err)) {
+        journal_reader_close(r);
+        return NULL;
+    }
     sqlite3_progress_handler(r->handle, PROGRESS_STEPS, on_progress, r);
     return r;
 }
@@ -132,4 +151,26 @@ bool journal_read_spec(struct journal_reader *r, uint64_t job, struct buf *out, 
         return false;
     return rc == SQLITE_ROW ||
            error_set(err, ERROR_NOT_FOUND, "job %llu has no file in the journal", (unsigned long long)job);
+}
+
+bool journal_read_nodes(struct journal_reader *r, void (*each)(void *data, const struct journal_node *node),
+                        void *data, struct error *err)
+{
+    r->give_up_ms = clock_boot_ms() + JOURNAL_READ_LIMIT_MS;
+    sqlite3_stmt *s = journal_db_prepare(
+        r->handle, "SELECT id, name, instance_id, event_seq, doc FROM nodes ORDER BY id", err);
+    if (!s)
+        return false;
+    int rc;
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        struct journal_node node = {
+            .id = (uint32_t)sqlite3_column_int64(s, 0),
+            .name = (const char *)sqlite3_column_text(s, 1),
+            .instance_id = (const char *)sqlite3_column_text(s, 2),
+            .event_seq = (uint64_t)sqlite3_column_int64(s, 3),
+            .doc = (const char *)sqlite3_column_text(s, 4),
+        };
+        each(data, &node);
+    }
+    return finish(r, s, rc, err);
 }
