@@ -24,7 +24,10 @@ struct verb {
     const char *details;       /* paragraphs for --help, or NULL */
     const struct opt *options; /* ends with a zeroed row; NULL: the verb parses its own argv */
     size_t args_size;          /* of the struct that the options write into */
-    bool stop_at_operand;      /* the first operand ends the options (run, whose operands are a command) */
+    /* Of a verb that parses its own argv and prints its own help: its options' names without dashes, NULL
+     * past the last. For the shell's completion. */
+    const char *(*option)(unsigned index);
+    bool stop_at_operand; /* the first operand ends the options (run, whose operands are a command) */
     /* `args` is zeroed, then filled by the options (struct args_base is its first member). argv holds the
      * operands (argc of them; for a verb with no option table all its words, argv[0] being the verb). Returns
      * the exit code. */

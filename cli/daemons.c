@@ -23,6 +23,25 @@ int daemon_scheduler(void *args, int argc, char **argv)
 #endif
 }
 
+int daemon_sim(void *args, int argc, char **argv)
+{
+    (void)args;
+#ifdef BERTH_HAVE_SCHEDULER
+    return sim_main(argc, argv);
+#else
+    return cli_usage(NULL, "this build has no simulator (%d words after %s)", argc - 1, argv[0]);
+#endif
+}
+
+const char *daemon_sim_option(unsigned index)
+{
+#ifdef BERTH_HAVE_SCHEDULER
+    return sim_option(index);
+#else
+    return index ? NULL : "help";
+#endif
+}
+
 int daemon_executor(void *args, int argc, char **argv)
 {
     (void)args;

@@ -6,4 +6,8 @@ int daemon_scheduler(void *args, int argc, char **argv);
 int daemon_executor(void *args, int argc, char **argv);
 int daemon_gpu_probe(void *args, int argc, char **argv);
 
+/* No daemon, but part of the scheduler like one: it parses its own arguments and prints its own help. */
+int daemon_sim(void *args, int argc, char **argv);
+const char *daemon_sim_option(unsigned index); /* without the dashes; NULL past the last */
+
 #endif

@@ -23,6 +23,9 @@ static int run_complete(void *unused, int argc, char **argv)
                 printf("--%s\n", o->name);
         if (verb && verb->options)
             puts("--help");
+        const char *name;
+        for (unsigned i = 0; verb && verb->option && (name = verb->option(i)) != NULL; i++)
+            printf("--%s\n", name);
     } else if (strcmp(what, "jobs") == 0) {
         struct args_base base = {0};
         struct error err = {0};

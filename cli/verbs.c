@@ -17,13 +17,21 @@ static const struct verb verb_scheduler = {
     .name = "scheduler", .synopsis = "[options]", .run = daemon_scheduler};
 static const struct verb verb_executor = {
     .name = "executor", .synopsis = "[options]", .run = daemon_executor};
+static const struct verb verb_sim = {
+    .name = "sim",
+    .synopsis = "TRACE [--procs N | --nodes FILE] [--policy P] [-o json]",
+    .summary = "play a trace of jobs through the scheduler in virtual time",
+    .run = daemon_sim,
+    .option = daemon_sim_option,
+};
 static const struct verb verb_gpu_probe = {
     .name = "gpu-probe", .synopsis = "[options]", .run = daemon_gpu_probe};
 
 const struct verb *const verb_table[] = {
-    &verb_run, &verb_submit,   &verb_ps,        &verb_show,     &verb_logs,      &verb_wait,   &verb_cancel,
-    &verb_why, &verb_outputs,  &verb_node,      &verb_up,       &verb_down,      &verb_doctor, &verb_validate,
-    &verb_job, &verb_complete, &verb_scheduler, &verb_executor, &verb_gpu_probe, NULL,
+    &verb_run,      &verb_submit,    &verb_ps,      &verb_show, &verb_logs,     &verb_wait,
+    &verb_cancel,   &verb_why,       &verb_outputs, &verb_node, &verb_up,       &verb_down,
+    &verb_doctor,   &verb_validate,  &verb_job,     &verb_sim,  &verb_complete, &verb_scheduler,
+    &verb_executor, &verb_gpu_probe, NULL,
 };
 
 const struct verb *verb_find(const char *name)
@@ -49,6 +57,12 @@ static void print_overview(FILE *out)
 
 static void print_help(const struct verb *verb)
 {
+    if (verb->option) { /* it has its own */
+        char name[32], help[] = "--help";
+        snprintf(name, sizeof name, "%s", verb->name);
+        verb->run(NULL, 2, (char *[]){name, help, NULL});
+        return;
+    }
     _cleanup_buf_ struct buf text = {0};
     const char *line = verb->synopsis;
     for (bool first = true; *line; first = false) {
