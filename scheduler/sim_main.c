@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "scheduler/sim/drive.h"
+#include "scheduler/sim/generate.h"
 #include "scheduler/sim/lines.h"
 #include "scheduler/sim/metrics.h"
 #include "scheduler/sim/pods.h"
@@ -19,6 +20,7 @@
 
 static const char usage[] =
     "usage: berth sim TRACE [--procs N | --nodes FILE] [--policy P] [-o json]\n"
+    "       berth sim --generate KIND[,key=value]... [--policy P] [-o json] [--write FILE.swf]\n"
     "\n"
     "Plays a trace of jobs through Berth's own scheduling core in virtual time, and tells what the schedule "
     "is\n"
@@ -39,6 +41,13 @@ static const char usage[] =
     "that\n"
     "                            are larger than any of them run on several at once\n"
     "  --policy P                how the core decides (default: " DRIVE_POLICY_DEFAULT ")\n"
+    "  --generate KIND[,...]     a trace from a seed instead of a file: lublin, bags, bursty (one machine; "
+    "keys\n"
+    "                            procs, jobs, users, seed, load=light|heavy|overloaded|NUMBER,\n"
+    "                            estimates=exact|good|poor) or cluster (nodes with GPUs; also nodes, gpus, "
+    "and\n"
+    "                            gangs and shares in percent)\n"
+    "  --write FILE.swf[.gz]     save the trace instead of playing it\n"
     "  --perfect                 every job declares exactly the time that it takes\n"
     "  -o, --output FORMAT       table or json; json is one object on one line: jobs, mean_wait_s,\n"
     "                            mean_bounded_slowdown (of at least 10 s), p95_wait_s, max_wait_s, "
@@ -47,16 +56,24 @@ static const char usage[] =
     "                            bad_lines, refused\n"
     "  -h, --help                this text\n";
 
-enum { OPT_PROCS = 256, OPT_NODES, OPT_POLICY, OPT_PERFECT, OPT_OUTPUT = 'o', OPT_HELP = 'h' };
+enum {
+    OPT_PROCS = 256,
+    OPT_NODES,
+    OPT_POLICY,
+    OPT_GENERATE,
+    OPT_WRITE,
+    OPT_PERFECT,
+    OPT_OUTPUT = 'o',
+    OPT_HELP = 'h'
+};
 
 static const struct option options[] = {
-    {"procs", required_argument, NULL, OPT_PROCS},
-    {"nodes", required_argument, NULL, OPT_NODES},
-    {"policy", required_argument, NULL, OPT_POLICY},
-    {"perfect", no_argument, NULL, OPT_PERFECT},
-    {"output", required_argument, NULL, OPT_OUTPUT},
-    {"help", no_argument, NULL, OPT_HELP},
-    {NULL, 0, NULL, 0},
+    {"procs", required_argument, NULL, OPT_PROCS},   {"nodes", required_argument, NULL, OPT_NODES},
+    {"policy", required_argument, NULL, OPT_POLICY}, {"generate", required_argument, NULL, OPT_GENERATE},
+    {"write", required_argument, NULL, OPT_WRITE},
+
+    {"perfect", no_argument, NULL, OPT_PERFECT},     {"output", required_argument, NULL, OPT_OUTPUT},
+    {"help", no_argument, NULL, OPT_HELP},           {NULL, 0, NULL, 0},
 };
 
 const char *sim_option(unsigned index)
@@ -65,7 +82,7 @@ const char *sim_option(unsigned index)
 }
 
 struct arguments {
-    const char *trace, *nodes, *policy;
+    const char *trace, *nodes, *policy, *generate, *write;
     uint32_t procs; /* 0: not said */
     bool json, perfect, help;
 };
@@ -107,6 +124,12 @@ static int take_option(struct arguments *a, int option, const char *value)
     case OPT_POLICY:
         a->policy = value;
         return 0;
+    case OPT_GENERATE:
+        a->generate = value;
+        return 0;
+    case OPT_WRITE:
+        a->write = value;
+        return 0;
     case OPT_PERFECT:
         a->perfect = true;
         return 0;
@@ -133,6 +156,11 @@ static int parse(int argc, char **argv, struct arguments *a)
             return code;
     }
     if (a->help)
+        return 0;
+    if (a->generate && (optind < argc || a->procs || a->nodes))
+        return tell_usage("--generate makes trace and nodes itself; it excludes ",
+                          optind < argc ? argv[optind] : "--procs and --nodes");
+    if (a->generate)
         return 0;
     if (optind == argc)
         return tell_usage("sim needs a trace", "");
@@ -212,7 +240,10 @@ static bool read_journal(const struct arguments *a, struct trace *trace, struct 
 static bool read_trace(const struct arguments *a, struct trace *trace, struct error *err)
 {
     bool ok;
-    if (sim_journal_is(a->trace)) {
+    if (a->generate) {
+        struct generate_spec spec;
+        ok = generate_parse(a->generate, &spec, err) && generate_trace(&spec, trace, err);
+    } else if (sim_journal_is(a->trace)) {
         ok = read_journal(a, trace, err);
     } else if (named(a->trace, ".swf")) {
         ok = read_swf(a, trace, err);
@@ -264,6 +295,8 @@ static int simulate(const struct arguments *a)
     if (!read_trace(a, &trace, &err))
         return tell_error(&err);
     tell_bad_lines(a, &trace);
+    if (a->write)
+        return swf_write(&trace, a->write, &err) ? 0 : tell_error(&err);
     if (!drive_run(&trace, &how, &result, &err))
         return tell_error(&err);
     struct metrics_report report = {
