@@ -1,8 +1,10 @@
 /* The verb `sim`: its options, the way from a file to a trace, and what is told of the run. */
 #include "scheduler/entry.h"
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "scheduler/sim/drive.h"
+#include "scheduler/sim/gantt.h"
 #include "scheduler/sim/generate.h"
 #include "scheduler/sim/lines.h"
 #include "scheduler/sim/metrics.h"
@@ -10,6 +12,7 @@
 #include "scheduler/sim/swf.h"
 #include "scheduler/sim_journal.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +51,7 @@ static const char usage[] =
     "and\n"
     "                            gangs and shares in percent)\n"
     "  --write FILE.swf[.gz]     save the trace instead of playing it\n"
+    "  --gantt FILE.svg          draw the schedule, colours by user, and the number of waiting jobs\n"
     "  --perfect                 every job declares exactly the time that it takes\n"
     "  -o, --output FORMAT       table or json; json is one object on one line: jobs, mean_wait_s,\n"
     "                            mean_bounded_slowdown (of at least 10 s), p95_wait_s, max_wait_s, "
@@ -62,6 +66,7 @@ enum {
     OPT_POLICY,
     OPT_GENERATE,
     OPT_WRITE,
+    OPT_GANTT,
     OPT_PERFECT,
     OPT_OUTPUT = 'o',
     OPT_HELP = 'h'
@@ -70,7 +75,7 @@ enum {
 static const struct option options[] = {
     {"procs", required_argument, NULL, OPT_PROCS},   {"nodes", required_argument, NULL, OPT_NODES},
     {"policy", required_argument, NULL, OPT_POLICY}, {"generate", required_argument, NULL, OPT_GENERATE},
-    {"write", required_argument, NULL, OPT_WRITE},
+    {"write", required_argument, NULL, OPT_WRITE},   {"gantt", required_argument, NULL, OPT_GANTT},
 
     {"perfect", no_argument, NULL, OPT_PERFECT},     {"output", required_argument, NULL, OPT_OUTPUT},
     {"help", no_argument, NULL, OPT_HELP},           {NULL, 0, NULL, 0},
@@ -82,7 +87,7 @@ const char *sim_option(unsigned index)
 }
 
 struct arguments {
-    const char *trace, *nodes, *policy, *generate, *write;
+    const char *trace, *nodes, *policy, *generate, *write, *gantt;
     uint32_t procs; /* 0: not said */
     bool json, perfect, help;
 };
@@ -129,6 +134,9 @@ static int take_option(struct arguments *a, int option, const char *value)
         return 0;
     case OPT_WRITE:
         a->write = value;
+        return 0;
+    case OPT_GANTT:
+        a->gantt = value;
         return 0;
     case OPT_PERFECT:
         a->perfect = true;
@@ -261,6 +269,12 @@ static bool read_trace(const struct arguments *a, struct trace *trace, struct er
 
 /* ---- what is told ---- */
 
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
 static void tell_bad_lines(const struct arguments *a, const struct trace *trace)
 {
     uint64_t kept = trace->bad_count < TRACE_BAD_SAMPLES ? trace->bad_count : TRACE_BAD_SAMPLES;
@@ -281,6 +295,21 @@ static void tell_bad_lines(const struct arguments *a, const struct trace *trace)
                 (unsigned long long)trace->left_out);
 }
 
+static bool write_gantt(const struct arguments *a, const struct gantt *gantt,
+                        const struct metrics_report *report, struct error *err)
+{
+    _cleanup_buf_ struct buf out = {0};
+    _cleanup_free_ char *title = xasprintf(
+        "%s, %s: mean wait %.0f s, mean bounded slowdown %.1f, utilisation %.1f %%",
+        a->generate ? a->generate : base_name(a->trace), report->policy, report->metrics.mean_wait_s,
+        report->metrics.mean_bounded_slowdown, 100 * report->metrics.utilisation);
+    gantt_draw(gantt, report->result, title, &out);
+    _cleanup_file_ FILE *file = fopen(a->gantt, "we");
+    if (!file || fwrite(out.data, 1, out.len, file) != out.len || fflush(file) != 0)
+        return error_errno(err, errno, "%s can't be written", a->gantt);
+    return true;
+}
+
 static int simulate(const struct arguments *a)
 {
     _cleanup_trace_ struct trace trace = {0};
@@ -297,11 +326,16 @@ static int simulate(const struct arguments *a)
     tell_bad_lines(a, &trace);
     if (a->write)
         return swf_write(&trace, a->write, &err) ? 0 : tell_error(&err);
+    _cleanup_gantt_ struct gantt *gantt = a->gantt ? gantt_create(&trace) : NULL;
+    struct drive_watch watch = gantt ? gantt_watch(gantt) : (struct drive_watch){0};
+    how.watch = gantt ? &watch : NULL;
     if (!drive_run(&trace, &how, &result, &err))
         return tell_error(&err);
     struct metrics_report report = {
         .policy = drive_policy_name(how.policy), .trace = &trace, .result = &result};
     metrics_of(&trace, &result, &report.metrics);
+    if (gantt && !write_gantt(a, gantt, &report, &err))
+        return tell_error(&err);
     if (a->json)
         metrics_write_json(&report, &out);
     else

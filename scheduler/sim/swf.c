@@ -137,7 +137,7 @@ static bool take_job(struct reader *r, const struct line *line, struct error *er
         .submit_ms = (uint64_t)milli[F_SUBMIT],
         .run_ms = (uint64_t)milli[F_RUN],
         .cpu_milli = (uint32_t)(milli[F_PROCS] > 0 ? milli[F_PROCS] : milli[F_ALLOCATED]),
-        .user = milli[F_USER] < 0 ? 0 : (uint32_t)(milli[F_USER] / 1000) + 1,
+        .user = milli[F_USER] < 0 ? 0 : (uint32_t)(milli[F_USER] / 1000),
         .tasks = 1,
         .priority = TRACE_MEDIUM,
     };
@@ -192,7 +192,8 @@ static void write_job(gzFile out, const struct trace_job *job, uint64_t number)
     uint64_t procs = (uint64_t)job->tasks * ((job->cpu_milli + 999) / 1000);
     gzprintf(out, "%llu %s -1 %s %llu -1 -1 %llu %s -1 1 %lld -1 -1 -1 -1 -1 -1\n",
              (unsigned long long)number, times[0], times[1], (unsigned long long)procs,
-             (unsigned long long)procs, job->limit_ms ? times[2] : "-1", (long long)job->user - 1);
+             (unsigned long long)procs, job->limit_ms ? times[2] : "-1",
+             job->user ? (long long)job->user : -1);
 }
 
 bool swf_write(const struct trace *trace, const char *path, struct error *err)

@@ -38,8 +38,8 @@ struct trace_job {
     uint32_t cpu_milli; /* thousandths of a processor */
     uint32_t gpu_milli; /* thousandths of a GPU */
     uint32_t models;    /* bit n: model n will do; 0: any */
-    uint32_t user;
-    uint16_t tasks; /* on as many different nodes, all at once */
+    uint32_t user;      /* 0: not known */
+    uint16_t tasks;     /* on as many different nodes, all at once */
     uint8_t priority;
 };
 
