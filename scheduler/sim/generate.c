@@ -11,7 +11,8 @@
 
 #define SLOTS 48 /* half hours of a day */
 #define SLOT_S 1800.0
-#define STRETCHES 6 /* rounds until the load is met: a day that was cut changes it */
+#define STRETCHES 40 /* rounds until the load is met */
+#define LOAD_PRECISION 0.001
 
 /* Lublin and Feitelson's daily cycle: arrivals of a half hour follow this gamma density. Its first day starts
  * at the 11th, in the early morning. */
@@ -100,14 +101,16 @@ static bool arrive(const struct generate_spec *spec, struct trace *trace, const 
             weights[i] = 1;
     for (uint32_t i = 1; i < trace->job_count; i++)
         gaps += drafts[i].gap;
-    double stretch = gaps > 0 ? span_s / gaps : 0;
+    /* longer gaps never make a shorter span, so that halving finds it; a cycle makes it differ from the sum
+     */
+    double low = 0, high = gaps > 0 ? 2 * (span_s + SLOTS * SLOT_S) / gaps : 0;
     for (int round = 0; round < STRETCHES; round++) {
+        double stretch = (low + high) / 2;
         double last_s = place(drafts, trace->jobs, trace->job_count, stretch, weights);
-        double first_s = trace->job_count ? (double)trace->jobs[0].submit_ms / 1000 : 0;
-        if (last_s <= first_s)
+        double miss = last_s - (trace->job_count ? (double)trace->jobs[0].submit_ms / 1000 : 0) - span_s;
+        if (fabs(miss) <= span_s * LOAD_PRECISION)
             break;
-        if (round + 1 < STRETCHES)
-            stretch *= span_s / (last_s - first_s);
+        *(miss > 0 ? &high : &low) = stretch;
     }
     return true;
 }
