@@ -41,7 +41,8 @@ struct drive {
     struct run *runs;
     struct end *heap; /* from 1 */
     uint32_t heap_count, heap_capacity;
-    uint64_t now_ms;   /* in the trace's time */
+    uint64_t now_ms; /* in the trace's time */
+    bool continue_due;
     uint64_t timer_ms; /* when the core wants a TICK, in its time; 0: never */
     uint32_t models;   /* that some node has */
     struct error error;
@@ -156,30 +157,36 @@ static void on_decision(struct drive *d, const struct core_decision *decision)
     case CORE_DECISION_TIMER_AT:
         d->timer_ms = decision->as.timer.at_ms;
         break;
+    case CORE_DECISION_CONTINUE:
+        d->continue_due = true;
+        break;
     default:
         break;
     }
 }
 
-/* One event and, as long as the core asks for it, the rest of its work. False: it was malformed, and the core
- * never saw it. */
+/* False: the event is malformed, and the core never saw it. */
 static bool feed(struct drive *d, const struct core_event *event)
 {
-    static const struct core_event go_on = {.kind = CORE_EVENT_CONTINUE};
     if (core_event_check(event))
         return false;
-    for (bool more = true; more; event = &go_on) {
-        if (!core_make_room(d->core, event) && !d->error.code)
-            error_set(&d->error, ERROR_LIMIT, "the core has no room for more");
-        core_step(d->core, EPOCH_MS + d->now_ms, event, d->decisions);
-        d->result->events++;
-        more = false;
-        for (uint32_t i = 0; i < d->decisions->count; i++) {
-            more = more || d->decisions->v[i].kind == CORE_DECISION_CONTINUE;
-            on_decision(d, &d->decisions->v[i]);
-        }
-    }
+    if (!core_make_room(d->core, event) && !d->error.code)
+        error_set(&d->error, ERROR_LIMIT, "the core has no room for more");
+    core_step(d->core, EPOCH_MS + d->now_ms, event, d->decisions);
+    d->result->events++;
+    for (uint32_t i = 0; i < d->decisions->count; i++)
+        on_decision(d, &d->decisions->v[i]);
     return true;
+}
+
+/* The instant is over: what the core put off is done now. */
+static void close_instant(struct drive *d)
+{
+    static const struct core_event go_on = {.kind = CORE_EVENT_CONTINUE};
+    while (d->continue_due && !d->error.code) {
+        d->continue_due = false;
+        feed(d, &go_on);
+    }
 }
 
 /* ---- what happens to the core ---- */
@@ -288,6 +295,7 @@ static bool start_nodes(struct drive *d, const struct drive_options *options)
     bool ok = !d->error.code;
     for (uint32_t i = 0; ok && i < d->trace->node_count; i++)
         ok = start_node(d, i, inventory);
+    close_instant(d);
     free(inventory);
     return ok;
 }
@@ -322,6 +330,7 @@ static void play(struct drive *d)
             d->timer_ms = 0;
             feed(d, &tick);
         }
+        close_instant(d);
     }
 }
 
@@ -329,12 +338,16 @@ static bool prepare(struct drive *d, struct error *err)
 {
     const struct trace *trace = d->trace;
     struct core_capacity capacity = {.nodes = trace->node_count};
-    if (!trace->node_count)
-        return error_set(err, ERROR_INVALID, "there are no nodes to run the jobs on");
+    if (!trace->node_count) {
+        error_set(err, ERROR_INVALID, "there are no nodes to run the jobs on");
+        return false;
+    }
     d->core = core_create(&capacity);
     d->decisions = core_decisions_create();
-    if (!d->core || !d->decisions)
-        return error_set(err, ERROR_LIMIT, "there is no memory for %u nodes", trace->node_count);
+    if (!d->core || !d->decisions) {
+        error_set(err, ERROR_LIMIT, "there is no memory for %u nodes", trace->node_count);
+        return false;
+    }
     size_t count = trace->job_count ? trace->job_count : 1;
     d->runs = xcalloc(count, sizeof *d->runs);
     d->result->start_ms = xmalloc(count * sizeof *d->result->start_ms);

@@ -101,7 +101,8 @@ static void add_legend(const struct colours *c, struct buf *out)
             break; /* every user has a colour */
         double held = last ? others : c->top[k].held;
         double x = PLOT_LEFT + place % LEGEND_COLUMNS * (PLOT_WIDTH / (double)LEGEND_COLUMNS);
-        double y = LEGEND_TOP + place / LEGEND_COLUMNS * 20;
+        uint32_t line = place / LEGEND_COLUMNS;
+        double y = LEGEND_TOP + 20.0 * line;
         others -= held;
         place++;
         buf_printf(out, "<rect x=\"%.0f\" y=\"%.0f\" width=\"12\" height=\"12\" fill=\"%s\"/>", x, y,
@@ -130,7 +131,8 @@ static double nice_step(double span, int ticks)
 static void add_row_ticks(double top, double height, double most, struct buf *out)
 {
     double step = nice_step(most, ROW_TICKS_MAX);
-    for (double v = 0; v <= most; v += step) {
+    for (int i = 0; i * step <= most; i++) {
+        double v = i * step;
         double y = top + height - v / most * height;
         buf_printf(out, "<path d=\"M%d %.1fh-5\" stroke=\"#444\"/>", PLOT_LEFT, y);
         buf_printf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.0f</text>\n", PLOT_LEFT - 9, y + 4,
@@ -149,7 +151,8 @@ static void add_time_ticks(const struct gantt_plot *plot, struct buf *out)
     while (unit + 1 < sizeof units / sizeof *units && span / units[unit].ms < 3)
         unit++;
     double count = span / units[unit].ms, step = nice_step(count, TIME_TICKS_MAX);
-    for (double v = 0; v <= count; v += step) {
+    for (int i = 0; i * step <= count; i++) {
+        double v = i * step;
         double x = plot->left + v / count * plot->width;
         buf_printf(out, "<path d=\"M%.1f %dv%d\" stroke=\"#000\" stroke-opacity=\".12\"/>", x, PLOT_TOP,
                    QUEUE_TOP + QUEUE_HEIGHT - PLOT_TOP + 5);

@@ -21,7 +21,7 @@
 #define RUN_SCALE_1 0.94
 #define RUN_SHAPE_2 312.0
 #define RUN_SCALE_2 0.03
-#define RUN_SLOPE -0.0054 /* of the first one's share, by processors of a machine of 128 */
+#define RUN_SLOPE (-0.0054) /* of the first one's share, by processors of a machine of 128 */
 #define RUN_FIRST 0.78
 #define RUN_MACHINE 128.0
 #define RUN_LOG_MAX 12.0

@@ -123,10 +123,11 @@ bool generate_parse(const char *text, struct generate_spec *spec, struct error *
 {
     char copy[TEXT_MAX];
     char *fields[LINES_FIELDS_MAX];
-    if (strlen(text) >= sizeof copy)
+    size_t len = strlen(text);
+    if (len >= sizeof copy)
         return error_set(err, ERROR_INVALID, "the description of the trace is longer than %d bytes",
                          TEXT_MAX - 1);
-    strcpy(copy, text);
+    memcpy(copy, text, len + 1);
     size_t count = lines_split(copy, ',', fields), kind = 0;
     while (kind < COUNT_OF(kinds) && (!count || strcmp(kinds[kind].name, fields[0]) != 0))
         kind++;

@@ -61,7 +61,8 @@ void metrics_of(const struct trace *trace, const struct drive_result *result, st
     double span_ms = (double)(sums.last_end_ms - sums.first_submit_ms);
     metrics->mean_wait_s = sums.wait_ms / count / 1000;
     metrics->mean_bounded_slowdown = sums.slowdown / count;
-    metrics->p95_wait_s = (double)waits[(uint64_t)count * 95 / 100] / 1000;
+    uint64_t at_95 = (uint64_t)count * 95 / 100;
+    metrics->p95_wait_s = (double)waits[at_95] / 1000;
     metrics->max_wait_s = (double)waits[count - 1] / 1000;
     metrics->makespan_s = span_ms / 1000;
     metrics->utilisation = share(sums.cpu, span_ms * (double)trace_total_cpu_milli(trace));
