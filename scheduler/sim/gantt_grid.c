@@ -1,6 +1,7 @@
 /*
- * Many pieces, added up to the pixels of a grid. A cell shows the colour that fills most of it, as strongly
- * as the cell is filled; equal cells beside and below each other become one rectangle.
+ * Many pieces, added up to the pixels of a grid. A cell shows the user that fills half of it, else one of
+ * those that fill it, as strongly as it is filled; equal cells beside and below each other become one
+ * rectangle.
  */
 #include "scheduler/sim/gantt_private.h"
 
@@ -12,6 +13,8 @@
 #define LEVELS 3 /* of strength */
 #define CELL_PIXELS 1.5
 #define EMPTY 0xff
+#define CLEAR_SHARE 0.5f  /* of what is filled: that user's colour is the cell's */
+#define OTHERS_SHARE 0.9f /* the same of all the others together, who are many */
 
 struct grid {
     uint32_t columns, lines;
@@ -41,7 +44,19 @@ static void add_piece(struct grid *grid, const struct gantt_plot *plot, const st
     }
 }
 
-static uint8_t show(const float filled[GANTT_COLOURS])
+/* The same share of the cells that hold many users as of what they hold: which cell shows whom is scattered,
+ * so that the eye adds them up again. */
+static int scatter(const float filled[GANTT_COLOURS], float sum, size_t cell)
+{
+    uint32_t mixed = (uint32_t)cell * 2654435761u;
+    float at = (float)((mixed ^ mixed >> 15) & 0xffff) / 65536.0f * sum;
+    int colour = 0;
+    while (colour + 1 < GANTT_COLOURS && at >= filled[colour])
+        at -= filled[colour++];
+    return colour;
+}
+
+static uint8_t show(const float filled[GANTT_COLOURS], size_t cell)
 {
     float sum = 0;
     int most = 0;
@@ -52,7 +67,9 @@ static uint8_t show(const float filled[GANTT_COLOURS])
     int level = (int)lroundf(sum * LEVELS);
     if (level <= 0)
         return EMPTY;
-    return (uint8_t)(most * LEVELS + (level > LEVELS ? LEVELS : level) - 1);
+    int colour =
+        filled[most] >= sum * (most ? CLEAR_SHARE : OTHERS_SHARE) ? most : scatter(filled, sum, cell);
+    return (uint8_t)(colour * LEVELS + (level > LEVELS ? LEVELS : level) - 1);
 }
 
 /* The rectangle whose upper left cell this is, taken out of the grid. Lines count from below. */
@@ -107,7 +124,7 @@ void gantt_add_grid(const struct gantt *gantt, const struct gantt_plot *plot, co
     for (size_t i = 0; i < gantt->piece_count; i++)
         add_piece(&grid, plot, &gantt->pieces[i], colour_of[gantt->pieces[i].job]);
     for (size_t i = 0; i < cells; i++)
-        shown[i] = show(&filled[i * GANTT_COLOURS]);
+        shown[i] = show(&filled[i * GANTT_COLOURS], i);
     buf_printf(out,
                "<g transform=\"translate(%.2f %.2f) scale(%.5f %.5f)\" shape-rendering=\"crispEdges\">\n",
                plot->left, plot->top, plot->width / grid.columns, plot->height / grid.lines);
