@@ -22,7 +22,7 @@ _berth()
         --stream) [[ $verb == logs ]] && mapfile -t COMPREPLY < <(compgen -W "out err" -- "$cur") && return ;;
         -e | --env) mapfile -t COMPREPLY < <(compgen -e -- "$cur") && return ;;
         --code | --state-dir | --download-path | --image | --mount) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
-        --policy) mapfile -t COMPREPLY < <(compgen -W "fcfs" -- "$cur") && return ;;
+        --policy) mapfile -t COMPREPLY < <(compgen -W "fcfs easy easy-sjbf conservative berth" -- "$cur") && return ;;
         --file | -f | --host | --socket | --inventory | --gpu-library | --nodes | --gantt | --write)
             [[ $prev != -f || $verb == job ]] && mapfile -t COMPREPLY < <(compgen -f -- "$cur") && return ;;
     esac

@@ -53,7 +53,8 @@ void engine_push_stop(struct node *node, struct task_id task, enum core_stop_rea
                       bool force)
 {
     static const char *const words[CORE_STOP_REASON_END] = {
-        [CORE_STOP_CANCEL] = "cancel", [CORE_STOP_PREEMPT] = "preempt", [CORE_STOP_DRAIN] = "drain"};
+        [CORE_STOP_CANCEL] = "cancel", [CORE_STOP_PREEMPT] = "preempt", [CORE_STOP_DRAIN] = "drain",
+        [CORE_STOP_PEER] = "peer"};
     char fields[96];
     snprintf(fields, sizeof fields, "\"reason\":\"%s\",\"grace_ms\":%u,\"force\":%s", words[reason], grace_ms,
              force ? "true" : "false");
@@ -118,6 +119,7 @@ static void say_cause(struct job *job, const struct core_end *end)
     static const char *const texts[END_KIND_COUNT] = {
         [END_CANCELED] = "canceled",
         [END_NODE_LOST] = "its node was declared lost",
+        [END_PREEMPTED] = "it gave way to a job of a higher class",
         [END_SHIM_LOST] = "the keeper of the task died and its end is unknown",
         [END_OOM] = "out of memory",
         [END_TIME_LIMIT] = "its time limit was reached",

@@ -1,13 +1,12 @@
 /*
- * The only place that changes state: what an event says (apply_event) and what was decided (apply_decision).
- * core_step and core_apply go through the same functions, so both end in the same state. A decision that
- * doesn't follow from the state is refused with a text: rows come from a disk.
+ * What an event says, recorded. With apply_decision.c the only place that changes state: core_step and
+ * core_apply go through the same functions, so both end in the same state.
  */
 #include <string.h>
 
 #include "scheduler/core/arena.h"
 
-/* ---- events ---- */
+/* ---- nodes ---- */
 
 static void node_silence(struct core *core, struct node *node, bool fence)
 {
@@ -19,7 +18,7 @@ static void node_silence(struct core *core, struct node *node, bool fence)
         task->facts.silent = 1;
         bool waits = fence && job->on_node_loss == CORE_LOSS_REQUEUE && !task->facts.abandoned &&
                      task->facts.state != TASK_EXITED;
-        wake_set(core, slot, waits ? now + job->fence_after_ms + job->grace_ms + CORE_FENCE_MARGIN_MS : 0);
+        wake_task(core, slot, waits ? now + job->fence_after_ms + job->grace_ms + CORE_FENCE_MARGIN_MS : 0);
         task_close(core, task);
     }
 }
@@ -29,7 +28,7 @@ static void node_heard(struct core *core, struct node *node)
 {
     for (uint32_t slot = node->first_task; slot; slot = core->tasks[slot].node_next) {
         task_open(core, &core->tasks[slot]);
-        wake_set(core, slot, 0);
+        wake_task(core, slot, 0);
         task_close(core, &core->tasks[slot]);
     }
 }
@@ -46,6 +45,7 @@ static const char *apply_node_event(struct core *core, const struct core_event *
         return NULL;
     struct node *node = &core->nodes[slot];
     bool down = event->kind == CORE_EVENT_NODE_DOWN, lost = event->kind == CORE_EVENT_NODE_LOST;
+    shapes_forget_node(core, node);
     node_open(core, node);
     if ((down || lost) && node->facts.up) {
         node->facts.up = 0;
@@ -60,8 +60,12 @@ static const char *apply_node_event(struct core *core, const struct core_event *
         node->facts.draining = 0;
     node_close(core, node);
     node_refresh(core, slot);
+    shapes_count_node(core, node);
+    shapes_settle(core);
     return NULL;
 }
+
+/* ---- tasks ---- */
 
 static bool task_may_move(enum task_state from, enum task_state to)
 {
@@ -88,13 +92,14 @@ static void apply_task_event(struct core *core, const struct core_event *event)
         return;
     struct task *task = &core->tasks[slot];
     struct task_facts *facts = &task->facts;
-    bool first_exit = event->kind == CORE_EVENT_TASK_EXIT && facts->state != TASK_EXITED;
+    bool exits = event->kind == CORE_EVENT_TASK_EXIT || event->kind == CORE_EVENT_TASK_OVER;
+    bool first_exit = exits && facts->state != TASK_EXITED;
     task_open(core, task);
     if (core->nodes[task->node_slot].facts.up)
         facts->silent = 0;
     if (event->kind == CORE_EVENT_TASK_STATE && task_may_move(facts->state, event->as.task.as.state))
         facts->state = (uint8_t)event->as.task.as.state;
-    if (event->kind == CORE_EVENT_TASK_COLLECTED)
+    if (event->kind == CORE_EVENT_TASK_COLLECTED || event->kind == CORE_EVENT_TASK_OVER)
         facts->collected = 1;
     if (first_exit) {
         facts->state = TASK_EXITED;
@@ -102,18 +107,124 @@ static void apply_task_event(struct core *core, const struct core_event *event)
         facts->end_code = event->as.task.as.exit.code;
         facts->end_signal = event->as.task.as.exit.signal;
     }
-    if (!facts->silent || facts->state == TASK_EXITED)
-        wake_set(core, slot, 0);
+    if (facts->wake_ms && (!facts->silent || facts->state == TASK_EXITED))
+        wake_task(core, slot, 0);
     task_close(core, task);
-    if (first_exit && !facts->abandoned)
-        job_note_end(core, &core->jobs[task->job_slot], facts);
+    struct job *job = &core->jobs[task->job_slot];
+    if (first_exit && !facts->abandoned && facts->attempt == job->facts.attempt)
+        job_note_end(core, job, facts);
+}
+
+/* ---- jobs, policy, quotas ---- */
+
+/* While it waits for a time it wakes then; while it is in its turn, when it ages. */
+void job_set_wake(struct core *core, uint32_t slot)
+{
+    const struct job_facts *f = &core->jobs[slot].facts;
+    uint64_t age = core->h->facts.age_ms, wake = 0;
+    if (f->state == JOB_QUEUED && f->begin_ms)
+        wake = f->begin_ms;
+    else if (f->state == JOB_QUEUED && age && !f->aged && f->priority_class < PRIORITY_HIGH)
+        wake = f->submitted_ms + age;
+    if (wake != f->wake_ms)
+        wake_job(core, slot, wake);
+}
+
+static void apply_update(struct core *core, const struct core_update *u)
+{
+    uint32_t slot = job_find(core, u->job.v);
+    if (!slot || job_state_is_final(core->jobs[slot].facts.state))
+        return;
+    struct job *job = &core->jobs[slot];
+    struct job_facts *f = &job->facts;
+    bool waits = f->state == JOB_QUEUED;
+    queue_leave(core, slot);
+    job_open(core, job);
+    if (u->set_held && waits)
+        f->held = u->held;
+    if (u->set_priority) {
+        f->priority_class = (uint8_t)u->priority_class;
+        f->priority = u->priority;
+    }
+    if (u->set_time_limit)
+        f->time_limit_ms = u->time_limit_ms;
+    if (u->set_begin && waits)
+        f->begin_ms = u->begin_ms > core->h->facts.now_ms ? u->begin_ms : 0;
+    job_set_wake(core, slot);
+    job_close(core, job);
+    queue_enter(core, slot);
+    if (waits)
+        stir(core, slot);
+    for (uint32_t t = u->set_time_limit ? job->first_task : 0; t; t = core->tasks[t].job_next) {
+        struct task *task = &core->tasks[t];
+        if (task->facts.attempt != f->attempt)
+            continue;
+        uint64_t limit = u->time_limit_ms;
+        task_open(core, task);
+        task_resort(core, t, limit ? task->facts.began_ms + limit + f->grace_ms : CORE_NEVER);
+        task_close(core, task);
+    }
+}
+
+/* The order of every waiting job may follow from it. */
+static void requeue_all(struct core *core)
+{
+    for (uint32_t slot = 1; slot <= core->h->job.high; slot++) {
+        struct job *job = &core->jobs[slot];
+        if (!job->facts.present || job->facts.state != JOB_QUEUED)
+            continue;
+        queue_leave(core, slot);
+        job_open(core, job);
+        job->facts.base = policy_base(core, &job->facts);
+        job->facts.aged = job->facts.aged && core->h->facts.age_ms;
+        job_set_wake(core, slot);
+        job_close(core, job);
+        queue_enter(core, slot);
+    }
+}
+
+static void apply_config(struct core *core, const struct core_config *c)
+{
+    struct header_facts *f = &core->h->facts;
+    f->policy = c->policy;
+    f->preempt = c->preempt;
+    f->preempt_min_run_ms = c->preempt_min_run_ms;
+    f->age_ms = c->age_ms;
+    f->share_weight = c->share_weight;
+    f->share_half_life_ms = c->share_half_life_ms;
+    for (uint32_t slot = 1; slot <= f->tenant_count; slot++) {
+        struct tenant *t = &core->tenants[slot];
+        tenant_open(core, t);
+        t->facts.place = tenant_place(core, t);
+        tenant_close(core, t);
+    }
+    requeue_all(core);
+}
+
+static void apply_quota(struct core *core, const struct core_quota *q)
+{
+    uint32_t limits[4] = {q->cores, q->gpu_milli, q->running, q->queued};
+    if (q->scope == CORE_QUOTA_PRINCIPAL && !q->id) {
+        memcpy(core->h->facts.everyone, limits, sizeof limits);
+        return;
+    }
+    struct tenant *t = &core->tenants[tenant_get(core, q->scope, q->id)];
+    tenant_open(core, t);
+    t->facts.own_limits = 1;
+    t->facts.limit_cores = q->cores;
+    t->facts.limit_gpu_milli = q->gpu_milli;
+    t->facts.limit_running = q->running;
+    t->facts.limit_queued = q->queued;
+    tenant_close(core, t);
 }
 
 const char *apply_event(struct core *core, const struct core_event *event)
 {
+    if (!event->defer)
+        core->h->facts.pass_due = 0;
     switch (event->kind) {
     case CORE_EVENT_CONFIG:
-        core->h->facts.policy = event->as.config.policy;
+        apply_config(core, &event->as.config);
         return NULL;
     case CORE_EVENT_NODE_UP:
     case CORE_EVENT_NODE_DOWN:
@@ -125,223 +236,19 @@ const char *apply_event(struct core *core, const struct core_event *event)
     case CORE_EVENT_TASK_EXIT:
     case CORE_EVENT_TASK_RELEASED:
     case CORE_EVENT_TASK_COLLECTED:
+    case CORE_EVENT_TASK_OVER:
         apply_task_event(core, event);
         return NULL;
-    case CORE_EVENT_CONTINUE:
-        core->h->facts.cursor = (struct cursor){0};
+    case CORE_EVENT_JOB_UPDATE:
+        apply_update(core, &event->as.update);
+        return NULL;
+    case CORE_EVENT_LICENCES:
+        core->h->facts.licence_total[event->as.licences.id] = event->as.licences.total;
+        return NULL;
+    case CORE_EVENT_QUOTA:
+        apply_quota(core, &event->as.quota);
         return NULL;
     default: /* what comes of the others is decisions alone */
         return NULL;
-    }
-}
-
-/* ---- decisions ---- */
-
-static uint32_t job_enter(struct core *core, const struct core_submit *s)
-{
-    uint32_t slot = job_take(core, s->job.v);
-    if (!slot)
-        return 0;
-    struct job_facts *f = &core->jobs[slot].facts;
-    f->seq = s->seq;
-    f->memory_bytes = s->request.memory_bytes;
-    f->cores = s->request.cores;
-    f->cpus = s->request.cpus;
-    f->gpu_milli = s->request.gpu_milli;
-    f->time_limit_ms = s->time_limit_ms;
-    f->fence_after_ms = s->fence_after_ms;
-    f->submitted_ms = core->h->facts.now_ms;
-    f->principal = s->principal.v;
-    f->priority = s->priority;
-    f->grace_ms = s->grace_ms;
-    f->instance_count = s->instance_count;
-    f->priority_class = (uint8_t)s->priority_class;
-    f->on_node_loss = (uint8_t)s->on_node_loss;
-    f->state = JOB_NOT_STARTED;
-    job_close(core, &core->jobs[slot]);
-    return slot;
-}
-
-static void job_forget_if_over(struct core *core, uint32_t slot)
-{
-    if (job_state_is_final(core->jobs[slot].facts.state) && !core->jobs[slot].first_task)
-        job_give(core, slot);
-}
-
-static const char *apply_job_state(struct core *core, const struct core_event *event,
-                                   const struct core_decision *d)
-{
-    enum job_state to = d->as.job.state;
-    uint32_t slot = job_find(core, d->as.job.job.v);
-    if (!slot && event->kind == CORE_EVENT_JOB_SUBMIT && event->as.submit.job.v == d->as.job.job.v)
-        slot = job_enter(core, &event->as.submit);
-    if (!slot)
-        return "a decision about a job that isn't there";
-    struct job *job = &core->jobs[slot];
-    struct job_facts *f = &job->facts;
-    bool same = to == (enum job_state)f->state;
-    if (same ? to != JOB_QUEUED : !job_state_can(f->state, to))
-        return "a job's state that can't follow";
-    if (d->as.job.attempt != f->attempt)
-        return "a decision about another attempt";
-    if (queue_of(f) != QUEUE_NONE)
-        queue_remove(core, slot);
-    job_open(core, job);
-    f->state = (uint8_t)to;
-    f->reason = (uint8_t)d->as.job.reason;
-    if (!same)
-        f->state_since_ms = core->h->facts.now_ms;
-    if (to == JOB_FINALIZING || job_state_is_final(to)) {
-        f->ended = 1;
-        f->end_kind = (uint8_t)d->as.job.end.kind;
-        f->end_code = d->as.job.end.code;
-        f->end_signal = d->as.job.end.signal;
-    } else if (to == JOB_QUEUED) {
-        f->ended = f->end_kind = 0;
-        f->end_code = f->end_signal = 0;
-    }
-    job_close(core, job);
-    if (queue_of(f) != QUEUE_NONE)
-        queue_add(core, slot);
-    job_forget_if_over(core, slot);
-    return NULL;
-}
-
-static const char *apply_start(struct core *core, const struct core_decision *d)
-{
-    struct task_id id = d->as.start.task;
-    uint32_t job_slot = job_find(core, id.job.v), node_slot = node_find(core, d->as.start.node.v);
-    if (!job_slot || !node_slot)
-        return "a start of a job or on a node that isn't there";
-    struct job *job = &core->jobs[job_slot];
-    struct node *node = &core->nodes[node_slot];
-    if (job->facts.state != JOB_QUEUED || id.attempt != job->facts.attempt + (id.rank == 0) ||
-        id.rank >= job->facts.instance_count || task_find(core, id))
-        return "a start that can't follow";
-    if (!node_usable(&node->facts) || node->task_count >= CORE_NODE_TASKS_MAX ||
-        !lease_fits(node, &d->as.start.lease))
-        return "a lease of what isn't free";
-    uint32_t slot = task_take(core, job_slot, node_slot);
-    if (!slot)
-        return "no room for another task";
-    struct task *task = &core->tasks[slot];
-    task->facts.attempt = id.attempt;
-    task->facts.rank = id.rank;
-    task->facts.lease = d->as.start.lease;
-    task_close(core, task);
-    node_open(core, node);
-    CORE_ASSERT(lease_take(node, &d->as.start.lease));
-    node_close(core, node);
-    node_refresh(core, node_slot);
-    job_open(core, job);
-    job->facts.attempt = id.attempt;
-    job_close(core, job);
-    return NULL;
-}
-
-static const char *apply_stop(struct core *core, const struct core_decision *d, uint32_t slot)
-{
-    struct task *task = &core->tasks[slot];
-    struct job *job = &core->jobs[task->job_slot];
-    task_open(core, task);
-    task->facts.stop_reason = (uint8_t)d->as.stop.reason;
-    task->facts.grace_ms = d->as.stop.grace_ms;
-    task->facts.forced |= d->as.stop.force;
-    task_close(core, task);
-    job_open(core, job);
-    job->facts.forced |= d->as.stop.force;
-    job_close(core, job);
-    return NULL;
-}
-
-static const char *apply_freed(struct core *core, const struct core_decision *d, uint32_t slot)
-{
-    struct task *task = &core->tasks[slot];
-    struct node *node = &core->nodes[task->node_slot];
-    (void)d;
-    if (task->facts.released)
-        return "a lease freed twice";
-    task_open(core, task);
-    task->facts.released = 1;
-    task_close(core, task);
-    node_open(core, node);
-    lease_return(node, &task->facts.lease);
-    node_close(core, node);
-    node_refresh(core, task->node_slot);
-    return NULL;
-}
-
-static const char *apply_release(struct core *core, const struct core_decision *d, uint32_t slot)
-{
-    const struct task_facts *facts = &core->tasks[slot].facts;
-    uint32_t job_slot = core->tasks[slot].job_slot, node_slot = core->tasks[slot].node_slot;
-    (void)d;
-    if (facts->state != TASK_EXITED || !facts->released || !facts->collected)
-        return "a task forgotten before its end";
-    task_give(core, slot);
-    if (core->nodes[node_slot].task_count == CORE_NODE_TASKS_MAX - 1)
-        node_refresh(core, node_slot); /* it may take another one */
-    job_forget_if_over(core, job_slot);
-    return NULL;
-}
-
-static const char *apply_abandon(struct core *core, const struct core_decision *d, uint32_t slot)
-{
-    struct task *task = &core->tasks[slot];
-    (void)d;
-    task_open(core, task);
-    task->facts.abandoned = 1;
-    wake_set(core, slot, 0);
-    task_close(core, task);
-    return NULL;
-}
-
-static const char *apply_continue(struct core *core, const struct core_decision *d)
-{
-    struct cursor *c = &core->h->facts.cursor;
-    if (d->as.cursor.recheck >= RECHECK_COUNT || d->as.cursor.place >= PLACE_COUNT ||
-        d->as.cursor.again > AGAIN_ALL)
-        return "an unknown cursor";
-    *c = (struct cursor){.place_job = d->as.cursor.place_job,
-                         .recheck_node = d->as.cursor.recheck_node,
-                         .place_node = d->as.cursor.place_node,
-                         .recheck = d->as.cursor.recheck,
-                         .place = d->as.cursor.place,
-                         .again = d->as.cursor.again};
-    memcpy(c->recheck_key, d->as.cursor.recheck_key, sizeof c->recheck_key);
-    return NULL;
-}
-
-typedef const char *(*task_fn)(struct core *core, const struct core_decision *d, uint32_t slot);
-
-static const task_fn task_decisions[CORE_DECISION_KIND_END] = {
-    [CORE_DECISION_STOP_TASK] = apply_stop,
-    [CORE_DECISION_LEASE_FREED] = apply_freed,
-    [CORE_DECISION_RELEASE_TASK] = apply_release,
-    [CORE_DECISION_ABANDON_TASK] = apply_abandon,
-};
-
-const char *apply_decision(struct core *core, const struct core_event *event, const struct core_decision *d)
-{
-    if ((unsigned)d->kind < CORE_DECISION_KIND_END && task_decisions[d->kind]) {
-        bool stop = d->kind == CORE_DECISION_STOP_TASK;
-        uint32_t slot = task_find(core, stop ? d->as.stop.task : d->as.task.task);
-        uint32_t node = stop ? d->as.stop.node.v : d->as.task.node.v;
-        if (!slot || core->tasks[slot].facts.node != node)
-            return "a decision about a task that isn't there";
-        return task_decisions[d->kind](core, d, slot);
-    }
-    switch (d->kind) {
-    case CORE_DECISION_JOB_REFUSED: /* the job never was */
-    case CORE_DECISION_TIMER_AT:    /* for the daemon; the state has the times themselves */
-        return NULL;
-    case CORE_DECISION_JOB_STATE:
-        return apply_job_state(core, event, d);
-    case CORE_DECISION_START_TASK:
-        return apply_start(core, d);
-    case CORE_DECISION_CONTINUE:
-        return apply_continue(core, d);
-    default:
-        return "a decision of an unknown kind";
     }
 }

@@ -28,63 +28,85 @@ static void *place(char *base, size_t *at, size_t count, size_t size)
     return here;
 }
 
-size_t arena_layout(struct core *core, const struct core_capacity *c, void *base)
+size_t arena_layout(struct core *core, const struct header *h, void *base)
 {
     struct core scratch;
     if (!core)
         core = &scratch;
-    size_t at = 0;
-    size_t leaves = arena_pow2(c->nodes + 1);
+    const struct core_capacity *c = &h->capacity;
+    size_t at = 0, jobs = (size_t)c->jobs + 1;
     core->h = place(base, &at, 1, sizeof *core->h);
-    core->jobs = place(base, &at, (size_t)c->jobs + 1, sizeof *core->jobs);
+    core->jobs = place(base, &at, jobs, sizeof *core->jobs);
+    core->shapes = place(base, &at, jobs + CORE_SHAPES_IDLE_MAX, sizeof *core->shapes);
+    core->klasses = place(base, &at, jobs, sizeof *core->klasses);
     core->tasks = place(base, &at, (size_t)c->tasks + 1, sizeof *core->tasks);
     core->nodes = place(base, &at, (size_t)c->nodes + 1, sizeof *core->nodes);
-    for (int k = 0; k < TREE_COUNT; k++)
-        core->tree[k] = place(base, &at, 2 * leaves, sizeof *core->tree[k]);
-    core->job_map = place(base, &at, arena_pow2(2 * c->jobs), sizeof *core->job_map);
-    core->node_map = place(base, &at, arena_pow2(2 * c->nodes), sizeof *core->node_map);
-    core->heap = place(base, &at, (size_t)c->tasks + 1, sizeof *core->heap);
+    core->needs = place(base, &at, (size_t)h->need_capacity + 1, sizeof *core->needs);
+    core->holds = place(base, &at, (size_t)h->hold_capacity + 1, sizeof *core->holds);
+    core->tenants = place(base, &at, (size_t)h->tenant_capacity + 1, sizeof *core->tenants);
+    core->tree = place(base, &at, 2 * (size_t)h->leaves, sizeof *core->tree);
+    core->job_map = place(base, &at, h->job_map_size, sizeof *core->job_map);
+    core->shape_map = place(base, &at, h->job_map_size, sizeof *core->shape_map);
+    core->klass_map = place(base, &at, h->job_map_size, sizeof *core->klass_map);
+    core->node_map = place(base, &at, h->node_map_size, sizeof *core->node_map);
+    core->tenant_map = place(base, &at, h->tenant_map_size, sizeof *core->tenant_map);
+    core->heap = place(base, &at, (size_t)c->tasks + jobs, sizeof *core->heap);
     return (at + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-static bool capacity_ok(const struct core_capacity *c)
+static void sizes_follow(struct header *h)
 {
-    return c->jobs >= 1 && c->jobs <= CORE_JOBS_MAX && c->nodes >= 1 && c->nodes <= CORE_NODES_MAX &&
-           c->tasks >= 1 && c->tasks <= CORE_TASKS_MAX;
+    h->leaves = arena_pow2(h->capacity.nodes + 1);
+    h->job_map_size = arena_pow2(2 * (h->capacity.jobs + CORE_SHAPES_IDLE_MAX));
+    h->node_map_size = arena_pow2(2 * h->capacity.nodes);
+    h->tenant_map_size = arena_pow2(2 * h->tenant_capacity);
 }
 
-/* A zeroed block with its header's sizes set. */
-static bool block_make(struct core *core, const struct core_capacity *c)
+static bool capacity_ok(const struct header *h)
+{
+    const struct core_capacity *c = &h->capacity;
+    return c->jobs >= 1 && c->jobs <= CORE_JOBS_MAX && c->nodes >= 1 && c->nodes <= CORE_NODES_MAX &&
+           c->tasks >= 1 && c->tasks <= CORE_TASKS_MAX && h->need_capacity <= CORE_NEEDS_MAX &&
+           h->hold_capacity <= CORE_HOLDS_MAX && h->tenant_capacity >= 1 &&
+           h->tenant_capacity <= CORE_TENANTS_MAX;
+}
+
+/* A zeroed block with its header's sizes set as in `like`. */
+static bool block_make(struct core *core, const struct header *like)
 {
     /* Views are made over a null base first only to learn the size. */
-    size_t bytes = arena_layout(NULL, c, NULL);
+    size_t bytes = arena_layout(NULL, like, NULL);
     void *block = calloc(1, bytes);
     if (!block)
         return false;
-    arena_layout(core, c, block);
+    arena_layout(core, like, block);
     core->bytes = bytes;
     struct header *h = core->h;
     h->magic = CORE_MAGIC;
     h->arena_version = CORE_ARENA_VERSION;
     h->core_version = CORE_VERSION;
     h->bytes = bytes;
-    h->capacity = *c;
-    h->leaves = arena_pow2(c->nodes + 1);
-    h->job_map_size = arena_pow2(2 * c->jobs);
-    h->node_map_size = arena_pow2(2 * c->nodes);
+    h->capacity = like->capacity;
+    h->need_capacity = like->need_capacity;
+    h->hold_capacity = like->hold_capacity;
+    h->tenant_capacity = like->tenant_capacity;
+    sizes_follow(h);
     return true;
 }
 
 struct core *core_create(const struct core_capacity *wanted)
 {
-    struct core_capacity c = *wanted;
-    c.jobs = c.jobs ? c.jobs : DEFAULT_JOBS;
-    c.nodes = c.nodes ? c.nodes : DEFAULT_NODES;
-    c.tasks = c.tasks ? c.tasks : DEFAULT_TASKS;
-    if (!capacity_ok(&c))
+    struct header like = {
+        .capacity = *wanted, .need_capacity = 64, .hold_capacity = 64, .tenant_capacity = 16};
+    struct core_capacity *c = &like.capacity;
+    c->jobs = c->jobs ? c->jobs : DEFAULT_JOBS;
+    c->nodes = c->nodes ? c->nodes : DEFAULT_NODES;
+    c->tasks = c->tasks ? c->tasks : DEFAULT_TASKS;
+    sizes_follow(&like);
+    if (!capacity_ok(&like))
         return NULL;
     struct core *core = calloc(1, sizeof *core);
-    if (core && !block_make(core, &c)) {
+    if (core && !block_make(core, &like)) {
         free(core);
         return NULL;
     }
@@ -98,29 +120,34 @@ void core_destroy(struct core *core)
     free(core);
 }
 
-static bool grow(struct core *core, const struct core_capacity *c)
+#define CARRY(field, high) memcpy(bigger.field, core->field, ((size_t)(high) + 1) * sizeof *core->field)
+
+static bool grow(struct core *core, const struct header *like)
 {
     struct core bigger;
-    if (!block_make(&bigger, c))
+    if (!block_make(&bigger, like))
         return false;
     const struct header *old = core->h;
-    struct header *h = bigger.h;
-    memcpy(bigger.jobs, core->jobs, ((size_t)old->job_high + 1) * sizeof *core->jobs);
-    memcpy(bigger.tasks, core->tasks, ((size_t)old->task_high + 1) * sizeof *core->tasks);
-    memcpy(bigger.nodes, core->nodes, ((size_t)old->facts.node_count + 1) * sizeof *core->nodes);
-    memcpy(bigger.heap, core->heap, ((size_t)old->heap_count + 1) * sizeof *core->heap);
-    h->job_free = old->job_free;
-    h->job_high = old->job_high;
-    h->task_free = old->task_free;
-    h->task_high = old->task_high;
-    h->queue_root = old->queue_root;
-    h->aside_root = old->aside_root;
-    h->heap_count = old->heap_count;
-    h->sum = old->sum;
-    h->facts = old->facts;
+    struct header *h = bigger.h, sizes = *bigger.h;
+    CARRY(jobs, old->job.high);
+    CARRY(shapes, old->shape.high);
+    CARRY(klasses, old->klass.high);
+    CARRY(tasks, old->task.high);
+    CARRY(nodes, old->facts.node_count);
+    CARRY(needs, old->need.high);
+    CARRY(holds, old->hold.high);
+    CARRY(tenants, old->facts.tenant_count);
+    CARRY(heap, old->heap_count);
+    *h = *old;
+    h->bytes = sizes.bytes;
+    h->capacity = sizes.capacity;
+    h->need_capacity = sizes.need_capacity;
+    h->hold_capacity = sizes.hold_capacity;
+    h->tenant_capacity = sizes.tenant_capacity;
+    sizes_follow(h);
     free(core->h);
     *core = bigger;
-    map_rebuild(core);
+    idmap_rebuild(core);
     tree_rebuild(core);
     return true;
 }
@@ -130,23 +157,36 @@ static uint32_t doubled(uint32_t v, uint32_t max)
     return v > max / 2 ? max : 2 * v;
 }
 
+/* Room for `more` records beside `used`; false: the limit is in the way. */
+static bool room_for(uint32_t *capacity, uint32_t used, uint32_t more, uint32_t max)
+{
+    while (*capacity - used < more && *capacity < max)
+        *capacity = doubled(*capacity, max);
+    return *capacity - used >= more;
+}
+
 bool core_make_room(struct core *core, const struct core_event *event)
 {
-    struct core_capacity c = core->h->capacity;
+    const struct header *old = core->h;
+    struct header like = *old;
     bool enough = true;
-    if (event->kind == CORE_EVENT_JOB_SUBMIT && core->h->facts.job_count == c.jobs) {
-        c.jobs = doubled(c.jobs, CORE_JOBS_MAX);
-        enough = enough && c.jobs > core->h->facts.job_count;
+    if (event->kind == CORE_EVENT_JOB_SUBMIT) {
+        enough = room_for(&like.capacity.jobs, old->facts.job_count, 1, CORE_JOBS_MAX) &&
+                 room_for(&like.need_capacity, old->need_count, event->as.submit.dependency_count,
+                          CORE_NEEDS_MAX) &&
+                 room_for(&like.tenant_capacity, old->facts.tenant_count, 2, CORE_TENANTS_MAX);
     }
-    if (event->kind == CORE_EVENT_NODE_UP && core->h->facts.node_count == c.nodes &&
-        !node_find(core, event->as.node.node.v)) {
-        c.nodes = doubled(c.nodes, CORE_NODES_MAX);
-        enough = enough && c.nodes > core->h->facts.node_count;
+    if (event->kind == CORE_EVENT_QUOTA)
+        enough = room_for(&like.tenant_capacity, old->facts.tenant_count, 1, CORE_TENANTS_MAX);
+    if (event->kind == CORE_EVENT_NODE_UP && !node_find(core, event->as.node.node.v))
+        enough = room_for(&like.capacity.nodes, old->facts.node_count, 1, CORE_NODES_MAX);
+    room_for(&like.capacity.tasks, old->facts.task_count, CORE_STEP_STARTS_MAX, CORE_TASKS_MAX);
+    room_for(&like.hold_capacity, old->hold_count, CORE_INSTANCES_MAX, CORE_HOLDS_MAX);
+    if (memcmp(&like, old, sizeof like) != 0) {
+        sizes_follow(&like);
+        if (!grow(core, &like))
+            return false;
     }
-    while (c.tasks - core->h->facts.task_count < CORE_STEP_STARTS_MAX && c.tasks < CORE_TASKS_MAX)
-        c.tasks = doubled(c.tasks, CORE_TASKS_MAX);
-    if (memcmp(&c, &core->h->capacity, sizeof c) != 0 && !grow(core, &c))
-        return false;
     return enough;
 }
 
@@ -161,7 +201,7 @@ bool core_copy(struct core *copy, const struct core *core)
         copy->bytes = core->bytes;
     }
     memcpy(copy->h, core->h, core->bytes);
-    arena_layout(copy, &core->h->capacity, copy->h);
+    arena_layout(copy, copy->h, copy->h);
     return true;
 }
 
@@ -187,11 +227,11 @@ static const char *restore_refuses(const struct header *h, size_t length)
     if (h->arena_version != CORE_ARENA_VERSION)
         return h->arena_version > CORE_ARENA_VERSION ? "the checkpoint is of a newer version"
                                                      : "the checkpoint is of an older version";
-    if (h->bytes != length || !capacity_ok(&h->capacity) || arena_layout(NULL, &h->capacity, NULL) != length)
+    if (h->bytes != length || !capacity_ok(h))
         return "the checkpoint is cut or its sizes don't agree";
-    if (h->leaves != arena_pow2(h->capacity.nodes + 1) ||
-        h->job_map_size != arena_pow2(2 * h->capacity.jobs) ||
-        h->node_map_size != arena_pow2(2 * h->capacity.nodes))
+    struct header like = *h;
+    sizes_follow(&like);
+    if (memcmp(&like, h, sizeof like) != 0 || arena_layout(NULL, h, NULL) != length)
         return "the checkpoint's sizes don't agree";
     if (h->checksum != checksum(h))
         return "the checkpoint is damaged: its checksum differs";
@@ -215,7 +255,7 @@ struct core *core_restore(const void *bytes, size_t length, const char **why)
     core->bytes = length;
     *why = restore_refuses(block, length);
     if (!*why) {
-        arena_layout(core, &block->capacity, block);
+        arena_layout(core, block, block);
         block->core_version = CORE_VERSION;
         *why = core_check(core);
     }
@@ -238,10 +278,15 @@ uint64_t core_now(const struct core *core)
 
 bool core_continue_due(const struct core *core)
 {
-    return core->h->facts.cursor.recheck || core->h->facts.cursor.place;
+    return core->h->facts.pass_due;
+}
+
+uint64_t core_promises_voided(const struct core *core)
+{
+    return core->h->facts.voided;
 }
 
 uint64_t core_timer_at(const struct core *core)
 {
-    return core->h->heap_count ? core->tasks[core->heap[1]].facts.wake_ms : 0;
+    return core->h->heap_count ? wake_time(core, core->heap[1]) : 0;
 }

@@ -17,30 +17,49 @@
 _Noreturn void core_assert_failed(const char *what, const char *file);
 
 #define CORE_MAGIC UINT64_C(0x31656e6f63687442)
-#define CORE_ARENA_VERSION 1
-/* A start is charged this much work, so one step starts at most CORE_STEP_WORK / CORE_WORK_START tasks; room
- * for that many is made before each step. */
+#define CORE_ARENA_VERSION 2
+/* A start is charged this much work, so one step starts at most CORE_STEP_WORK / CORE_WORK_START tasks beside
+ * one gang, which is decided whole; room for that many is made before each step. */
 #define CORE_WORK_START 8
-#define CORE_STEP_STARTS_MAX (CORE_STEP_WORK / CORE_WORK_START)
+#define CORE_STEP_STARTS_MAX (CORE_STEP_WORK / CORE_WORK_START + CORE_INSTANCES_MAX)
+#define CORE_KLASSES_EXACT                                                                                   \
+    4096 /* with more classes than that, time limits are rounded up to tell fewer apart */
+#define CORE_SHAPES_IDLE_MAX 256  /* shapes that no waiting job has, kept for the next one */
+#define CORE_NEEDS_MAX (4u << 20) /* dependencies of all waiting jobs */
+#define CORE_HOLDS_MAX (CORE_PROMISES_MAX * CORE_INSTANCES_MAX)
+#define CORE_TENANTS_MAX (1u << 17) /* principals and workspaces */
+#define CORE_NEVER UINT64_MAX
 
 struct job_facts {
     uint64_t id;
     uint64_t seq;
-    uint64_t memory_bytes;
     uint64_t time_limit_ms;
     uint64_t fence_after_ms;
     uint64_t submitted_ms;
     uint64_t state_since_ms;
+    uint64_t wake_ms;     /* while Queued: begin time, or the time at which it ages; 0: none */
+    uint64_t begin_ms;    /* while it waits for a time; 0: it doesn't */
+    uint64_t hold_ms;     /* the promised latest start; 0: none */
+    uint64_t hold_end_ms; /* until when its nodes are kept */
+    uint64_t retry_wait_ms;
+    uint64_t guess_ms;     /* how long it is expected to run */
+    uint64_t preempted_ms; /* nothing more is stopped for it before; 0: nothing was */
+    struct resource_request request;
+    struct resource_licences licences;
+    int32_t retry_codes[CORE_RETRY_CODES_MAX];
+    uint32_t retry_kinds;
+    uint32_t retries; /* left */
+    uint32_t retried; /* done */
     uint32_t principal;
+    uint32_t workspace;
     int32_t priority;
-    uint32_t cores;
-    uint32_t cpus;
-    uint32_t gpu_milli;
     uint32_t grace_ms;
     uint32_t instance_count;
     uint32_t attempt;
     int32_t end_code;
     int32_t end_signal;
+    uint32_t waits_on; /* dependencies that are not met */
+    uint32_t base;     /* its place by the policy, without its principal's share */
     uint8_t priority_class;
     uint8_t state;
     uint8_t reason;
@@ -49,14 +68,26 @@ struct job_facts {
     uint8_t ended; /* end_* are set: an exit of this attempt came, or the core made the end */
     uint8_t forced;
     uint8_t present; /* 1: the slot is in use */
+    uint8_t preemptible;
+    uint8_t held;
+    uint8_t aged;
+    uint8_t requeue; /* enum core_reason: the attempt ends, and the job is queued again for this */
+    uint8_t forlorn; /* a dependency can't be met any more */
+    uint8_t stirred; /* it is in the list of those whose standing must be looked at again */
+    uint8_t zero[6];
 };
 
 struct job {
     struct job_facts facts;
     uint64_t hash;
-    uint32_t left, right, size; /* the treap that queue_of() names, while Queued */
+    uint32_t left, right, size; /* the treap of its class, while it is in its turn */
+    uint32_t klass;             /* 0: not in its turn */
     uint32_t first_task;
     uint32_t task_count;
+    uint32_t first_need, first_needed; /* dependencies: its own, and those of others on it */
+    uint32_t first_hold;
+    uint32_t stir_next; /* the next stirred one */
+    uint32_t heap_at;
     uint32_t next_free;
 };
 
@@ -64,6 +95,9 @@ struct task_facts {
     uint64_t job;
     uint64_t wake_ms; /* end of the fence of a silent task; 0: none */
     struct resource_lease lease;
+    uint64_t began_ms; /* when the lease was granted */
+    uint64_t ends_ms;  /* by its declared limit; CORE_NEVER: none was */
+    uint64_t guess_ms; /* when it is expected to end */
     uint32_t attempt;
     uint32_t rank;
     uint32_t node;
@@ -86,8 +120,8 @@ struct task {
     uint32_t job_slot;
     uint32_t node_slot;
     uint32_t job_next;
-    uint32_t node_prev, node_next;
-    uint32_t heap_at; /* 1..: its place in the heap of wake times; 0: not there */
+    uint32_t node_prev, node_next; /* by ends_ms, then by cores */
+    uint32_t heap_at;              /* 1..: its place in the heap of wake times; 0: not there */
     uint32_t next_free;
     uint32_t present; /* 1: the slot is in use */
 };
@@ -100,6 +134,8 @@ struct node_facts {
     uint64_t core_used[RESOURCE_CORE_WORDS];
     uint16_t gpu_used[RESOURCE_GPUS_MAX]; /* thousandths */
     uint32_t id;
+    uint32_t pool_used;
+    uint32_t tenant; /* whose isolated tasks are there; 0: nobody's */
     uint8_t up;
     uint8_t draining;
     uint8_t lost;
@@ -111,8 +147,8 @@ struct caps {
     uint64_t memory_bytes;
     uint32_t cores;
     uint32_t cpus;
-    uint32_t gpu_milli;
-    uint32_t pad;
+    uint32_t gpu_milli; /* of whole GPUs */
+    uint32_t share;     /* thousandths: the most that one GPU has */
 };
 
 struct node {
@@ -121,44 +157,135 @@ struct node {
     /* The inventory; inventory_hash covers it. Units that are not present may still be leased. */
     uint64_t core_present[RESOURCE_CORE_WORDS];
     uint64_t gpu_memory[RESOURCE_GPUS_MAX];
+    uint64_t labels;
     uint8_t core_threads[RESOURCE_CORES_MAX];
     uint8_t core_numa[RESOURCE_CORES_MAX];
     uint8_t gpu_key[RESOURCE_GPUS_MAX][RESOURCE_GPU_KEY_BYTES];
+    uint8_t gpu_link[RESOURCE_GPUS_MAX][RESOURCE_GPUS_MAX];
     uint8_t gpu_numa[RESOURCE_GPUS_MAX];
+    uint8_t gpu_model[RESOURCE_GPUS_MAX];
     uint32_t gpu_present;
+    uint32_t fabric;
+    uint32_t pool;
     /* Links. */
     uint32_t first_task, last_task;
     uint32_t task_count;
-    struct caps total; /* of what is present */
+    uint32_t lease_count; /* tasks that have not released theirs */
+    uint32_t first_hold;
+    uint32_t gpu_mixed;                /* GPUs of several models or memory sizes */
+    uint32_t threads_min, threads_max; /* of its cores */
+    struct caps total;                 /* of what is present */
     struct caps free;
 };
 
-/* What is left of a pass that ran out of work; travels in CORE_DECISION_CONTINUE. */
-enum { RECHECK_NONE = 0, RECHECK_START, RECHECK_AT, RECHECK_COUNT };
-enum { PLACE_NONE = 0, PLACE_START, PLACE_FREE, PLACE_USABLE, PLACE_COUNT };
-enum { AGAIN_RECHECK = 1, AGAIN_PLACE = 2, AGAIN_ALL = 3 };
-struct cursor {
-    uint64_t recheck_key[3]; /* the job that is looked at next; see queue_key */
-    uint64_t place_job;
-    uint32_t recheck_node; /* slot from which the search for it goes on */
-    uint32_t place_node;
-    uint8_t recheck;
-    uint8_t place;
-    uint8_t again; /* parts to be done from their start once they are through */
-    uint8_t pad[5];
+/* What makes two requests alike for every node. */
+struct shape_key {
+    struct resource_request request;
+    uint32_t tenant; /* with RESOURCE_ISOLATED: the principal */
+    uint32_t zero;
+};
+
+struct shape {
+    struct shape_key key;
+    uint32_t klasses; /* how many classes have it; 0 and in the map: idle, kept for the next */
+    uint32_t first_klass;
+    uint32_t prev, next; /* all that are in the map, the idle ones at the end */
+    uint32_t fit, usable,
+        known;     /* nodes: with room now; that could hold one if empty; the same of all known */
+    uint32_t seen; /* jobs that had it, halved now and then: what is usual here */
+    uint32_t present;
+    uint32_t next_free;
+};
+
+/* Waiting jobs that are alike in every field that a policy reads, but for arrival. */
+struct klass_key {
+    uint64_t tier; /* smaller goes first: class, then priority */
+    uint64_t time_limit_ms;
+    struct resource_licences licences;
+    uint32_t shape;
+    uint32_t instance_count;
+    uint32_t principal;
+    uint32_t workspace;
+    uint32_t place; /* on the policy's scale, with the principal's share */
+    uint32_t preemptible;
+};
+
+struct klass {
+    struct klass_key key;
+    uint64_t guess_ms;          /* how long its jobs are expected to run */
+    uint32_t left, right, size; /* the treap of classes that a usable node could hold, by their heads */
+    uint32_t ordered;           /* 1: it is there */
+    uint32_t root;              /* the treap of its jobs */
+    uint32_t head;              /* the first of them */
+    uint32_t shape_prev, shape_next;
+    uint32_t present;
+    uint32_t next_free;
+};
+
+/* One job waits for another. */
+struct need {
+    uint64_t waiter, on; /* ids; what the hash covers */
+    uint32_t kind;
+    uint32_t waiter_slot, on_slot;
+    uint32_t waiter_next;
+    uint32_t on_prev, on_next;
+    uint32_t present;
+    uint32_t next_free;
+};
+
+/* A node is kept for a promised job. */
+struct hold {
+    uint32_t job_slot, node_slot;
+    uint32_t job_next;
+    uint32_t node_prev, node_next; /* by the job's hold_ms, then id */
+    uint32_t present;
+    uint32_t next_free;
+    uint32_t zero;
+};
+
+/* A principal or workspace: what it holds, may hold, and has used. */
+struct tenant_facts {
+    uint64_t use; /* of cores (a GPU counts as many), in core-seconds as of use_at_ms, decayed */
+    uint64_t use_at_ms;
+    uint32_t id;
+    uint32_t scope; /* enum core_quota_scope */
+    uint32_t place; /* what its use adds to its jobs' places */
+    uint32_t limit_cores, limit_gpu_milli, limit_running, limit_queued; /* 0: none */
+    uint32_t own_limits;                                                /* 1: set for it, not everyone's */
+};
+
+struct tenant {
+    struct tenant_facts facts;
+    uint64_t hash;
+    /* Links: sums over the live jobs. */
+    uint64_t cores;
+    uint64_t gpu_milli;
+    uint32_t running, queued;
+    uint32_t zero[2];
 };
 
 struct header_facts {
     uint64_t now_ms;
-    struct cursor cursor;
+    uint64_t voided;
+    uint64_t preempt_min_run_ms;
+    uint64_t age_ms;
+    uint64_t share_half_life_ms;
+    uint32_t share_weight;
+    uint32_t preempt;
+    uint32_t policy;
+    uint32_t pass_due;
     uint32_t job_count;
     uint32_t task_count;
     uint32_t node_count;
-    uint32_t policy;
+    uint32_t tenant_count;
+    uint32_t licence_total[RESOURCE_LICENCES_MAX];
+    uint32_t everyone[4]; /* limits of principals without their own: cores, gpu_milli, running, queued */
 };
 
-/* The indexes over nodes: a heap-shaped tree of the most of each amount, one tree a kind. */
-enum { TREE_FREE = 0, TREE_USABLE, TREE_KNOWN, TREE_COUNT };
+/* One array of records with free slots in a list. */
+struct table {
+    uint32_t free, high;
+};
 
 struct header {
     uint64_t magic;
@@ -167,12 +294,22 @@ struct header {
     uint64_t bytes; /* of the whole arena */
     uint64_t checksum;
     struct core_capacity capacity;
-    uint32_t leaves;                      /* of each node tree: a power of two above capacity.nodes */
-    uint32_t job_map_size, node_map_size; /* powers of two */
-    uint32_t job_free, job_high;          /* first free slot; highest slot ever used */
-    uint32_t task_free, task_high;
-    uint32_t queue_root, aside_root;
+    uint32_t need_capacity, hold_capacity, tenant_capacity;
+    uint32_t need_count, hold_count;
+    uint32_t leaves;                      /* of the node tree: a power of two above capacity.nodes */
+    uint32_t job_map_size, node_map_size; /* powers of two; shapes and classes have maps like the jobs' */
+    uint32_t tenant_map_size;
+    struct table job, task, shape, klass, need, hold;
+    uint32_t klass_root; /* the treap of classes */
+    uint32_t klass_count;
+    uint32_t shape_first, shape_last;
+    uint32_t shape_idle; /* how many */
+    uint32_t in_turn;    /* jobs that are in their class */
     uint32_t heap_count;
+    uint32_t stir_first, stir_last;
+    uint32_t promised_count;
+    uint32_t promised[CORE_PROMISES_MAX]; /* job slots, in the order of the promises */
+    uint32_t licence_used[RESOURCE_LICENCES_MAX];
     uint64_t sum; /* of the hashes of all records */
     struct header_facts facts;
 };
@@ -184,23 +321,36 @@ struct core {
     struct job *jobs;
     struct task *tasks;
     struct node *nodes;
-    struct caps *tree[TREE_COUNT]; /* root at 1, leaf of node slot s at leaves + s */
-    uint32_t *job_map;             /* open addressing, linear; 0 is empty, else a slot */
+    struct shape *shapes;
+    struct klass *klasses;
+    struct need *needs;
+    struct hold *holds;
+    struct tenant *tenants;
+    struct caps *tree; /* of usable nodes' free amounts: root at 1, leaf of node slot s at leaves + s */
+    uint32_t *job_map; /* open addressing, linear; 0 is empty, else a slot */
     uint32_t *node_map;
-    uint32_t *heap; /* task slots by (wake_ms, slot), smallest at 1 */
+    uint32_t *shape_map;
+    uint32_t *klass_map;
+    uint32_t *tenant_map;
+    uint32_t *heap; /* task slots, and job slots with WAKE_JOB, by (wake_ms, entry), smallest at 1 */
 };
 
+#define WAKE_JOB UINT32_C(0x80000000)
+
 /* arena.c */
-/* Bytes for that capacity; fills the views if core is not NULL. */
-size_t arena_layout(struct core *core, const struct core_capacity *capacity, void *base);
+/* Bytes for what the header says; fills the views if core is not NULL. */
+size_t arena_layout(struct core *core, const struct header *h, void *base);
 uint32_t arena_pow2(uint32_t at_least);
 
-/* record.c: slots, ids and hashes */
+/* record.c: slots and hashes */
 uint64_t core_mix(uint64_t v);
 uint64_t core_hash_bytes(uint64_t seed, const void *bytes, size_t length); /* length % 8 == 0 */
 uint64_t job_hash(const struct job *job);
 uint64_t task_hash(const struct task *task);
 uint64_t node_hash(const struct node *node);
+uint64_t tenant_hash(const struct tenant *tenant);
+uint64_t need_hash(const struct need *need);
+uint64_t hold_hash(const struct core *core, const struct hold *hold);
 uint64_t header_hash(const struct header_facts *facts);
 uint64_t node_inventory_hash(const struct node *node);
 
@@ -210,70 +360,161 @@ void task_open(struct core *core, struct task *task);
 void task_close(struct core *core, struct task *task);
 void node_open(struct core *core, struct node *node);
 void node_close(struct core *core, struct node *node);
-
-/* 0: there is none. */
-uint32_t job_find(const struct core *core, uint64_t id);
-uint32_t node_find(const struct core *core, uint32_t id);
-uint32_t task_find(const struct core *core, struct task_id id);
+void tenant_open(struct core *core, struct tenant *tenant);
+void tenant_close(struct core *core, struct tenant *tenant);
 
 /* New records are open, zeroed but for their id. 0: no room. */
 uint32_t job_take(struct core *core, uint64_t id);
-uint32_t task_take(struct core *core, uint32_t job_slot, uint32_t node_slot);
+uint32_t task_take(struct core *core, uint32_t job_slot, uint32_t node_slot, uint32_t rank, uint64_t ends_ms,
+                   uint32_t width);
 uint32_t node_take(struct core *core, uint32_t id);
 /* The record must be closed and out of every index but the id map and the lists of tasks. */
 void job_give(struct core *core, uint32_t slot);
 void task_give(struct core *core, uint32_t slot);
-void map_rebuild(struct core *core);
 uint32_t tasks_room(const struct core *core);
+/* Puts a task at the place in its node's list that its end gives it. */
+void task_resort(struct core *core, uint32_t slot, uint64_t ends_ms);
+uint32_t lease_width(const struct resource_lease *lease); /* cores */
 
-/* queue.c: waiting jobs in order */
-enum { QUEUE_NONE = 0, QUEUE_TURN, QUEUE_ASIDE };
-int queue_of(const struct job_facts *facts);
-void queue_add(struct core *core, uint32_t slot);    /* into the one that queue_of names */
-void queue_remove(struct core *core, uint32_t slot); /* before the facts that queue_of reads change */
-uint32_t queue_first(const struct core *core, uint32_t root);
-uint32_t queue_at(const struct core *core, uint32_t root, uint32_t index);
-uint32_t queue_rank(const struct core *core, uint32_t root, uint32_t slot); /* how many are before it */
-uint32_t queue_from(const struct core *core, uint32_t root,
-                    const uint64_t key[3]); /* first at or after key */
-void queue_key(const struct job_facts *facts, uint64_t key[3]);
-int queue_compare(const uint64_t a[3], const uint64_t b[3]);
-uint64_t queue_weight(uint64_t id); /* of the treap */
+/* idmap.c: by id or key; 0: there is none */
+uint32_t job_find(const struct core *core, uint64_t id);
+uint32_t node_find(const struct core *core, uint32_t id);
+uint32_t task_find(const struct core *core, struct task_id id);
+uint32_t tenant_find(const struct core *core, enum core_quota_scope scope, uint32_t id);
+uint32_t shape_find(const struct core *core, const struct shape_key *key);
+uint32_t klass_find(const struct core *core, const struct klass_key *key);
+enum idmap { IDMAP_JOB = 0, IDMAP_NODE, IDMAP_SHAPE, IDMAP_KLASS, IDMAP_TENANT };
+void idmap_put(struct core *core, enum idmap map, uint32_t slot);
+void idmap_drop(struct core *core, enum idmap map, uint32_t slot);
+void idmap_rebuild(struct core *core);
 
-/* wake.c: the heap of wake times */
-void wake_set(struct core *core, uint32_t task_slot, uint64_t wake_ms); /* 0 removes; task must be open */
+/* tenant.c: principals and workspaces */
+uint32_t tenant_get(struct core *core, enum core_quota_scope scope, uint32_t id); /* made where it is new */
+/* Counts the job in or out, as it is now. */
+void tenant_count(struct core *core, const struct job_facts *job, int sign);
+/* What a job would hold while it runs. */
+void tenant_amounts(const struct job_facts *job, uint64_t *cores, uint64_t *gpu_milli);
+/* The limits in force, in the order of everyone[]. */
+void tenant_limits(const struct core *core, const struct tenant *t, uint32_t limits[4]);
+/* Whether the quotas let one more of the class run. */
+bool tenant_allows(const struct core *core, const struct klass *klass);
+void tenant_charge(struct core *core, uint32_t principal, uint64_t core_seconds);
+/* The place that its use gives the principal now. */
+uint32_t tenant_place(const struct core *core, const struct tenant *t);
+
+/* treap.c: ordered sets whose links lie in records; a treap's shape follows from its members alone */
+struct treap {
+    struct core *core;
+    bool klasses; /* of classes, by their heads; else of one class's jobs */
+};
+void treap_add(struct treap t, uint32_t *root, uint32_t slot);
+void treap_remove(struct treap t, uint32_t *root, uint32_t slot);
+uint32_t treap_first(struct treap t, uint32_t root);
+uint32_t treap_next(struct treap t, uint32_t root, uint32_t slot); /* 0: it was the last */
+/* First class of that tier whose place is at least this; 0: none. */
+uint32_t treap_seek(const struct core *core, uint64_t tier, uint32_t place);
+uint32_t treap_rank(struct treap t, uint32_t root, uint32_t slot); /* how many are before it */
+bool treap_before(const struct core *core, bool klasses, uint32_t a, uint32_t b);
+uint64_t treap_weight(const struct core *core, bool klasses, uint32_t slot);
+
+/* queue.c: waiting jobs */
+bool job_ready(const struct job_facts *facts); /* Queued, and in its turn */
+uint64_t job_tier(const struct job_facts *facts);
+/* Into its class, where it is ready; before facts change that a class or readiness is made of: out. */
+void queue_enter(struct core *core, uint32_t slot);
+void queue_leave(struct core *core, uint32_t slot);
+/* Why it waits, of a job in its turn: what its class's standing among the nodes says. */
+enum core_reason queue_standing(const struct core *core, uint32_t slot);
+bool licences_free(const struct core *core, const struct resource_licences *want);
+struct klass_key klass_key_of(const struct core *core, const struct job_facts *job, uint32_t shape);
+
+/* shape.c: requests that are alike, and how many nodes can take one */
+struct shape_key shape_key_of(const struct job_facts *job);
+uint32_t shape_use(struct core *core, const struct shape_key *key); /* made where it is new */
+void shape_attach(struct core *core, uint32_t slot, uint32_t klass);
+void shape_detach(struct core *core, uint32_t slot, uint32_t klass);
+/* Around any change of what is leased on a node, or of how many tasks it has. */
+void shapes_forget_fit(struct core *core, const struct node *node);
+void shapes_count_fit(struct core *core, const struct node *node);
+/* Around any other change of a node. */
+void shapes_forget_node(struct core *core, const struct node *node);
+void shapes_count_node(struct core *core, const struct node *node);
+/* Classes whose shape gained its first or lost its last usable node change their standing. */
+void shapes_settle(struct core *core);
+
+/* wake.c: the heap of wake times. Task and job must be open */
+void wake_task(struct core *core, uint32_t slot, uint64_t wake_ms); /* 0 removes */
+void wake_job(struct core *core, uint32_t slot, uint64_t wake_ms);
 bool wake_before(const struct core *core, uint32_t a, uint32_t b);
+uint64_t wake_time(const struct core *core, uint32_t entry);
+uint32_t *wake_place(const struct core *core, uint32_t entry);
 
-/* capacity.c: what nodes have and have free */
-struct caps request_caps(const struct job_facts *job);
-struct caps request_caps_of(const struct resource_request *request);
+/* need.c: dependencies */
+enum need_outcome { NEED_OPEN = 0, NEED_MET, NEED_LOST };
+enum need_outcome need_outcome(const struct job_facts *on, enum core_dependency kind);
+/* What becomes of the n-th dependency of a job that is submitted now; *on is the slot of a live job, or 0. */
+enum need_outcome need_at_submit(const struct core *core, const struct core_submit *s, uint32_t n,
+                                 uint32_t *on);
+bool need_take(struct core *core, uint32_t waiter, uint32_t on, enum core_dependency kind);
+/* The job has come to its state: marks what is met by it or can't be any more, and stirs those who wait. */
+void need_tell(struct core *core, uint32_t slot);
+void need_drop_all(struct core *core, uint32_t waiter);
+void stir(struct core *core, uint32_t slot);
+void unstir(struct core *core, uint32_t slot);
+
+/* fit.c: what nodes have and have free, and which could take a task */
+/* What a task takes there; where its cores have unequal numbers of threads, at most. */
+struct caps caps_of(const struct node *node, const struct resource_request *r);
 bool caps_fit(const struct caps *want, const struct caps *have);
 bool node_usable(const struct node_facts *facts);
 void node_amounts(const struct node *node, struct caps *total, struct caps *free);
-void node_refresh(struct core *core, uint32_t slot); /* after any change of a node */
+void gpu_amounts(const struct node *node, struct caps *free); /* only those of GPUs */
+/* Room for one more task of that shape: as it is now, or if it were empty. */
+bool node_fits(const struct node *node, const struct shape_key *key, bool empty);
+uint32_t gpu_share_of(const struct node *node, uint32_t unit, const struct resource_request *r); /* 0: no */
+void node_refresh(struct core *core, uint32_t slot); /* after its inventory or usability changed */
+void tree_update(struct core *core, uint32_t slot);  /* after its free amounts changed */
 void tree_rebuild(struct core *core);
-struct caps node_leaf(const struct node *node, int kind); /* what the leaf of that kind must be */
-/* First node at or after slot `from` whose leaf has all of want. Every look costs one unit of *work; when it
- * is used up: FIND_OUT, and *slot is where to go on. */
-enum find { FIND_NONE = 0, FIND_SLOT, FIND_OUT };
-enum find tree_find(const struct core *core, int kind, const struct caps *want, uint32_t from, int64_t *work,
-                    uint32_t *slot);
-struct caps tree_most(const struct core *core, int kind);
+struct caps node_leaf(const struct node *node);
+/* First usable node at or after slot `from` with room for the shape; 0: none. */
+uint32_t tree_find(const struct core *core, const struct shape_key *key, uint32_t from);
 
-/* place.c: which units */
-void place_pick(const struct node *node, const struct job_facts *job, struct resource_lease *lease);
+/* place.c: which units of a node */
+void place_units(const struct node *node, const struct job_facts *job, struct resource_lease *lease);
 /* Checks that the lease is free on the node, and takes it; false: it is not. The node must be open. */
-bool lease_take(struct node *node, const struct resource_lease *lease);
 bool lease_fits(const struct node *node, const struct resource_lease *lease);
-void lease_return(struct node *node, const struct resource_lease *lease);
+void lease_take(struct core *core, struct node *node, const struct job_facts *job,
+                const struct resource_lease *lease);
+void lease_return(struct core *core, struct node *node, const struct resource_lease *lease);
+
+/* hold.c: nodes that are kept for promised jobs */
+bool hold_take(struct core *core, uint32_t job_slot, uint32_t node_slot);
+void holds_drop(struct core *core, uint32_t job_slot); /* of a promise, and the promise itself */
+void holds_promise(struct core *core, uint32_t job_slot, uint64_t at_ms, uint64_t end_ms);
+
+/* policy.c: what the policy makes of a job when it comes, from what has ended so far */
+uint64_t policy_guess(const struct core *core, const struct job_facts *job); /* how long it will run */
+uint32_t policy_base(const struct core *core, const struct job_facts *job);  /* its place */
 
 /* apply.c */
+void job_set_wake(struct core *core, uint32_t slot); /* the job must be open */
 /* What the event says, recorded; NULL, or why it can't be. */
 const char *apply_event(struct core *core, const struct core_event *event);
+/* apply_decision.c */
 const char *apply_decision(struct core *core, const struct core_event *event,
                            const struct core_decision *decision);
 
 /* node_update.c */
 const char *node_take_inventory(struct core *core, uint32_t id, const struct core_inventory *inventory);
+
+/* check_links.c */
+const char *check_links(const struct core *core);
+/* check_index.c */
+const char *check_queues(const struct core *core);
+const char *check_shapes(const struct core *core);
+const char *check_tree(const struct core *core);
+const char *check_needs(const struct core *core, uint64_t *sum);
+const char *check_holds(const struct core *core, uint64_t *sum);
+const char *check_tenants(const struct core *core, uint64_t *sum);
 
 #endif

@@ -49,7 +49,7 @@
 
 /* Changes whenever the same events may give other decisions or another state. Written into each row and
  * checkpoint. */
-#define CORE_VERSION 1
+#define CORE_VERSION 2
 
 #ifndef CORE_STEP_WORK      /* the simulator also runs a core with a tiny one */
 #define CORE_STEP_WORK 4096 /* W: units of work that one step may do before it says CONTINUE */
@@ -60,8 +60,14 @@
 #define CORE_NODES_MAX (1u << 16)
 #define CORE_TASKS_MAX (1u << 20)
 #define CORE_NODE_TASKS_MAX RESOURCE_CORES_MAX /* every task holds a core */
+#define CORE_POOL_TASKS_MAX 2048               /* of a pool node */
 #define CORE_ATTEMPTS_MAX 100                  /* an attempt past it isn't made: the job fails */
-#define CORE_INSTANCES_MAX 1                   /* gangs come with their issue; records have the shape */
+#define CORE_INSTANCES_MAX 1024                /* tasks of a gang, each on a node of its own */
+#define CORE_DEPENDENCIES_MAX 64               /* of one job */
+#define CORE_PROMISES_MAX 64                   /* jobs with a promised start at any time */
+#define CORE_RETRIES_MAX 50
+#define CORE_RETRY_CODES_MAX 4
+#define CORE_UNLIMITED_MS (UINT64_C(24) * 3600 * 1000) /* what plans take for a job without a limit */
 #define CORE_FENCE_MARGIN_MS 10000 /* on top of fence_after and the grace period before a requeue */
 #define CORE_DURATION_MAX_MS (UINT64_C(1) << 42)
 
@@ -84,12 +90,38 @@ enum core_event_kind {
     CORE_EVENT_TASK_EXIT = 10,
     CORE_EVENT_TASK_RELEASED = 11,
     CORE_EVENT_TASK_COLLECTED = 12,
-    CORE_EVENT_TICK = 13,     /* the time that CORE_DECISION_TIMER_AT named has come; harmless at any time */
-    CORE_EVENT_CONTINUE = 14, /* goes on from the cursor; harmless where nothing is left */
+    CORE_EVENT_TICK = 13,      /* the time that CORE_DECISION_TIMER_AT named has come; harmless at any time */
+    CORE_EVENT_CONTINUE = 14,  /* the pass that is due; harmless where none is */
+    CORE_EVENT_TASK_OVER = 15, /* TASK_EXIT, TASK_RELEASED and TASK_COLLECTED in one */
+    CORE_EVENT_JOB_UPDATE = 16,
+    CORE_EVENT_LICENCES = 17, /* how many of a licence there are */
+    CORE_EVENT_QUOTA = 18,    /* what a principal, a workspace or everyone may hold at once */
     CORE_EVENT_KIND_END
 };
 
-enum core_policy { CORE_POLICY_FIFO = 0, CORE_POLICY_COUNT };
+/* Values are written into journals: never renumber. */
+enum core_policy {
+    CORE_POLICY_FCFS = 0,         /* strict order: the head blocks all behind it */
+    CORE_POLICY_EASY = 1,         /* others may pass the head where they don't delay it */
+    CORE_POLICY_EASY_SJBF = 2,    /* the same, the shortest first among those that may pass */
+    CORE_POLICY_CONSERVATIVE = 3, /* none of the first CORE_PROMISES_MAX is delayed */
+    CORE_POLICY_BERTH = 4,        /* short and long-waiting first, by predicted times (policy_berth.c) */
+    CORE_POLICY_COUNT
+};
+
+/* "fcfs", "easy", "easy-sjbf", "conservative", "berth". */
+const char *core_policy_name(enum core_policy policy);
+bool core_policy_parse(const char *name, enum core_policy *out);
+
+struct core_config {
+    enum core_policy policy;
+    bool preempt;                /* preemptible jobs give way to those of a higher class */
+    uint64_t preempt_min_run_ms; /* what an attempt has run before it may be preempted */
+    uint64_t age_ms;             /* a job that has waited so long counts as one class higher; 0: never */
+    uint32_t share_weight;       /* how many places on the order's scale (each an eighth of a doubling) a
+                                    doubling of recent use costs; 0: no fair share */
+    uint64_t share_half_life_ms; /* of recent use; not 0 with share_weight */
+};
 
 enum core_on_node_loss { CORE_LOSS_WAIT = 0, CORE_LOSS_REQUEUE = 1, CORE_LOSS_COUNT };
 
@@ -104,16 +136,35 @@ struct core_inventory_core {
 struct core_inventory_gpu {
     uint8_t key[RESOURCE_GPU_KEY_BYTES]; /* the 16 bytes of its UUID, each once, not all 0 */
     uint64_t memory_bytes;
-    uint8_t numa; /* < RESOURCE_NUMA_MAX; 0 where the driver doesn't know */
+    uint8_t numa;                    /* < RESOURCE_NUMA_MAX; 0 where the driver doesn't know */
+    uint8_t model;                   /* id of its model's name, < RESOURCE_LABELS_MAX */
+    uint8_t link[RESOURCE_GPUS_MAX]; /* how close the inventory's other GPUs are, by their place in it; bigger
+                                        is closer, 0: not known */
 };
 
 struct core_inventory {
     uint64_t memory_bytes; /* what jobs may have together */
+    uint64_t labels;       /* bit n: the node has label id n */
+    uint32_t fabric;       /* nodes of one number hang on one switch */
+    uint32_t pool; /* not 0: a machine of so many processors without ids, for simulated logs: each is a
+                      core of one CPU. Then without cores and GPUs */
     uint32_t core_count;
     uint32_t gpu_count;
     struct core_inventory_core cores[RESOURCE_CORES_MAX];
     struct core_inventory_gpu gpus[RESOURCE_GPUS_MAX];
 };
+
+/* What must have become of another job before one may start. */
+enum core_dependency {
+    CORE_AFTER_START = 0,   /* it runs, or ran */
+    CORE_AFTER_SUCCESS = 1, /* Completed */
+    CORE_AFTER_FAILURE = 2, /* Failed */
+    CORE_AFTER_END = 3,     /* any end */
+    CORE_DEPENDENCY_COUNT
+};
+
+enum core_quota_limit { CORE_QUOTA_CORES = 0, CORE_QUOTA_GPUS, CORE_QUOTA_RUNNING, CORE_QUOTA_QUEUED };
+enum core_quota_scope { CORE_QUOTA_PRINCIPAL = 0, CORE_QUOTA_WORKSPACE = 1, CORE_QUOTA_SCOPE_COUNT };
 
 struct core_submit {
     struct job_id job; /* must be new; 1..JOB_ID_MAX */
@@ -122,24 +173,67 @@ struct core_submit {
     enum priority_class priority_class;
     int32_t priority; /* within the class, higher first; 0 is usual */
     struct resource_request request;
+    struct resource_licences licences;
     uint64_t time_limit_ms;  /* 0: none declared. The shim keeps it; here it is for planning */
     uint32_t grace_ms;       /* between TERM and KILL */
-    uint32_t instance_count; /* 1..CORE_INSTANCES_MAX */
+    uint32_t instance_count; /* 1..CORE_INSTANCES_MAX: tasks, each on a node of its own, all at once */
     enum core_on_node_loss on_node_loss;
     uint64_t fence_after_ms; /* with CORE_LOSS_REQUEUE */
+    uint32_t workspace;      /* 0: the default one */
+    bool preemptible;        /* may be stopped for a higher class, and is queued again */
+    bool held;               /* waits until JOB_UPDATE releases it */
+    uint64_t begin_ms;       /* not before; 0: at once */
+    uint32_t retries;        /* attempts beyond the first after an end that `retry_kinds` names */
+    uint32_t retry_kinds;    /* bit n: enum end_kind n */
+    int32_t retry_codes[CORE_RETRY_CODES_MAX]; /* with END_EXIT: only these; all 0: any */
+    uint64_t retry_wait_ms;                    /* before the second attempt; doubles with each, up to a day */
+    uint32_t dependency_count;
+    struct {
+        struct job_id job;
+        enum core_dependency kind;
+        enum job_state ended; /* of a job that the core doesn't hold any more: its final state */
+    } dependencies[CORE_DEPENDENCIES_MAX];
+};
+
+/* What JOB_UPDATE changes of a live job. */
+struct core_update {
+    struct job_id job;
+    bool set_held, held; /* while it waits */
+    bool set_priority;
+    enum priority_class priority_class;
+    int32_t priority;
+    bool set_time_limit; /* while it waits, or runs: the shim has its own copy */
+    uint64_t time_limit_ms;
+    bool set_begin; /* while it waits */
+    uint64_t begin_ms;
+};
+
+/* What may be held at once; 0: no limit. */
+struct core_quota {
+    enum core_quota_scope scope;
+    uint32_t id; /* of the principal or workspace; 0 with PRINCIPAL: everyone who has none of their own */
+    uint32_t cores;
+    uint32_t gpu_milli;
+    uint32_t running; /* jobs */
+    uint32_t queued;  /* jobs; one more is refused at submit */
 };
 
 struct core_event {
     enum core_event_kind kind;
+    bool defer; /* only record it: the pass is left to the next event without this (CONTINUE is asked for) */
     union {
-        struct {
-            enum core_policy policy;
-        } config;
+        struct core_config config;
         struct {
             struct node_id node;                    /* 1..; a new id is a new node */
             const struct core_inventory *inventory; /* NODE_UP only; borrowed for the call */
         } node;                                     /* all NODE_ events */
         struct core_submit submit;
+        struct core_update update;
+        struct core_quota quota;
+        struct {
+            uint32_t id; /* < RESOURCE_LICENCES_MAX */
+            uint32_t total;
+        } licences;
         struct {
             struct job_id job;
             bool force; /* KILL at once; and gives up on a task whose node is silent */
@@ -154,7 +248,7 @@ struct core_event {
                     int32_t signal;     /* 0: none */
                     enum end_kind kind; /* END_NONE only with code 0 and signal 0 */
                     bool ran;           /* the payload was started: the job goes through Finalizing */
-                } exit;                 /* TASK_EXIT */
+                } exit;                 /* TASK_EXIT, TASK_OVER */
             } as;
         } task; /* all TASK_ events */
     } as;
@@ -174,7 +268,14 @@ enum core_decision_kind {
         7, /* the node's loss was declared: no order for it any more, its lease is suspect */
     CORE_DECISION_TIMER_AT =
         8, /* send TICK at at_ms (once; the earliest replaces what was named before; 0: none) */
-    CORE_DECISION_CONTINUE = 9, /* send CONTINUE */
+    CORE_DECISION_CONTINUE = 9,  /* send CONTINUE */
+    CORE_DECISION_REQUEUE = 10,  /* the attempt ends, and another one will follow it */
+    CORE_DECISION_PROMISE = 11,  /* the job starts at at_ms at the latest; holds on nodes follow */
+    CORE_DECISION_HOLD = 12,     /* of the promise before it: this node */
+    CORE_DECISION_VOID = 13,     /* the promise is taken back */
+    CORE_DECISION_WAKE_JOB = 14, /* the job waits until at_ms */
+    CORE_DECISION_SHARE = 15,    /* a principal's place in fair share changed */
+    CORE_DECISION_SETTLED = 16,  /* a waiting job's standing was looked at again */
     CORE_DECISION_KIND_END
 };
 
@@ -193,6 +294,13 @@ enum core_reason {
     CORE_REASON_CANCEL = 9,       /* a person asked */
     CORE_REASON_ENDED = 10,       /* Finalizing and the final states: by its own end, see `end` */
     CORE_REASON_NODE_LOST = 11,   /* Failed: the node was declared lost */
+    CORE_REASON_HELD = 12,        /* Queued: until it is released */
+    CORE_REASON_BEGIN = 13,       /* Queued: until its begin time, or until it is tried again */
+    CORE_REASON_DEPENDENCY = 14,  /* Queued: for other jobs. Canceled: they can't become what it waits for */
+    CORE_REASON_PREEMPTED = 15,   /* Queued: as the next attempt, it gave way */
+    CORE_REASON_RETRY = 16,       /* Queued: as the next attempt, the last one failed */
+    CORE_REASON_QUOTA = 17,   /* Queued: its principal or workspace has all that it may have (views only) */
+    CORE_REASON_LICENCE = 18, /* Queued: licences are held by others (views only) */
     CORE_REASON_COUNT
 };
 
@@ -201,6 +309,10 @@ enum core_refusal {
     CORE_REFUSED_NO_COMBINATION = 2, /* each amount fits some node, but no known node has all of them */
     CORE_REFUSED_FULL = 3,           /* CORE_JOBS_MAX or memory */
     CORE_REFUSED_DUPLICATE = 4,      /* a live job has this id */
+    CORE_REFUSED_FEW_NODES = 5,      /* fewer known nodes (best) than wanted could hold a task of it */
+    CORE_REFUSED_LICENCES = 6,       /* more of a licence than there are; resource is its id */
+    CORE_REFUSED_QUOTA = 7, /* more than the quota lets anyone have at once, or too many queued: resource is
+                               enum core_quota_limit */
     CORE_REFUSAL_END
 };
 
@@ -208,7 +320,18 @@ enum core_stop_reason {
     CORE_STOP_CANCEL = 1,
     CORE_STOP_PREEMPT = 2,
     CORE_STOP_DRAIN = 3,
+    CORE_STOP_PEER = 4, /* another task of the gang failed or is lost */
     CORE_STOP_REASON_END
+};
+
+/* The named events that take a promise back. Values are written into journals. */
+enum core_void {
+    CORE_VOID_NODE = 1,    /* a node that it rested on is down, lost, draining or smaller */
+    CORE_VOID_HIGHER = 2,  /* a job of a higher class or priority goes first */
+    CORE_VOID_ADMIN = 3,   /* the policy, a quota, a licence count or the job itself was changed */
+    CORE_VOID_OVERRUN = 4, /* a task outlived its declared time */
+    CORE_VOID_QUOTA = 5,   /* its principal or workspace holds all that it may have by other jobs */
+    CORE_VOID_END
 };
 
 /* How a job or task ended. */
@@ -224,9 +347,9 @@ struct core_decision {
         struct {
             struct job_id job;
             enum core_refusal refusal;
-            enum resource_kind resource; /* NEVER_FITS */
-            uint64_t wanted;             /* NEVER_FITS, in the resource's unit (bytes, thousandths) */
-            uint64_t best;               /* NEVER_FITS: the most that one known node has */
+            uint32_t resource; /* NEVER_FITS: enum resource_kind */
+            uint64_t wanted;   /* NEVER_FITS, in the resource's unit (bytes, thousandths) */
+            uint64_t best;     /* NEVER_FITS: the most that one known node has */
         } refused;
         struct {
             struct job_id job;
@@ -255,15 +378,21 @@ struct core_decision {
             uint64_t at_ms;
         } timer;
         struct {
-            /* Private to the core. */
-            uint8_t recheck;
-            uint8_t place;
-            uint8_t again;
-            uint32_t recheck_node;
-            uint32_t place_node;
-            uint64_t recheck_key[3];
-            uint64_t place_job;
-        } cursor; /* CONTINUE */
+            struct job_id job;
+            enum core_reason reason; /* why the next attempt follows; NONE: others were stopped for it */
+            uint64_t until_ms;       /* with NONE: no more of them before */
+        } requeue;
+        struct {
+            struct job_id job;
+            struct node_id node; /* HOLD */
+            uint64_t at_ms;      /* PROMISE, WAKE_JOB */
+            uint64_t end_ms;     /* PROMISE: until when the nodes are kept at most */
+            enum core_void why;  /* VOID */
+        } plan;
+        struct {
+            struct principal_id principal;
+            uint32_t place;
+        } share;
     } as;
 };
 
@@ -304,6 +433,8 @@ uint64_t core_hash(const struct core *core); /* kept up to date by each step: O(
 uint64_t core_now(const struct core *core);
 /* True where a CONTINUE is due: a daemon that recovered sends one. */
 bool core_continue_due(const struct core *core);
+/* Promises that a named event took back, since the core began. */
+uint64_t core_promises_voided(const struct core *core);
 /* 0: none. A daemon that recovered arms its timer by it. */
 uint64_t core_timer_at(const struct core *core);
 
@@ -337,6 +468,10 @@ struct core_job_view {
     uint32_t instance_count;
     uint32_t attempt;
     uint32_t task_count; /* tasks that the core still holds, of all attempts */
+    uint32_t workspace;
+    uint64_t begin_ms;     /* 0: it doesn't wait for a time */
+    uint64_t promised_ms;  /* the latest start; 0: none was promised */
+    uint64_t predicted_ms; /* how long it is expected to run; 0: nothing known */
     bool force_canceled;
     uint64_t submitted_ms;
     uint64_t state_since_ms;
@@ -378,9 +513,10 @@ struct core_node_view {
 };
 
 struct core_counts {
-    uint32_t jobs;   /* all that the core holds */
-    uint32_t queued; /* in their turn */
-    uint32_t aside;  /* queued, but no usable node could hold them */
+    uint32_t jobs;     /* all that the core holds */
+    uint32_t queued;   /* in their turn: nothing but room and order keeps them */
+    uint32_t classes;  /* of those that are alike but for arrival */
+    uint32_t promised; /* jobs with a promised start */
     uint32_t tasks;
     uint32_t nodes;
     size_t arena_bytes;
@@ -422,6 +558,19 @@ struct core_why {
     struct node_id best;    /* Queued: the usable node that comes nearest; 0: none */
     uint32_t blocker_count; /* what is missing on the best node */
     struct core_why_blocker blockers[RESOURCE_KIND_COUNT];
+    uint32_t nodes_wanted, nodes_fit; /* in its turn: usable nodes that have room for a task of it now */
+    uint64_t begin_ms;                /* it waits for this time; 0: for none */
+    uint64_t promised_ms;             /* the latest start; 0: none was promised */
+    uint64_t expected_ms;             /* when there should be room for it if nobody goes before; 0: unknown */
+    bool licence_short;               /* of `licence` it wants more than is left */
+    uint32_t licence, licence_wanted, licence_total, licence_used;
+    bool quota_reached; /* its principal or workspace may not have more */
+    enum core_quota_scope quota_scope;
+    enum core_quota_limit quota_limit;
+    uint64_t quota_max, quota_used;
+    uint32_t need_count; /* jobs that it waits for */
+    uint32_t need_listed;
+    struct job_id needs[CORE_WHY_JOBS_MAX];
     uint32_t ahead_count; /* jobs before it in the queue */
     uint32_t ahead_listed;
     struct job_id ahead[CORE_WHY_JOBS_MAX]; /* the first in the queue */

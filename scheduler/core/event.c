@@ -12,6 +12,9 @@ static const char *check_inventory(const struct core_inventory *inventory)
     uint64_t seen[RESOURCE_CORE_WORDS] = {0};
     if (inventory->memory_bytes > RESOURCE_MEMORY_MAX_BYTES)
         return "the inventory's memory is beyond the limit";
+    if (inventory->pool > RESOURCE_POOL_MAX ||
+        (inventory->pool && (inventory->core_count || inventory->gpu_count)))
+        return "a pool node has too many processors, or cores and GPUs beside them";
     if (inventory->core_count > RESOURCE_CORES_MAX || inventory->gpu_count > RESOURCE_GPUS_MAX)
         return "the inventory has more cores or GPUs than the limit";
     for (uint32_t i = 0; i < inventory->core_count; i++) {
@@ -25,7 +28,7 @@ static const char *check_inventory(const struct core_inventory *inventory)
     for (uint32_t i = 0; i < inventory->gpu_count; i++) {
         const struct core_inventory_gpu *g = &inventory->gpus[i];
         if (memcmp(g->key, nothing, sizeof nothing) == 0 || g->numa >= RESOURCE_NUMA_MAX ||
-            g->memory_bytes > RESOURCE_MEMORY_MAX_BYTES)
+            g->model >= RESOURCE_LABELS_MAX || g->memory_bytes > RESOURCE_MEMORY_MAX_BYTES)
             return "a GPU of the inventory has no key, or an amount beyond the limit";
         for (uint32_t k = 0; k < i; k++) {
             if (memcmp(g->key, inventory->gpus[k].key, sizeof g->key) == 0)
@@ -45,6 +48,31 @@ static const char *check_node(const struct core_event *event)
                                     : "a hello without an inventory";
 }
 
+static const char *check_lists(const struct core_submit *s)
+{
+    const struct resource_licences *l = &s->licences;
+    for (uint32_t i = 0; i < RESOURCE_LICENCE_KINDS_MAX; i++) {
+        if (l->id[i] >= RESOURCE_LICENCES_MAX || (i && l->amount[i] && !l->amount[i - 1]))
+            return "a licence's id is out of range, or there is a hole in their list";
+        for (uint32_t k = 0; k < i; k++) {
+            if (l->amount[i] && l->id[k] == l->id[i])
+                return "a licence is asked for twice";
+        }
+    }
+    if (s->dependency_count > CORE_DEPENDENCIES_MAX)
+        return "too many dependencies";
+    for (uint32_t i = 0; i < s->dependency_count; i++) {
+        if (s->dependencies[i].job.v == 0 || s->dependencies[i].job.v > JOB_ID_MAX ||
+            (unsigned)s->dependencies[i].kind >= CORE_DEPENDENCY_COUNT)
+            return "a dependency's job or kind is out of range";
+        if (!job_state_is_final(s->dependencies[i].ended))
+            return "a dependency that has ended in no final state";
+        if (s->dependencies[i].job.v == s->job.v)
+            return "a job can't wait for itself";
+    }
+    return NULL;
+}
+
 static const char *check_submit(const struct core_event *event)
 {
     const struct core_submit *s = &event->as.submit;
@@ -55,13 +83,44 @@ static const char *check_submit(const struct core_event *event)
         return "an unknown priority class or rule for a lost node";
     if ((r->cores == 0) == (r->cpus == 0))
         return "exactly one of cores and cpus must be asked for";
-    if (r->gpu_milli % RESOURCE_GPU_WHOLE)
-        return "parts of a GPU can't be asked for";
+    if (r->gpu_milli > RESOURCE_GPU_WHOLE && r->gpu_milli % RESOURCE_GPU_WHOLE)
+        return "more than one GPU can be asked for in whole ones only";
+    if (r->gpu_milli / RESOURCE_GPU_WHOLE > RESOURCE_GPUS_MAX ||
+        r->memory_bytes > RESOURCE_MEMORY_MAX_BYTES || r->gpu_memory_bytes > RESOURCE_MEMORY_MAX_BYTES ||
+        r->cores > RESOURCE_POOL_MAX || r->cpus > RESOURCE_POOL_MAX ||
+        (r->flags & ~(uint32_t)RESOURCE_FLAGS_ALL))
+        return "an amount is beyond the limit, or an unknown flag";
     if (s->instance_count < 1 || s->instance_count > CORE_INSTANCES_MAX)
         return "the instance count is out of range";
-    if (s->time_limit_ms > CORE_DURATION_MAX_MS || s->fence_after_ms > CORE_DURATION_MAX_MS)
+    if (s->time_limit_ms > CORE_DURATION_MAX_MS || s->fence_after_ms > CORE_DURATION_MAX_MS ||
+        s->retry_wait_ms > CORE_DURATION_MAX_MS)
         return "a duration is beyond the limit";
+    if (s->retries > CORE_RETRIES_MAX || s->retry_kinds >> END_KIND_COUNT || (s->retry_kinds & 1))
+        return "too many retries, or after an end that there isn't";
+    return check_lists(s);
+}
+
+static const char *check_update(const struct core_event *event)
+{
+    const struct core_update *u = &event->as.update;
+    if (u->job.v == 0 || u->job.v > JOB_ID_MAX)
+        return "the job's id is out of range";
+    if ((unsigned)u->priority_class >= PRIORITY_CLASS_COUNT)
+        return "an unknown priority class";
+    return u->time_limit_ms > CORE_DURATION_MAX_MS ? "a duration is beyond the limit" : NULL;
+}
+
+static const char *check_quota(const struct core_event *event)
+{
+    const struct core_quota *q = &event->as.quota;
+    if ((unsigned)q->scope >= CORE_QUOTA_SCOPE_COUNT)
+        return "an unknown scope of a quota";
     return NULL;
+}
+
+static const char *check_licences(const struct core_event *event)
+{
+    return event->as.licences.id < RESOURCE_LICENCES_MAX ? NULL : "a licence's id is out of range";
 }
 
 static const char *check_cancel(const struct core_event *event)
@@ -78,7 +137,7 @@ static const char *check_task(const struct core_event *event)
     if (event->kind == CORE_EVENT_TASK_STATE &&
         ((int)event->as.task.as.state < TASK_PREPARING || (int)event->as.task.as.state > TASK_PAUSED))
         return "a task can't report that state";
-    if (event->kind == CORE_EVENT_TASK_EXIT) {
+    if (event->kind == CORE_EVENT_TASK_EXIT || event->kind == CORE_EVENT_TASK_OVER) {
         unsigned kind = event->as.task.as.exit.kind;
         bool success = event->as.task.as.exit.code == 0 && event->as.task.as.exit.signal == 0;
         if (kind >= END_KIND_COUNT)
@@ -91,7 +150,13 @@ static const char *check_task(const struct core_event *event)
 
 static const char *check_config(const struct core_event *event)
 {
-    return (unsigned)event->as.config.policy < CORE_POLICY_COUNT ? NULL : "an unknown policy";
+    const struct core_config *c = &event->as.config;
+    if ((unsigned)c->policy >= CORE_POLICY_COUNT)
+        return "an unknown policy";
+    if (c->age_ms > CORE_DURATION_MAX_MS || c->preempt_min_run_ms > CORE_DURATION_MAX_MS ||
+        c->share_half_life_ms > CORE_DURATION_MAX_MS)
+        return "a duration is beyond the limit";
+    return c->share_weight && !c->share_half_life_ms ? "fair share needs a half-life" : NULL;
 }
 
 static const char *check_nothing(const struct core_event *event)
@@ -110,6 +175,8 @@ const char *core_event_check(const struct core_event *event)
         [CORE_EVENT_TASK_STATE] = check_task,    [CORE_EVENT_TASK_EXIT] = check_task,
         [CORE_EVENT_TASK_RELEASED] = check_task, [CORE_EVENT_TASK_COLLECTED] = check_task,
         [CORE_EVENT_TICK] = check_nothing,       [CORE_EVENT_CONTINUE] = check_nothing,
+        [CORE_EVENT_TASK_OVER] = check_task,     [CORE_EVENT_JOB_UPDATE] = check_update,
+        [CORE_EVENT_LICENCES] = check_licences,  [CORE_EVENT_QUOTA] = check_quota,
     };
     if ((unsigned)event->kind >= CORE_EVENT_KIND_END || !checks[event->kind])
         return "an event of an unknown kind";

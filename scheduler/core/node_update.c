@@ -34,6 +34,18 @@ static uint32_t unit_for_new(const struct node *node, uint32_t taken)
     return fallback;
 }
 
+static void take_links(struct node *node, const struct core_inventory *inventory,
+                       const uint32_t units[RESOURCE_GPUS_MAX])
+{
+    memset(node->gpu_link, 0, sizeof node->gpu_link);
+    for (uint32_t i = 0; i < inventory->gpu_count; i++) {
+        for (uint32_t k = 0; k < inventory->gpu_count; k++) {
+            if (units[i] != NO_UNIT && units[k] != NO_UNIT && i != k)
+                node->gpu_link[units[i]][units[k]] = inventory->gpus[i].link[k];
+        }
+    }
+}
+
 static void take_gpus(struct node *node, const struct core_inventory *inventory)
 {
     uint32_t units[RESOURCE_GPUS_MAX];
@@ -54,32 +66,46 @@ static void take_gpus(struct node *node, const struct core_inventory *inventory)
         memcpy(node->gpu_key[units[i]], gpu->key, RESOURCE_GPU_KEY_BYTES);
         node->gpu_memory[units[i]] = gpu->memory_bytes;
         node->gpu_numa[units[i]] = gpu->numa;
+        node->gpu_model[units[i]] = gpu->model;
     }
     node->gpu_present = present;
+    take_links(node, inventory, units);
 }
 
 static void take_cores(struct node *node, const struct core_inventory *inventory)
 {
     memset(node->core_present, 0, sizeof node->core_present);
+    node->threads_min = node->threads_max = inventory->pool ? 1 : 0;
     for (uint32_t i = 0; i < inventory->core_count; i++) {
         const struct core_inventory_core *core = &inventory->cores[i];
         resource_bit_set(node->core_present, core->unit);
         node->core_threads[core->unit] = core->threads;
         node->core_numa[core->unit] = core->numa;
+        if (!node->threads_min || core->threads < node->threads_min)
+            node->threads_min = core->threads;
+        if (core->threads > node->threads_max)
+            node->threads_max = core->threads;
     }
 }
 
 const char *node_take_inventory(struct core *core, uint32_t id, const struct core_inventory *inventory)
 {
     uint32_t slot = node_find(core, id);
-    if (!slot)
+    struct node *node = &core->nodes[slot];
+    if (slot) {
+        shapes_forget_node(core, node);
+    } else {
         slot = node_take(core, id);
+        node = &core->nodes[slot];
+    }
     if (!slot)
         return "no room for another node";
-    struct node *node = &core->nodes[slot];
     node_open(core, node);
     take_cores(node, inventory);
     take_gpus(node, inventory);
+    node->labels = inventory->labels;
+    node->fabric = inventory->fabric;
+    node->pool = inventory->pool;
     node->facts.memory_bytes = inventory->memory_bytes;
     node->facts.inventory_hash = node_inventory_hash(node);
     if (!node->facts.up)
@@ -88,5 +114,7 @@ const char *node_take_inventory(struct core *core, uint32_t id, const struct cor
     node->facts.lost = 0;
     node_close(core, node);
     node_refresh(core, slot);
+    shapes_count_node(core, node);
+    shapes_settle(core);
     return NULL;
 }

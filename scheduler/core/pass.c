@@ -1,118 +1,322 @@
 /*
- * What follows an event that may let something start: jobs set aside that fit again go back to their turn,
- * then the policy places. Both stop when the step's work is used up and leave a cursor; the event CONTINUE
- * goes on from it. While a cursor is left, other events only note in it what must be looked at again, so that
- * a pass comes to its end however busy it is.
+ * What starts next. The head (the first of all waiting jobs, by the policy) starts as soon as it has room;
+ * while it waits it has a reservation, and others may pass it where they don't delay it. What is left over
+ * when the step's work is used up is done by the next event that isn't deferred: a pass always begins anew.
  */
-#include <string.h>
-
 #include "scheduler/core/step.h"
 
-static const struct policy *const policies[CORE_POLICY_COUNT] = {
-    [CORE_POLICY_FIFO] = &policy_fifo,
+#define CANDIDATES_MAX 4096
+
+/* The head's place in a plan on expected times, where no promise can be made. */
+struct shadow {
+    uint32_t job; /* slot; 0: there is none */
+    uint64_t at_ms;
+    uint32_t count;
+    uint32_t nodes[CORE_INSTANCES_MAX];
 };
 
-enum standing step_standing(const struct core *core, const struct caps *want, uint32_t from, int64_t *work,
-                            uint32_t *at)
+struct asks {
+    const struct core *core;
+    struct plan_memory *memory;
+    uint32_t job;
+    uint64_t end_ms;       /* by its declared limit */
+    uint64_t guess_end_ms; /* when it is expected to end */
+    const struct shadow *shadow;
+};
+
+bool pass_class_fits(const struct core *core, const struct klass *k)
 {
-    if (core->h->facts.node_count == 0)
-        return STANDING_NO_NODE;
-    enum find usable = tree_find(core, TREE_USABLE, want, from, work, at);
-    if (usable != FIND_NONE)
-        return usable == FIND_SLOT ? STANDING_FITS : STANDING_OUT;
-    uint32_t ignored;
-    /* Only the wording of the reason hangs on this one: out of work, the milder one is given. */
-    return tree_find(core, TREE_KNOWN, want, 1, work, &ignored) == FIND_NONE ? STANDING_NEVER : STANDING_AWAY;
+    return core->shapes[k->key.shape].fit >= k->key.instance_count && tenant_allows(core, k) &&
+           licences_free(core, &k->key.licences);
 }
 
-enum core_reason step_standing_reason(enum standing standing)
+static bool spares_shadow(const struct asks *a, uint32_t node_slot)
 {
-    static const enum core_reason reasons[] = {
-        [STANDING_FITS] = CORE_REASON_WAITING,    [STANDING_OUT] = CORE_REASON_WAITING,
-        [STANDING_AWAY] = CORE_REASON_NODE_AWAY,  [STANDING_NEVER] = CORE_REASON_FITS_NO_NODE,
-        [STANDING_NO_NODE] = CORE_REASON_NO_NODE,
-    };
-    return reasons[standing];
+    const struct shadow *s = a->shadow;
+    struct caps spare;
+    if (!s->job || a->guess_end_ms <= s->at_ms)
+        return true;
+    bool reserved = false;
+    for (uint32_t i = 0; i < s->count && !reserved; i++)
+        reserved = s->nodes[i] == node_slot;
+    if (!reserved)
+        return true;
+    struct caps mine = caps_of(&a->core->nodes[node_slot], &a->core->jobs[a->job].facts.request);
+    return plan_spare(a->core, s->job, node_slot, s->at_ms, PLAN_EXPECTED, &spare) &&
+           caps_take(&spare, &mine);
 }
 
-/* One pass over the jobs set aside, in order. True: through. */
-static bool recheck(struct step *step, struct cursor *c)
+static bool may_begin(const void *context, uint32_t node_slot)
+{
+    const struct asks *a = context;
+    return plan_allows(a->memory, a->core, a->job, node_slot, a->end_ms) && spares_shadow(a, node_slot);
+}
+
+static void start(struct step *step, uint32_t job_slot, const uint32_t *nodes, uint64_t end_ms)
 {
     struct core *core = step->core;
-    if (c->recheck == RECHECK_START) {
-        memset(c->recheck_key, 0, sizeof c->recheck_key);
-        c->recheck_node = 1;
-        c->recheck = RECHECK_AT;
+    const struct job_facts *job = &core->jobs[job_slot].facts;
+    uint32_t count = job->instance_count, attempt = job->attempt + 1;
+    for (uint32_t rank = 0; rank < count; rank++) {
+        const struct node *node = &core->nodes[nodes[rank]];
+        struct core_decision d = {.kind = CORE_DECISION_START_TASK};
+        d.as.start.task = (struct task_id){{job->id}, attempt, rank};
+        d.as.start.node.v = node->facts.id;
+        place_units(node, job, &d.as.start.lease);
+        step->work -= CORE_WORK_START - 2; /* the decisions pay for themselves */
+        step_emit(step, &d);
     }
-    for (uint32_t slot; (slot = queue_from(core, core->h->aside_root, c->recheck_key)) != 0;) {
-        const struct job_facts *job = &core->jobs[slot].facts;
-        struct caps want = request_caps(job);
-        uint64_t key[3];
-        uint32_t node;
-        queue_key(job, key);
-        if (queue_compare(key, c->recheck_key) != 0)
-            c->recheck_node = 1;
-        memcpy(c->recheck_key, key, sizeof key);
-        if (step->work <= 0)
-            return false;
-        enum standing standing = step_standing(core, &want, c->recheck_node, &step->work, &node);
-        if (standing == STANDING_OUT) {
-            c->recheck_node = node;
-            return false;
-        }
-        enum core_reason reason = step_standing_reason(standing);
-        c->recheck_key[2]++; /* ids are the last part of the key */
-        if (reason != (enum core_reason)job->reason)
-            step_job_state(step, slot, JOB_QUEUED, reason);
+    uint64_t tier = job_tier(job);
+    bool promised = job->hold_ms != 0;
+    job_goes(step, job_slot, JOB_PREPARING, CORE_REASON_LEASED);
+    if (promised)
+        step->memory.count = 0;
+    for (uint32_t rank = 0; rank < count; rank++) {
+        if (!promised)
+            plan_began(&step->memory, core, nodes[rank], &job->request, end_ms);
+        promises_yield(step, nodes[rank], tier);
     }
+}
+
+static bool try_start(struct step *step, uint32_t job_slot, const struct shadow *shadow)
+{
+    const struct core *core = step->core;
+    const struct job_facts *job = &core->jobs[job_slot].facts;
+    uint64_t now = core->h->facts.now_ms;
+    uint32_t nodes[CORE_INSTANCES_MAX];
+    struct asks a = {.core = core, .memory = &step->memory, .job = job_slot, .shadow = shadow};
+    a.end_ms = job->time_limit_ms ? now + job->time_limit_ms + job->grace_ms : CORE_NEVER;
+    a.guess_end_ms = now + job->guess_ms;
+    if (tasks_room(core) < job->instance_count || !pick_nodes(step, job_slot, may_begin, &a, nodes))
+        return false;
+    start(step, job_slot, nodes, a.end_ms);
     return true;
 }
 
-static void leave(struct step *step, const struct cursor *c)
+/* The head waits: when will it start at the latest, or else presumably. */
+static void reserve(struct step *step, uint32_t job_slot, struct shadow *shadow)
+{
+    const struct core *core = step->core;
+    const struct job_facts *job = &core->jobs[job_slot].facts;
+    struct plan_start plan;
+    *shadow = (struct shadow){0};
+    if (!licences_free(core, &job->licences) ||
+        !tenant_allows(core, &core->klasses[core->jobs[job_slot].klass]))
+        return; /* nobody knows when */
+    plan_reserve(core, job_slot, PLAN_DECLARED, &plan);
+    if (plan.at_ms != CORE_NEVER && !job->licences.amount[0]) {
+        bool better = !job->hold_ms || plan.at_ms < job->hold_ms;
+        if (better && (job->hold_ms || core->h->promised_count < CORE_PROMISES_MAX)) {
+            promise_make(step, job_slot, &plan);
+            return;
+        }
+    }
+    if (job->hold_ms)
+        return;
+    plan_reserve(core, job_slot, PLAN_EXPECTED, &plan);
+    if (plan.at_ms == CORE_NEVER)
+        return;
+    shadow->job = job_slot;
+    shadow->at_ms = plan.at_ms;
+    shadow->count = plan.count;
+    for (uint32_t i = 0; i < plan.count; i++)
+        shadow->nodes[i] = plan.nodes[i];
+}
+
+/* ---- those that may pass the head ---- */
+
+struct candidate {
+    uint64_t tier;
+    uint64_t key; /* place, or time limit where the shortest goes first */
+    uint64_t seq;
+    uint32_t klass;
+};
+
+static bool goes_before(const struct candidate *x, const struct candidate *y)
+{
+    if (x->tier != y->tier)
+        return x->tier < y->tier;
+    return x->key != y->key ? x->key < y->key : x->seq < y->seq;
+}
+
+/* A heap, smallest first, from 0. */
+static void sift(struct candidate *heap, uint32_t count, uint32_t at)
+{
+    struct candidate c = heap[at];
+    for (uint32_t child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && goes_before(&heap[child + 1], &heap[child]))
+            child++;
+        if (!goes_before(&heap[child], &c))
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = c;
+}
+
+/* The first of a class that may pass: its head, or the next where that is the head of all. */
+static uint32_t first_of(const struct core *core, uint32_t klass, uint32_t head_job)
+{
+    const struct klass *k = &core->klasses[klass];
+    if (!k->present || !k->ordered || !pass_class_fits(core, k))
+        return 0;
+    struct treap members = {(struct core *)(uintptr_t)core, false};
+    return k->head == head_job ? treap_next(members, k->root, k->head) : k->head;
+}
+
+static struct candidate candidate_of(const struct core *core, const struct policy *policy, uint32_t klass,
+                                     uint32_t job)
+{
+    const struct klass_key *key = &core->klasses[klass].key;
+    uint64_t limit = key->time_limit_ms ? key->time_limit_ms : CORE_NEVER;
+    return (struct candidate){.tier = key->tier,
+                              .key = policy->shortest ? limit : key->place,
+                              .seq = core->jobs[job].facts.seq,
+                              .klass = klass};
+}
+
+static uint32_t list_candidates(const struct core *core, const struct policy *policy, uint32_t head_job,
+                                struct candidate *out)
+{
+    uint32_t count = 0;
+    for (uint32_t s = core->h->shape_first; s && core->shapes[s].klasses; s = core->shapes[s].next) {
+        if (!core->shapes[s].fit)
+            continue;
+        for (uint32_t k = core->shapes[s].first_klass; k; k = core->klasses[k].shape_next) {
+            uint32_t job = first_of(core, k, head_job);
+            if (job && count < CANDIDATES_MAX)
+                out[count++] = candidate_of(core, policy, k, job);
+        }
+    }
+    for (uint32_t at = count / 2; at-- > 0;)
+        sift(out, count, at);
+    return count;
+}
+
+/* Jobs of a class differ in arrival alone: where the first may not start, none may. */
+static void backfill(struct step *step, const struct policy *policy, uint32_t head_job,
+                     const struct shadow *shadow)
+{
+    struct candidate heap[CANDIDATES_MAX];
+    struct core *core = step->core;
+    uint32_t count = list_candidates(core, policy, head_job, heap);
+    while (count && step->work > 0) {
+        uint32_t klass = heap[0].klass, job = first_of(core, klass, head_job);
+        bool started = job && try_start(step, job, shadow);
+        step->work--;
+        job = started ? first_of(core, klass, head_job) : 0;
+        heap[0] = job ? candidate_of(core, policy, klass, job) : heap[--count];
+        if (count)
+            sift(heap, count, 0);
+    }
+}
+
+/* ---- the first of all, each with a promise ---- */
+
+/* The first jobs in order, of all classes: each class has its own order already. */
+static uint32_t list_first(const struct core *core, uint32_t jobs[CORE_PROMISES_MAX])
+{
+    struct treap classes = {(struct core *)(uintptr_t)core, true}, members = {classes.core, false};
+    uint32_t klass[CORE_PROMISES_MAX], next[CORE_PROMISES_MAX], classes_count = 0, count = 0;
+    for (uint32_t k = treap_first(classes, core->h->klass_root); k && classes_count < CORE_PROMISES_MAX;
+         k = treap_next(classes, core->h->klass_root, k)) {
+        klass[classes_count] = k;
+        next[classes_count++] = core->klasses[k].head;
+    }
+    while (count < CORE_PROMISES_MAX) {
+        uint32_t best = classes_count;
+        for (uint32_t i = 0; i < classes_count; i++) {
+            if (!next[i])
+                continue;
+            if (best == classes_count) {
+                best = i;
+                continue;
+            }
+            const struct klass_key *a = &core->klasses[klass[i]].key, *b = &core->klasses[klass[best]].key;
+            bool same = a->tier == b->tier && a->place == b->place;
+            if (same ? treap_before(core, false, next[i], next[best])
+                     : a->tier < b->tier || (a->tier == b->tier && a->place < b->place))
+                best = i;
+        }
+        if (best == classes_count)
+            break;
+        jobs[count++] = next[best];
+        next[best] = treap_next(members, core->klasses[klass[best]].root, next[best]);
+    }
+    return count;
+}
+
+static void promise_first(struct step *step)
+{
+    static const struct shadow none;
+    struct core *core = step->core;
+    uint32_t jobs[CORE_PROMISES_MAX];
+    uint64_t ids[CORE_PROMISES_MAX];
+    uint32_t count = list_first(core, jobs);
+    for (uint32_t i = 0; i < count; i++)
+        ids[i] = core->jobs[jobs[i]].facts.id;
+    for (uint32_t i = 0; i < count && step->work > 0; i++) {
+        const struct job *job = &core->jobs[jobs[i]];
+        struct shadow ignored;
+        if (job->facts.id != ids[i] || !job->klass)
+            continue;
+        if (pass_class_fits(core, &core->klasses[job->klass]) && try_start(step, jobs[i], &none))
+            continue;
+        reserve(step, jobs[i], &ignored);
+    }
+}
+
+/* ---- the pass ---- */
+
+/* Starts heads while they have room. Returns the head that waits; 0: none does, or the work is used up. */
+static uint32_t start_heads(struct step *step, bool *left_over)
+{
+    static const struct shadow none;
+    struct core *core = step->core;
+    for (uint32_t head; (head = policy_head(core)) != 0;) {
+        uint32_t job = core->klasses[head].head;
+        if (!pass_class_fits(core, &core->klasses[head]))
+            return job;
+        if (step->work <= 0) {
+            *left_over = true;
+            return 0;
+        }
+        if (!try_start(step, job, &none))
+            return job;
+    }
+    return 0;
+}
+
+static void leave(struct step *step)
 {
     struct core_decision d = {.kind = CORE_DECISION_CONTINUE};
-    d.as.cursor.recheck = c->recheck;
-    d.as.cursor.place = c->place;
-    d.as.cursor.again = c->again;
-    d.as.cursor.recheck_node = c->recheck_node;
-    d.as.cursor.place_node = c->place_node;
-    d.as.cursor.place_job = c->place_job;
-    memcpy(d.as.cursor.recheck_key, c->recheck_key, sizeof c->recheck_key);
     step_emit(step, &d);
 }
 
 void pass_run(struct step *step)
 {
     struct core *core = step->core;
-    const struct policy *policy = policies[core->h->facts.policy];
-    struct cursor c = step->event->kind == CORE_EVENT_CONTINUE ? step->saved : core->h->facts.cursor;
-    uint8_t want = (uint8_t)((step->want_recheck ? AGAIN_RECHECK : 0) | (step->want_place ? AGAIN_PLACE : 0));
-    if (core_continue_due(core)) {
-        if (want & ~c.again) {
-            c.again |= want;
-            leave(step, &c);
-        }
+    const struct policy *policy = policy_of(core);
+    struct shadow shadow = {0};
+    bool left_over = false;
+    if (!step->want_place && !step->due)
+        return;
+    if (step->event->defer || !stirred_settle(step)) {
+        leave(step);
         return;
     }
-    c.again |= want;
-    while (c.recheck || c.place || c.again) {
-        if (!c.recheck && !c.place) {
-            c.recheck = c.again & AGAIN_RECHECK ? RECHECK_START : RECHECK_NONE;
-            c.place = PLACE_START;
-            c.again = 0;
-        }
-        if (c.recheck) {
-            if (!recheck(step, &c)) {
-                leave(step, &c);
-                return;
-            }
-            c.recheck = RECHECK_NONE;
-            c.place = PLACE_START;
-        }
-        if (!policy->place(step, &c)) {
-            leave(step, &c);
-            return;
-        }
-        c.place = PLACE_NONE;
+    promises_check(step);
+    uint32_t job = start_heads(step, &left_over);
+    if (left_over) {
+        leave(step);
+        return;
     }
+    if (!job || policy->strict)
+        return;
+    if (policy->promises_all)
+        promise_first(step);
+    else
+        reserve(step, job, &shadow);
+    if (core->h->facts.preempt)
+        preempt_for(step, job);
+    backfill(step, policy, job, &shadow);
 }

@@ -1,180 +1,189 @@
 /*
- * Waiting jobs in order: two treaps (those in their turn, those set aside because no usable node could hold
- * them) whose links lie in the job records. Order: class, then priority, both high first, then submit order.
- * A treap's weights are a fixed hash of the id, so its shape follows from its members alone.
+ * Waiting jobs. Those in their turn stand in classes (jobs that are alike in every field that a policy reads,
+ * but for arrival); a class that a usable number of nodes could hold stands in the order of classes by its
+ * head. Owns classes and their two treaps.
  */
+#include <string.h>
+
 #include "scheduler/core/arena.h"
 
-int queue_of(const struct job_facts *facts)
+bool job_ready(const struct job_facts *facts)
 {
-    if (!facts->present || facts->state != JOB_QUEUED)
-        return QUEUE_NONE;
-    return facts->reason == CORE_REASON_WAITING || facts->reason == CORE_REASON_REQUEUED ? QUEUE_TURN
-                                                                                         : QUEUE_ASIDE;
+    return facts->present && facts->state == JOB_QUEUED &&
+           (facts->reason == CORE_REASON_WAITING || facts->reason == CORE_REASON_REQUEUED ||
+            facts->reason == CORE_REASON_PREEMPTED || facts->reason == CORE_REASON_RETRY);
 }
 
-/* Smaller is earlier. */
-void queue_key(const struct job_facts *facts, uint64_t key[3])
+uint64_t job_tier(const struct job_facts *facts)
 {
     uint32_t urgency = UINT32_MAX - ((uint32_t)facts->priority ^ UINT32_C(0x80000000));
-    key[0] = ((uint64_t)(PRIORITY_CLASS_COUNT - facts->priority_class) << 32) | urgency;
-    key[1] = facts->seq;
-    key[2] = facts->id;
+    uint32_t level = facts->priority_class + (facts->aged && facts->priority_class < PRIORITY_HIGH);
+    return (uint64_t)(PRIORITY_CLASS_COUNT - level) << 32 | urgency;
 }
 
-int queue_compare(const uint64_t a[3], const uint64_t b[3])
+/* Up to the next of eight steps within a doubling. */
+static uint64_t rounded_up(uint64_t ms)
 {
-    for (int i = 0; i < 3; i++) {
-        if (a[i] != b[i])
-            return a[i] < b[i] ? -1 : 1;
+    if (ms < 16)
+        return ms;
+    uint64_t step = UINT64_C(1) << (60 - (unsigned)__builtin_clzll(ms));
+    return (ms + step - 1) / step * step;
+}
+
+struct klass_key klass_key_of(const struct core *core, const struct job_facts *job, uint32_t shape)
+{
+    struct klass_key key = {.tier = job_tier(job),
+                            .time_limit_ms = job->time_limit_ms,
+                            .licences = job->licences,
+                            .shape = shape,
+                            .instance_count = job->instance_count,
+                            .principal = job->principal,
+                            .workspace = job->workspace,
+                            .place = job->base,
+                            .preemptible = job->preemptible};
+    if (core->h->klass_count >= CORE_KLASSES_EXACT)
+        key.time_limit_ms = rounded_up(key.time_limit_ms);
+    uint32_t tenant = tenant_find(core, CORE_QUOTA_PRINCIPAL, job->principal);
+    key.place += core->tenants[tenant].facts.place;
+    return key;
+}
+
+static struct treap order(struct core *core)
+{
+    return (struct treap){core, true};
+}
+
+static struct treap members(struct core *core)
+{
+    return (struct treap){core, false};
+}
+
+static void into_order(struct core *core, uint32_t slot)
+{
+    struct klass *k = &core->klasses[slot];
+    if (!k->ordered && k->head && core->shapes[k->key.shape].usable >= k->key.instance_count) {
+        treap_add(order(core), &core->h->klass_root, slot);
+        k->ordered = 1;
     }
-    return 0;
 }
 
-uint64_t queue_weight(uint64_t id)
+static void out_of_order(struct core *core, uint32_t slot)
 {
-    return core_mix(id ^ UINT64_C(0x5bd1e9955bd1e995));
+    if (core->klasses[slot].ordered)
+        treap_remove(order(core), &core->h->klass_root, slot);
+    core->klasses[slot].ordered = 0;
 }
 
-static bool heavier(const struct core *core, uint32_t a, uint32_t b)
+void shapes_settle(struct core *core)
 {
-    uint64_t ia = core->jobs[a].facts.id, ib = core->jobs[b].facts.id;
-    uint64_t wa = queue_weight(ia), wb = queue_weight(ib);
-    return wa != wb ? wa > wb : ia > ib;
+    for (uint32_t s = core->h->shape_first; s; s = core->shapes[s].next) {
+        for (uint32_t k = core->shapes[s].first_klass; k; k = core->klasses[k].shape_next) {
+            if (core->shapes[s].usable >= core->klasses[k].key.instance_count)
+                into_order(core, k);
+            else
+                out_of_order(core, k);
+        }
+    }
 }
 
-static bool earlier(const struct core *core, uint32_t a, const uint64_t key[3])
+static uint32_t klass_use(struct core *core, const struct job_facts *job)
 {
-    uint64_t mine[3];
-    queue_key(&core->jobs[a].facts, mine);
-    return queue_compare(mine, key) < 0;
+    struct header *h = core->h;
+    struct shape_key shape_key = shape_key_of(job);
+    uint32_t shape = shape_use(core, &shape_key);
+    struct klass_key key = klass_key_of(core, job, shape);
+    uint32_t slot = klass_find(core, &key);
+    if (slot)
+        return slot;
+    slot = h->klass.free;
+    if (slot)
+        h->klass.free = core->klasses[slot].next_free;
+    else
+        slot = ++h->klass.high;
+    struct klass *k = &core->klasses[slot];
+    memset(k, 0, sizeof *k);
+    k->key = key;
+    k->present = 1;
+    idmap_put(core, IDMAP_KLASS, slot);
+    shape_attach(core, shape, slot);
+    h->klass_count++;
+    return slot;
 }
 
-static void resize(struct core *core, uint32_t slot)
+static void klass_give(struct core *core, uint32_t slot)
 {
-    struct job *j = &core->jobs[slot];
-    j->size = 1 + core->jobs[j->left].size + core->jobs[j->right].size; /* slot 0 has size 0 */
+    struct klass *k = &core->klasses[slot];
+    idmap_drop(core, IDMAP_KLASS, slot);
+    shape_detach(core, k->key.shape, slot);
+    memset(k, 0, sizeof *k);
+    k->next_free = core->h->klass.free;
+    core->h->klass.free = slot;
+    core->h->klass_count--;
 }
 
-/* Those before key into *left, the others into *right. */
-static void split(struct core *core, uint32_t tree, const uint64_t key[3], uint32_t *left, uint32_t *right)
+void queue_enter(struct core *core, uint32_t slot)
 {
-    if (!tree) {
-        *left = *right = 0;
-    } else if (earlier(core, tree, key)) {
-        split(core, core->jobs[tree].right, key, &core->jobs[tree].right, right);
-        *left = tree;
-        resize(core, tree);
+    struct job *job = &core->jobs[slot];
+    if (!job_ready(&job->facts) || job->klass)
+        return;
+    uint32_t klass = klass_use(core, &job->facts);
+    struct klass *k = &core->klasses[klass];
+    job->klass = klass;
+    if (!k->head || treap_before(core, false, slot, k->head)) {
+        out_of_order(core, klass);
+        treap_add(members(core), &k->root, slot);
+        k->head = slot;
+        k->guess_ms = job->facts.guess_ms;
+        into_order(core, klass);
     } else {
-        split(core, core->jobs[tree].left, key, left, &core->jobs[tree].left);
-        *right = tree;
-        resize(core, tree);
+        treap_add(members(core), &k->root, slot);
     }
+    core->h->in_turn++;
 }
 
-static uint32_t merge(struct core *core, uint32_t left, uint32_t right)
-{
-    if (!left || !right)
-        return left ? left : right;
-    if (heavier(core, left, right)) {
-        core->jobs[left].right = merge(core, core->jobs[left].right, right);
-        resize(core, left);
-        return left;
-    }
-    core->jobs[right].left = merge(core, left, core->jobs[right].left);
-    resize(core, right);
-    return right;
-}
-
-static uint32_t *root_of(struct core *core, uint32_t slot)
-{
-    int queue = queue_of(&core->jobs[slot].facts);
-    CORE_ASSERT(queue != QUEUE_NONE);
-    return queue == QUEUE_TURN ? &core->h->queue_root : &core->h->aside_root;
-}
-
-void queue_add(struct core *core, uint32_t slot)
+void queue_leave(struct core *core, uint32_t slot)
 {
     struct job *job = &core->jobs[slot];
-    uint64_t key[3];
-    queue_key(&job->facts, key);
-    uint32_t *link = root_of(core, slot);
-    while (*link && heavier(core, *link, slot)) {
-        struct job *at = &core->jobs[*link];
-        at->size++;
-        link = earlier(core, *link, key) ? &at->right : &at->left;
-    }
-    uint32_t below = *link;
-    *link = slot;
-    split(core, below, key, &job->left, &job->right);
-    resize(core, slot);
-}
-
-void queue_remove(struct core *core, uint32_t slot)
-{
-    struct job *job = &core->jobs[slot];
-    uint64_t key[3];
-    queue_key(&job->facts, key);
-    uint32_t *link = root_of(core, slot);
-    while (*link != slot) {
-        CORE_ASSERT(*link);
-        struct job *at = &core->jobs[*link];
-        at->size--;
-        link = earlier(core, *link, key) ? &at->right : &at->left;
-    }
-    *link = merge(core, job->left, job->right);
-    job->left = job->right = job->size = 0;
-}
-
-uint32_t queue_first(const struct core *core, uint32_t root)
-{
-    while (root && core->jobs[root].left)
-        root = core->jobs[root].left;
-    return root;
-}
-
-uint32_t queue_at(const struct core *core, uint32_t root, uint32_t index)
-{
-    while (root) {
-        uint32_t before = core->jobs[core->jobs[root].left].size;
-        if (index == before)
-            return root;
-        if (index < before) {
-            root = core->jobs[root].left;
+    uint32_t klass = job->klass;
+    if (!klass)
+        return;
+    struct klass *k = &core->klasses[klass];
+    job->klass = 0;
+    if (k->head == slot) {
+        out_of_order(core, klass);
+        treap_remove(members(core), &k->root, slot);
+        k->head = treap_first(members(core), k->root);
+        if (k->head) {
+            k->guess_ms = core->jobs[k->head].facts.guess_ms;
+            into_order(core, klass);
         } else {
-            index -= before + 1;
-            root = core->jobs[root].right;
+            klass_give(core, klass);
         }
+    } else {
+        treap_remove(members(core), &k->root, slot);
     }
-    return 0;
+    core->h->in_turn--;
 }
 
-uint32_t queue_rank(const struct core *core, uint32_t root, uint32_t slot)
+bool licences_free(const struct core *core, const struct resource_licences *want)
 {
-    uint64_t key[3];
-    uint32_t rank = 0;
-    queue_key(&core->jobs[slot].facts, key);
-    while (root) {
-        if (earlier(core, root, key)) {
-            rank += core->jobs[core->jobs[root].left].size + 1;
-            root = core->jobs[root].right;
-        } else {
-            root = core->jobs[root].left;
-        }
+    for (uint32_t i = 0; i < RESOURCE_LICENCE_KINDS_MAX && want->amount[i]; i++) {
+        if (core->h->licence_used[want->id[i]] + want->amount[i] > core->h->facts.licence_total[want->id[i]])
+            return false;
     }
-    return rank;
+    return true;
 }
 
-uint32_t queue_from(const struct core *core, uint32_t root, const uint64_t key[3])
+enum core_reason queue_standing(const struct core *core, uint32_t slot)
 {
-    uint32_t best = 0;
-    while (root) {
-        if (earlier(core, root, key)) {
-            root = core->jobs[root].right;
-        } else {
-            best = root;
-            root = core->jobs[root].left;
-        }
-    }
-    return best;
+    const struct job *job = &core->jobs[slot];
+    const struct klass *k = &core->klasses[job->klass];
+    const struct shape *shape = &core->shapes[k->key.shape];
+    if (!core->h->facts.node_count)
+        return CORE_REASON_NO_NODE;
+    if (shape->usable < k->key.instance_count)
+        return shape->known < k->key.instance_count ? CORE_REASON_FITS_NO_NODE : CORE_REASON_NODE_AWAY;
+    if (!tenant_allows(core, k))
+        return CORE_REASON_QUOTA;
+    return licences_free(core, &k->key.licences) ? (enum core_reason)job->facts.reason : CORE_REASON_LICENCE;
 }

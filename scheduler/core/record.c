@@ -1,20 +1,23 @@
 /*
- * Slots, id maps and hashes of records. Owns the free lists and the sum of hashes: the sum is right whenever
- * no record is open. Slots are given out in an order that depends on the history alone, never on the arena's
- * size.
+ * Slots and hashes of records. Owns the free lists and the sum of hashes: the sum is right whenever no record
+ * is open. Slots are given out in an order that depends on the history alone, never on the arena's size.
  */
 #include <string.h>
 
 #include "scheduler/core/arena.h"
 
-_Static_assert(sizeof(struct job_facts) == 104, "no padding: the hash reads every byte");
-_Static_assert(sizeof(struct task_facts) == 192, "no padding: the hash reads every byte");
-_Static_assert(sizeof(struct node_facts) == 32 + 8 * RESOURCE_CORE_WORDS + 2 * RESOURCE_GPUS_MAX + 8,
+_Static_assert(sizeof(struct job_facts) == 256, "no padding: the hash reads every byte");
+_Static_assert(sizeof(struct task_facts) == 16 + sizeof(struct resource_lease) + 24 + 32,
                "no padding: the hash reads every byte");
-_Static_assert(sizeof(struct cursor) == 48 && sizeof(struct header_facts) == 72, "no padding");
-_Static_assert(sizeof(struct job) == 136, "a pending job's cost");
+_Static_assert(sizeof(struct node_facts) == 32 + 8 * RESOURCE_CORE_WORDS + 2 * RESOURCE_GPUS_MAX + 16,
+               "no padding: the hash reads every byte");
+_Static_assert(sizeof(struct header_facts) == 40 + 32 + 4 * RESOURCE_LICENCES_MAX + 16, "no padding");
+_Static_assert(sizeof(struct tenant_facts) == 48, "no padding");
+_Static_assert(sizeof(struct shape_key) == 56 && sizeof(struct klass_key) == 56,
+               "no padding: keys are compared");
+_Static_assert(sizeof(struct job) == 312, "a pending job's cost");
 
-enum { KIND_JOB = 1, KIND_TASK, KIND_NODE, KIND_HEADER, KIND_INVENTORY };
+enum { KIND_JOB = 1, KIND_TASK, KIND_NODE, KIND_HEADER, KIND_INVENTORY, KIND_TENANT, KIND_NEED, KIND_HOLD };
 
 uint64_t core_mix(uint64_t v)
 {
@@ -53,6 +56,22 @@ uint64_t node_hash(const struct node *node)
     return node->facts.present ? core_hash_bytes(KIND_NODE, &node->facts, sizeof node->facts) : 0;
 }
 
+uint64_t tenant_hash(const struct tenant *tenant)
+{
+    return core_hash_bytes(KIND_TENANT, &tenant->facts, sizeof tenant->facts);
+}
+
+uint64_t need_hash(const struct need *need)
+{
+    return core_mix(core_mix(need->waiter + KIND_NEED) ^ core_mix(need->on) ^ need->kind);
+}
+
+uint64_t hold_hash(const struct core *core, const struct hold *hold)
+{
+    return core_mix(core_mix(core->jobs[hold->job_slot].facts.id + KIND_HOLD) ^
+                    core->nodes[hold->node_slot].facts.id);
+}
+
 uint64_t header_hash(const struct header_facts *facts)
 {
     return core_hash_bytes(KIND_HEADER, facts, sizeof *facts);
@@ -65,144 +84,46 @@ uint64_t node_inventory_hash(const struct node *node)
     h = core_hash_bytes(h, node->core_threads, sizeof node->core_threads);
     h = core_hash_bytes(h, node->core_numa, sizeof node->core_numa);
     h = core_hash_bytes(h, node->gpu_key, sizeof node->gpu_key);
+    h = core_hash_bytes(h, node->gpu_link, sizeof node->gpu_link);
     h = core_hash_bytes(h, node->gpu_numa, sizeof node->gpu_numa);
-    return core_mix(h ^ node->gpu_present);
+    h = core_hash_bytes(h, node->gpu_model, sizeof node->gpu_model);
+    h = core_mix(h ^ node->labels);
+    return core_mix(h ^ node->gpu_present ^ (uint64_t)node->fabric << 32) ^ core_mix(node->pool);
 }
 
-void job_open(struct core *core, struct job *job)
-{
-    core->h->sum -= job->hash;
-}
-
-void job_close(struct core *core, struct job *job)
-{
-    job->hash = job_hash(job);
-    core->h->sum += job->hash;
-}
-
-void task_open(struct core *core, struct task *task)
-{
-    core->h->sum -= task->hash;
-}
-
-void task_close(struct core *core, struct task *task)
-{
-    task->hash = task_hash(task);
-    core->h->sum += task->hash;
-}
-
-void node_open(struct core *core, struct node *node)
-{
-    core->h->sum -= node->hash;
-}
-
-void node_close(struct core *core, struct node *node)
-{
-    node->hash = node_hash(node);
-    core->h->sum += node->hash;
-}
-
-/* ---- id maps: linear probing, deletion by shifting back, so that no tombstone ever builds up ---- */
-
-static uint64_t job_key(const struct core *core, uint32_t slot)
-{
-    return core->jobs[slot].facts.id;
-}
-
-static uint64_t node_key(const struct core *core, uint32_t slot)
-{
-    return core->nodes[slot].facts.id;
-}
-
-typedef uint64_t (*key_fn)(const struct core *core, uint32_t slot);
-
-static uint32_t map_find(const struct core *core, const uint32_t *map, uint32_t size, key_fn key, uint64_t id)
-{
-    for (uint32_t at = (uint32_t)core_mix(id) & (size - 1); map[at]; at = (at + 1) & (size - 1)) {
-        if (key(core, map[at]) == id)
-            return map[at];
+#define OPEN_AND_CLOSE(type)                                                                                 \
+    void type##_open(struct core *core, struct type *record)                                                 \
+    {                                                                                                        \
+        core->h->sum -= record->hash;                                                                        \
+    }                                                                                                        \
+    void type##_close(struct core *core, struct type *record)                                                \
+    {                                                                                                        \
+        record->hash = type##_hash(record);                                                                  \
+        core->h->sum += record->hash;                                                                        \
     }
-    return 0;
-}
 
-static void map_put(uint32_t *map, uint32_t size, uint64_t id, uint32_t slot)
-{
-    uint32_t at = (uint32_t)core_mix(id) & (size - 1);
-    while (map[at])
-        at = (at + 1) & (size - 1);
-    map[at] = slot;
-}
-
-static void map_drop(const struct core *core, uint32_t *map, uint32_t size, key_fn key, uint32_t slot)
-{
-    uint32_t hole = (uint32_t)core_mix(key(core, slot)) & (size - 1);
-    while (map[hole] != slot) {
-        CORE_ASSERT(map[hole]);
-        hole = (hole + 1) & (size - 1);
-    }
-    for (uint32_t at = (hole + 1) & (size - 1); map[at]; at = (at + 1) & (size - 1)) {
-        uint32_t home = (uint32_t)core_mix(key(core, map[at])) & (size - 1);
-        /* It may move into the hole unless its home lies behind the hole. */
-        if (((at - home) & (size - 1)) >= ((at - hole) & (size - 1))) {
-            map[hole] = map[at];
-            hole = at;
-        }
-    }
-    map[hole] = 0;
-}
-
-void map_rebuild(struct core *core)
-{
-    struct header *h = core->h;
-    memset(core->job_map, 0, h->job_map_size * sizeof *core->job_map);
-    memset(core->node_map, 0, h->node_map_size * sizeof *core->node_map);
-    for (uint32_t slot = 1; slot <= h->job_high; slot++) {
-        if (core->jobs[slot].facts.present)
-            map_put(core->job_map, h->job_map_size, job_key(core, slot), slot);
-    }
-    for (uint32_t slot = 1; slot <= h->facts.node_count; slot++)
-        map_put(core->node_map, h->node_map_size, node_key(core, slot), slot);
-}
-
-uint32_t job_find(const struct core *core, uint64_t id)
-{
-    return map_find(core, core->job_map, core->h->job_map_size, job_key, id);
-}
-
-uint32_t node_find(const struct core *core, uint32_t id)
-{
-    return map_find(core, core->node_map, core->h->node_map_size, node_key, id);
-}
-
-uint32_t task_find(const struct core *core, struct task_id id)
-{
-    uint32_t job = job_find(core, id.job.v);
-    if (!job)
-        return 0;
-    for (uint32_t slot = core->jobs[job].first_task; slot; slot = core->tasks[slot].job_next) {
-        if (core->tasks[slot].facts.attempt == id.attempt && core->tasks[slot].facts.rank == id.rank)
-            return slot;
-    }
-    return 0;
-}
+OPEN_AND_CLOSE(job)
+OPEN_AND_CLOSE(task)
+OPEN_AND_CLOSE(node)
+OPEN_AND_CLOSE(tenant)
 
 /* ---- slots ---- */
 
 uint32_t job_take(struct core *core, uint64_t id)
 {
     struct header *h = core->h;
-    uint32_t slot = h->job_free;
+    uint32_t slot = h->job.free;
     if (slot)
-        h->job_free = core->jobs[slot].next_free;
-    else if (h->job_high < h->capacity.jobs)
-        slot = ++h->job_high;
+        h->job.free = core->jobs[slot].next_free;
+    else if (h->job.high < h->capacity.jobs)
+        slot = ++h->job.high;
     else
         return 0;
     struct job *job = &core->jobs[slot];
     memset(job, 0, sizeof *job);
     job->facts.id = id;
     job->facts.present = 1;
-    map_put(core->job_map, h->job_map_size, id, slot);
+    idmap_put(core, IDMAP_JOB, slot);
     h->facts.job_count++;
     return slot;
 }
@@ -211,12 +132,13 @@ void job_give(struct core *core, uint32_t slot)
 {
     struct header *h = core->h;
     struct job *job = &core->jobs[slot];
-    CORE_ASSERT(job->facts.present && !job->first_task && queue_of(&job->facts) == QUEUE_NONE);
-    map_drop(core, core->job_map, h->job_map_size, job_key, slot);
+    CORE_ASSERT(job->facts.present && !job->first_task && !job->klass && !job->first_need &&
+                !job->first_needed && !job->first_hold && !job->heap_at && !job->facts.stirred);
+    idmap_drop(core, IDMAP_JOB, slot);
     h->sum -= job->hash;
     memset(job, 0, sizeof *job);
-    job->next_free = h->job_free;
-    h->job_free = slot;
+    job->next_free = h->job.free;
+    h->job.free = slot;
     h->facts.job_count--;
 }
 
@@ -225,35 +147,81 @@ uint32_t tasks_room(const struct core *core)
     return core->h->capacity.tasks - core->h->facts.task_count;
 }
 
-uint32_t task_take(struct core *core, uint32_t job_slot, uint32_t node_slot)
+uint32_t lease_width(const struct resource_lease *lease)
+{
+    uint32_t width = lease->pool;
+    for (uint32_t word = 0; word < RESOURCE_CORE_WORDS; word++)
+        width += (uint32_t)__builtin_popcountll(lease->cores[word]);
+    return width;
+}
+
+/* Earlier ends first, then narrower ones, then by id: plans free them in this order. */
+static bool ends_before(const struct task *a, uint64_t ends_ms, uint32_t width, uint64_t job, uint32_t rank)
+{
+    if (a->facts.ends_ms != ends_ms)
+        return a->facts.ends_ms < ends_ms;
+    uint32_t mine = lease_width(&a->facts.lease);
+    if (mine != width)
+        return mine < width;
+    return a->facts.job != job ? a->facts.job < job : a->facts.rank < rank;
+}
+
+static void node_link(struct core *core, uint32_t slot, uint64_t ends_ms, uint32_t width, uint64_t job,
+                      uint32_t rank)
+{
+    struct task *task = &core->tasks[slot];
+    struct node *node = &core->nodes[task->node_slot];
+    uint32_t after = node->last_task;
+    while (after && !ends_before(&core->tasks[after], ends_ms, width, job, rank))
+        after = core->tasks[after].node_prev;
+    task->node_prev = after;
+    task->node_next = after ? core->tasks[after].node_next : node->first_task;
+    *(after ? &core->tasks[after].node_next : &node->first_task) = slot;
+    *(task->node_next ? &core->tasks[task->node_next].node_prev : &node->last_task) = slot;
+}
+
+static void node_unlink(struct core *core, uint32_t slot)
+{
+    struct task *task = &core->tasks[slot];
+    struct node *node = &core->nodes[task->node_slot];
+    *(task->node_prev ? &core->tasks[task->node_prev].node_next : &node->first_task) = task->node_next;
+    *(task->node_next ? &core->tasks[task->node_next].node_prev : &node->last_task) = task->node_prev;
+}
+
+void task_resort(struct core *core, uint32_t slot, uint64_t ends_ms)
+{
+    struct task *task = &core->tasks[slot];
+    node_unlink(core, slot);
+    node_link(core, slot, ends_ms, lease_width(&task->facts.lease), task->facts.job, task->facts.rank);
+    task->facts.ends_ms = ends_ms;
+}
+
+uint32_t task_take(struct core *core, uint32_t job_slot, uint32_t node_slot, uint32_t rank, uint64_t ends_ms,
+                   uint32_t width)
 {
     struct header *h = core->h;
-    uint32_t slot = h->task_free;
+    uint32_t slot = h->task.free;
     if (slot)
-        h->task_free = core->tasks[slot].next_free;
-    else if (h->task_high < h->capacity.tasks)
-        slot = ++h->task_high;
+        h->task.free = core->tasks[slot].next_free;
+    else if (h->task.high < h->capacity.tasks)
+        slot = ++h->task.high;
     else
         return 0;
     struct task *task = &core->tasks[slot];
     struct job *job = &core->jobs[job_slot];
-    struct node *node = &core->nodes[node_slot];
     memset(task, 0, sizeof *task);
     task->present = 1;
     task->facts.job = job->facts.id;
-    task->facts.node = node->facts.id;
+    task->facts.node = core->nodes[node_slot].facts.id;
+    task->facts.rank = rank;
+    task->facts.ends_ms = ends_ms;
     task->job_slot = job_slot;
     task->node_slot = node_slot;
     task->job_next = job->first_task;
     job->first_task = slot;
     job->task_count++;
-    task->node_prev = node->last_task;
-    if (node->last_task)
-        core->tasks[node->last_task].node_next = slot;
-    else
-        node->first_task = slot;
-    node->last_task = slot;
-    node->task_count++;
+    node_link(core, slot, ends_ms, width, task->facts.job, rank);
+    core->nodes[node_slot].task_count++;
     h->facts.task_count++;
     return slot;
 }
@@ -263,20 +231,18 @@ void task_give(struct core *core, uint32_t slot)
     struct header *h = core->h;
     struct task *task = &core->tasks[slot];
     struct job *job = &core->jobs[task->job_slot];
-    struct node *node = &core->nodes[task->node_slot];
     CORE_ASSERT(task->present && task->facts.released && !task->heap_at);
     uint32_t *link = &job->first_task;
     while (*link != slot)
         link = &core->tasks[*link].job_next;
     *link = task->job_next;
     job->task_count--;
-    *(task->node_prev ? &core->tasks[task->node_prev].node_next : &node->first_task) = task->node_next;
-    *(task->node_next ? &core->tasks[task->node_next].node_prev : &node->last_task) = task->node_prev;
-    node->task_count--;
+    node_unlink(core, slot);
+    core->nodes[task->node_slot].task_count--;
     h->sum -= task->hash;
     memset(task, 0, sizeof *task);
-    task->next_free = h->task_free;
-    h->task_free = slot;
+    task->next_free = h->task.free;
+    h->task.free = slot;
     h->facts.task_count--;
 }
 
@@ -291,6 +257,6 @@ uint32_t node_take(struct core *core, uint32_t id)
     memset(node, 0, sizeof *node);
     node->facts.id = id;
     node->facts.present = 1;
-    map_put(core->node_map, h->node_map_size, id, slot);
+    idmap_put(core, IDMAP_NODE, slot);
     return slot;
 }

@@ -139,6 +139,7 @@ static void lease(struct codec *c, struct resource_lease *l)
     U64(c, l->memory_bytes);
     U32(c, l->gpus);
     l->gpu_milli_each = (uint32_t)number(c, l->gpu_milli_each, RESOURCE_GPU_WHOLE);
+    l->pool = (uint32_t)number(c, l->pool, RESOURCE_POOL_MAX);
 }
 
 /* ---- events ---- */
@@ -146,6 +147,9 @@ static void lease(struct codec *c, struct resource_lease *l)
 static void inventory(struct codec *c, struct core_inventory *inv)
 {
     U64(c, inv->memory_bytes);
+    U64(c, inv->labels);
+    U32(c, inv->fabric);
+    inv->pool = (uint32_t)number(c, inv->pool, RESOURCE_POOL_MAX);
     inv->core_count = (uint32_t)number(c, inv->core_count, RESOURCE_CORES_MAX);
     inv->gpu_count = (uint32_t)number(c, inv->gpu_count, RESOURCE_GPUS_MAX);
     for (uint32_t i = 0; i < inv->core_count; i++) {
@@ -157,7 +161,22 @@ static void inventory(struct codec *c, struct core_inventory *inv)
         raw(c, inv->gpus[i].key, RESOURCE_GPU_KEY_BYTES);
         U64(c, inv->gpus[i].memory_bytes);
         U8(c, inv->gpus[i].numa, RESOURCE_NUMA_MAX - 1);
+        U8(c, inv->gpus[i].model, RESOURCE_LABELS_MAX - 1);
+        for (uint32_t k = 0; k < inv->gpu_count; k++)
+            U8(c, inv->gpus[i].link[k], UINT8_MAX);
     }
+}
+
+static void request(struct codec *c, struct resource_request *r)
+{
+    U32(c, r->cores);
+    U32(c, r->cpus);
+    U32(c, r->gpu_milli);
+    U32(c, r->flags);
+    U64(c, r->memory_bytes);
+    U64(c, r->gpu_memory_bytes);
+    U64(c, r->gpu_models);
+    U64(c, r->labels);
 }
 
 static void submit(struct codec *c, struct core_submit *s)
@@ -167,15 +186,65 @@ static void submit(struct codec *c, struct core_submit *s)
     U64(c, s->seq);
     ENUM(c, s->priority_class, PRIORITY_CLASS_COUNT);
     S32(c, s->priority);
-    U32(c, s->request.cores);
-    U32(c, s->request.cpus);
-    U32(c, s->request.gpu_milli);
-    U64(c, s->request.memory_bytes);
+    request(c, &s->request);
+    for (uint32_t i = 0; i < RESOURCE_LICENCE_KINDS_MAX; i++) {
+        U16(c, s->licences.id[i], RESOURCE_LICENCES_MAX - 1);
+        U16(c, s->licences.amount[i], UINT16_MAX);
+    }
     U64(c, s->time_limit_ms);
     U32(c, s->grace_ms);
     U32(c, s->instance_count);
     ENUM(c, s->on_node_loss, CORE_LOSS_COUNT);
     U64(c, s->fence_after_ms);
+    U32(c, s->workspace);
+    BOOL(c, s->preemptible);
+    BOOL(c, s->held);
+    U64(c, s->begin_ms);
+    U32(c, s->retries);
+    U32(c, s->retry_kinds);
+    for (uint32_t i = 0; i < CORE_RETRY_CODES_MAX; i++)
+        S32(c, s->retry_codes[i]);
+    U64(c, s->retry_wait_ms);
+    s->dependency_count = (uint32_t)number(c, s->dependency_count, CORE_DEPENDENCIES_MAX);
+    for (uint32_t i = 0; i < s->dependency_count; i++) {
+        s->dependencies[i].job.v = number(c, s->dependencies[i].job.v, JOB_ID_MAX);
+        ENUM(c, s->dependencies[i].kind, CORE_DEPENDENCY_COUNT);
+        ENUM(c, s->dependencies[i].ended, JOB_STATE_COUNT);
+    }
+}
+
+static void update(struct codec *c, struct core_update *u)
+{
+    u->job.v = number(c, u->job.v, JOB_ID_MAX);
+    BOOL(c, u->set_held);
+    BOOL(c, u->held);
+    BOOL(c, u->set_priority);
+    ENUM(c, u->priority_class, PRIORITY_CLASS_COUNT);
+    S32(c, u->priority);
+    BOOL(c, u->set_time_limit);
+    U64(c, u->time_limit_ms);
+    BOOL(c, u->set_begin);
+    U64(c, u->begin_ms);
+}
+
+static void config(struct codec *c, struct core_config *config)
+{
+    ENUM(c, config->policy, CORE_POLICY_COUNT);
+    BOOL(c, config->preempt);
+    U64(c, config->preempt_min_run_ms);
+    U64(c, config->age_ms);
+    U32(c, config->share_weight);
+    U64(c, config->share_half_life_ms);
+}
+
+static void quota(struct codec *c, struct core_quota *q)
+{
+    ENUM(c, q->scope, CORE_QUOTA_SCOPE_COUNT);
+    U32(c, q->id);
+    U32(c, q->cores);
+    U32(c, q->gpu_milli);
+    U32(c, q->running);
+    U32(c, q->queued);
 }
 
 static void event_task(struct codec *c, struct core_event *e)
@@ -184,7 +253,7 @@ static void event_task(struct codec *c, struct core_event *e)
     U32(c, e->as.task.node.v);
     if (e->kind == CORE_EVENT_TASK_STATE)
         ENUM(c, e->as.task.as.state, TASK_STATE_COUNT);
-    if (e->kind == CORE_EVENT_TASK_EXIT) {
+    if (e->kind == CORE_EVENT_TASK_EXIT || e->kind == CORE_EVENT_TASK_OVER) {
         S32(c, e->as.task.as.exit.code);
         S32(c, e->as.task.as.exit.signal);
         ENUM(c, e->as.task.as.exit.kind, END_KIND_COUNT);
@@ -195,9 +264,20 @@ static void event_task(struct codec *c, struct core_event *e)
 static void event(struct codec *c, struct core_event *e, struct core_inventory *inv)
 {
     ENUM(c, e->kind, CORE_EVENT_KIND_END);
+    BOOL(c, e->defer);
     switch (e->kind) {
     case CORE_EVENT_CONFIG:
-        ENUM(c, e->as.config.policy, CORE_POLICY_COUNT);
+        config(c, &e->as.config);
+        break;
+    case CORE_EVENT_JOB_UPDATE:
+        update(c, &e->as.update);
+        break;
+    case CORE_EVENT_QUOTA:
+        quota(c, &e->as.quota);
+        break;
+    case CORE_EVENT_LICENCES:
+        U32(c, e->as.licences.id);
+        U32(c, e->as.licences.total);
         break;
     case CORE_EVENT_NODE_UP:
         U32(c, e->as.node.node.v);
@@ -220,6 +300,7 @@ static void event(struct codec *c, struct core_event *e, struct core_inventory *
     case CORE_EVENT_TASK_EXIT:
     case CORE_EVENT_TASK_RELEASED:
     case CORE_EVENT_TASK_COLLECTED:
+    case CORE_EVENT_TASK_OVER:
         event_task(c, e);
         break;
     default: /* TICK and CONTINUE say nothing more; unknown kinds fail core_event_check */
@@ -236,7 +317,7 @@ static void decision(struct codec *c, struct core_decision *d)
     case CORE_DECISION_JOB_REFUSED:
         d->as.refused.job.v = number(c, d->as.refused.job.v, JOB_ID_MAX);
         ENUM(c, d->as.refused.refusal, CORE_REFUSAL_END);
-        ENUM(c, d->as.refused.resource, RESOURCE_KIND_COUNT);
+        U32(c, d->as.refused.resource);
         U64(c, d->as.refused.wanted);
         U64(c, d->as.refused.best);
         break;
@@ -269,14 +350,26 @@ static void decision(struct codec *c, struct core_decision *d)
         U64(c, d->as.timer.at_ms);
         break;
     case CORE_DECISION_CONTINUE:
-        U8(c, d->as.cursor.recheck, UINT8_MAX);
-        U8(c, d->as.cursor.place, UINT8_MAX);
-        U8(c, d->as.cursor.again, UINT8_MAX);
-        U32(c, d->as.cursor.recheck_node);
-        U32(c, d->as.cursor.place_node);
-        for (int i = 0; i < 3; i++)
-            U64(c, d->as.cursor.recheck_key[i]);
-        U64(c, d->as.cursor.place_job);
+        break;
+    case CORE_DECISION_REQUEUE:
+        d->as.requeue.job.v = number(c, d->as.requeue.job.v, JOB_ID_MAX);
+        ENUM(c, d->as.requeue.reason, CORE_REASON_COUNT);
+        U64(c, d->as.requeue.until_ms);
+        break;
+    case CORE_DECISION_PROMISE:
+    case CORE_DECISION_HOLD:
+    case CORE_DECISION_VOID:
+    case CORE_DECISION_WAKE_JOB:
+    case CORE_DECISION_SETTLED:
+        d->as.plan.job.v = number(c, d->as.plan.job.v, JOB_ID_MAX);
+        U32(c, d->as.plan.node.v);
+        U64(c, d->as.plan.at_ms);
+        U64(c, d->as.plan.end_ms);
+        ENUM(c, d->as.plan.why, CORE_VOID_END);
+        break;
+    case CORE_DECISION_SHARE:
+        U32(c, d->as.share.principal.v);
+        U32(c, d->as.share.place);
         break;
     default:
         c->why = c->why ? c->why : "a decision of an unknown kind in the row";

@@ -12,174 +12,48 @@ void step_emit(struct step *step, const struct core_decision *decision)
     CORE_ASSERT(!apply_decision(step->core, step->event, decision));
 }
 
-static void emit_state(struct step *step, uint32_t slot, enum job_state state, enum core_reason reason,
-                       struct core_end end)
-{
-    const struct job_facts *job = &step->core->jobs[slot].facts;
-    struct core_decision d = {.kind = CORE_DECISION_JOB_STATE};
-    d.as.job.job.v = job->id;
-    d.as.job.state = state;
-    d.as.job.reason = reason;
-    d.as.job.attempt = job->attempt;
-    d.as.job.end = end;
-    step_emit(step, &d);
-}
-
-static struct core_end end_of(const struct job_facts *job)
-{
-    return (struct core_end){job->end_kind, job->end_code, job->end_signal};
-}
-
-void step_job_state(struct step *step, uint32_t slot, enum job_state state, enum core_reason reason)
-{
-    const struct job_facts *job = &step->core->jobs[slot].facts;
-    bool ends = state == JOB_FINALIZING || job_state_is_final(state);
-    emit_state(step, slot, state, reason, ends ? end_of(job) : (struct core_end){0});
-}
-
-static void emit_task(struct step *step, enum core_decision_kind kind, uint32_t slot)
-{
-    const struct task_facts *task = &step->core->tasks[slot].facts;
-    struct core_decision d = {.kind = kind};
-    d.as.task.task = (struct task_id){{task->job}, task->attempt, task->rank};
-    d.as.task.node.v = task->node;
-    step_emit(step, &d);
-}
-
-static void emit_stop(struct step *step, uint32_t slot, bool force)
-{
-    const struct task_facts *task = &step->core->tasks[slot].facts;
-    struct core_decision d = {.kind = CORE_DECISION_STOP_TASK};
-    d.as.stop.task = (struct task_id){{task->job}, task->attempt, task->rank};
-    d.as.stop.node.v = task->node;
-    d.as.stop.reason = CORE_STOP_CANCEL;
-    d.as.stop.grace_ms = force ? 0 : step->core->jobs[step->core->tasks[slot].job_slot].facts.grace_ms;
-    d.as.stop.force = force;
-    step_emit(step, &d);
-}
-
-/* Goes to a state by legal transitions. What comes between did happen: reports may be coalesced. */
-static void walk(struct step *step, uint32_t slot, enum job_state target, enum core_reason reason)
-{
-    static const enum job_state next[JOB_STATE_COUNT] = {
-        [JOB_PREPARING] = JOB_STARTING, [JOB_STARTING] = JOB_RUNNING,          [JOB_RUNNING] = JOB_FINALIZING,
-        [JOB_PAUSED] = JOB_RUNNING,     [JOB_NOT_RESPONDING] = JOB_FINALIZING,
-    };
-    const struct job_facts *job = &step->core->jobs[slot].facts;
-    for (;;) {
-        enum job_state at = job->state;
-        if (at == target)
-            return;
-        if (job_state_can(at, target)) {
-            step_job_state(step, slot, target, reason);
-            return;
-        }
-        CORE_ASSERT(next[at]);
-        step_job_state(step, slot, next[at],
-                       next[at] == JOB_FINALIZING ? CORE_REASON_ENDED : CORE_REASON_REPORTED);
-    }
-}
-
-/* All tasks have ended and are collected. */
-static void finish(struct step *step, uint32_t slot)
-{
-    const struct job_facts *job = &step->core->jobs[slot].facts;
-    bool canceled = job->state == JOB_CANCEL_REQUESTED && job->end_kind == END_CANCELED;
-    enum job_state target = canceled ? JOB_CANCELED : job->end_kind == END_NONE ? JOB_COMPLETED : JOB_FAILED;
-    if (job->state != JOB_CANCEL_REQUESTED)
-        walk(step, slot, JOB_FINALIZING, CORE_REASON_ENDED);
-    walk(step, slot, target, canceled ? CORE_REASON_CANCEL : CORE_REASON_ENDED);
-}
-
-/* A job's state is the least advanced of its tasks'. */
-static void follow(struct step *step, uint32_t slot)
-{
-    static const enum job_state states[TASK_STATE_COUNT] = {
-        [TASK_ASSIGNED] = JOB_PREPARING, [TASK_PREPARING] = JOB_PREPARING, [TASK_STARTING] = JOB_STARTING,
-        [TASK_RUNNING] = JOB_RUNNING,    [TASK_PAUSED] = JOB_PAUSED,       [TASK_EXITED] = JOB_FINALIZING,
-    };
-    const struct core *core = step->core;
-    const struct job_facts *job = &core->jobs[slot].facts;
-    if (job_state_is_final(job->state) || job->state == JOB_QUEUED)
-        return;
-    unsigned least = TASK_EXITED;
-    bool silent = false, paused = false, open = false;
-    for (uint32_t t = core->jobs[slot].first_task; t; t = core->tasks[t].job_next) {
-        const struct task_facts *task = &core->tasks[t].facts;
-        if (task->attempt != job->attempt || task->abandoned)
-            continue;
-        least = task->state < least ? task->state : least;
-        silent = silent || task->silent;
-        paused = paused || task->state == TASK_PAUSED;
-        open = open || task->state != TASK_EXITED || !task->collected;
-    }
-    if (paused && least > TASK_STARTING)
-        least = TASK_PAUSED;
-    if (!open)
-        finish(step, slot);
-    else if (job->state == JOB_CANCEL_REQUESTED)
-        return;
-    else if (silent)
-        walk(step, slot, JOB_NOT_RESPONDING, CORE_REASON_NODE_DOWN);
-    else
-        walk(step, slot, states[least], least == TASK_EXITED ? CORE_REASON_ENDED : CORE_REASON_REPORTED);
-}
-
-/* Its node is given up. The task's lease stays: suspect, never free. */
-static void give_up(struct step *step, uint32_t task_slot)
-{
-    struct core *core = step->core;
-    const struct task_facts *task = &core->tasks[task_slot].facts;
-    uint32_t slot = core->tasks[task_slot].job_slot;
-    const struct job_facts *job = &core->jobs[slot].facts;
-    if (task->abandoned)
-        return;
-    bool exited = task->state == TASK_EXITED && task->end_kind != END_NODE_LOST;
-    bool current =
-        task->attempt == job->attempt && !job_state_is_final(job->state) && job->state != JOB_QUEUED;
-    emit_task(step, CORE_DECISION_ABANDON_TASK, task_slot);
-    if (!current)
-        return;
-    if (exited) {
-        finish(step, slot); /* its end is known; what it left is not */
-    } else if (job->state == JOB_CANCEL_REQUESTED) {
-        emit_state(step, slot, JOB_CANCELED, CORE_REASON_CANCEL, (struct core_end){.kind = END_CANCELED});
-    } else if (job->on_node_loss == CORE_LOSS_REQUEUE && job->attempt < CORE_ATTEMPTS_MAX) {
-        step_job_state(step, slot, JOB_QUEUED, CORE_REASON_REQUEUED);
-        step->want_place = true;
-    } else {
-        walk(step, slot, JOB_NOT_RESPONDING, CORE_REASON_NODE_DOWN);
-        emit_state(step, slot, JOB_FAILED, CORE_REASON_NODE_LOST, (struct core_end){.kind = END_NODE_LOST});
-    }
-}
-
-/* ---- events ---- */
-
-static void on_config(struct step *step)
-{
-    step->want_place = true;
-}
-
-static void on_node_room(struct step *step)
-{
-    uint32_t slot = node_find(step->core, step->event->as.node.node.v);
-    step->want_recheck = step->want_place = slot && node_usable(&step->core->nodes[slot].facts);
-}
+/* ---- nodes ---- */
 
 static void on_node_gone(struct step *step)
 {
     struct core *core = step->core;
     uint32_t node = node_find(core, step->event->as.node.node.v);
     bool lost = step->event->kind == CORE_EVENT_NODE_LOST;
-    for (uint32_t slot = node ? core->nodes[node].first_task : 0; slot; slot = core->tasks[slot].node_next) {
+    step->want_place = true; /* the head may fit no usable node any more, and then blocks nobody */
+    if (!node)
+        return;
+    promises_void_node(step, node);
+    for (uint32_t slot = core->nodes[node].first_task; slot; slot = core->tasks[slot].node_next) {
         if (lost)
-            give_up(step, slot);
+            task_give_up(step, slot);
         else
-            follow(step, core->tasks[slot].job_slot);
+            job_follows(step, core->tasks[slot].job_slot);
     }
 }
 
-static bool refuse(struct step *step, enum core_refusal refusal, enum resource_kind resource, uint64_t wanted,
+static void on_node_changed(struct step *step)
+{
+    struct core *core = step->core;
+    uint32_t node = node_find(core, step->event->as.node.node.v);
+    step->want_place = node != 0;
+    if (!node)
+        return;
+    if (!node_usable(&core->nodes[node].facts)) {
+        promises_void_node(step, node);
+        return;
+    }
+    for (uint32_t hold = core->nodes[node].first_hold, next; hold; hold = next) {
+        next = core->holds[hold].node_next;
+        if (plan_holds(core, hold))
+            continue;
+        promise_void(step, core->holds[hold].job_slot, CORE_VOID_NODE);
+        next = core->nodes[node].first_hold;
+    }
+}
+
+/* ---- submit ---- */
+
+static bool refuse(struct step *step, enum core_refusal refusal, uint32_t resource, uint64_t wanted,
                    uint64_t best)
 {
     struct core_decision d = {.kind = CORE_DECISION_JOB_REFUSED};
@@ -192,20 +66,71 @@ static bool refuse(struct step *step, enum core_refusal refusal, enum resource_k
     return true;
 }
 
-static bool refuse_what_never_fits(struct step *step, const struct caps *want)
+static struct caps most_known(const struct core *core)
 {
-    struct caps most = tree_most(step->core, TREE_KNOWN);
-    if (want->gpu_milli > most.gpu_milli)
-        return refuse(step, CORE_REFUSED_NEVER_FITS, RESOURCE_GPUS, want->gpu_milli, most.gpu_milli);
-    if (want->memory_bytes > most.memory_bytes)
-        return refuse(step, CORE_REFUSED_NEVER_FITS, RESOURCE_MEMORY, want->memory_bytes, most.memory_bytes);
-    if (want->cores > most.cores)
-        return refuse(step, CORE_REFUSED_NEVER_FITS, RESOURCE_CORES, want->cores, most.cores);
-    if (want->cpus > most.cpus)
-        return refuse(step, CORE_REFUSED_NEVER_FITS, RESOURCE_CPUS, want->cpus, most.cpus);
-    uint32_t at;
-    if (tree_find(step->core, TREE_KNOWN, want, 1, &step->work, &at) == FIND_NONE)
-        return refuse(step, CORE_REFUSED_NO_COMBINATION, RESOURCE_CORES, 0, 0);
+    struct caps most = {0};
+    for (uint32_t slot = 1; slot <= core->h->facts.node_count; slot++) {
+        const struct caps *t = &core->nodes[slot].total;
+        most.memory_bytes = t->memory_bytes > most.memory_bytes ? t->memory_bytes : most.memory_bytes;
+        most.cores = t->cores > most.cores ? t->cores : most.cores;
+        most.cpus = t->cpus > most.cpus ? t->cpus : most.cpus;
+        most.gpu_milli = t->gpu_milli > most.gpu_milli ? t->gpu_milli : most.gpu_milli;
+    }
+    return most;
+}
+
+static bool refuse_what_never_fits(struct step *step)
+{
+    const struct core *core = step->core;
+    const struct core_submit *submit = &step->event->as.submit;
+    const struct resource_request *r = &submit->request;
+    struct shape_key key = {.request = *r, .tenant = r->flags & RESOURCE_ISOLATED ? submit->principal.v : 0};
+    uint32_t shape = shape_find(core, &key), known = shape ? core->shapes[shape].known : 0;
+    for (uint32_t slot = 1; !shape && slot <= core->h->facts.node_count; slot++)
+        known += node_fits(&core->nodes[slot], &key, true);
+    if (known >= submit->instance_count)
+        return false;
+    if (known)
+        return refuse(step, CORE_REFUSED_FEW_NODES, 0, submit->instance_count, known);
+    struct caps most = most_known(core);
+    if (r->gpu_milli > most.gpu_milli)
+        return refuse(step, CORE_REFUSED_NEVER_FITS, RESOURCE_GPUS, r->gpu_milli, most.gpu_milli);
+    if (r->memory_bytes > most.memory_bytes)
+        return refuse(step, CORE_REFUSED_NEVER_FITS, RESOURCE_MEMORY, r->memory_bytes, most.memory_bytes);
+    if (r->cores > most.cores)
+        return refuse(step, CORE_REFUSED_NEVER_FITS, RESOURCE_CORES, r->cores, most.cores);
+    if (r->cpus > most.cpus)
+        return refuse(step, CORE_REFUSED_NEVER_FITS, RESOURCE_CPUS, r->cpus, most.cpus);
+    return refuse(step, CORE_REFUSED_NO_COMBINATION, 0, 0, 0);
+}
+
+static bool refuse_by_quota(struct step *step, enum core_quota_scope scope, uint32_t id)
+{
+    const struct core *core = step->core;
+    const struct core_submit *s = &step->event->as.submit;
+    uint32_t slot = tenant_find(core, scope, id), limits[4];
+    struct tenant fresh = {.facts = {.scope = scope, .id = id}};
+    const struct tenant *t = slot ? &core->tenants[slot] : &fresh;
+    uint64_t cores = (uint64_t)(s->request.cores ? s->request.cores : s->request.cpus) * s->instance_count;
+    uint64_t gpus = (uint64_t)s->request.gpu_milli * s->instance_count;
+    tenant_limits(core, t, limits);
+    if (limits[3] && t->queued >= limits[3])
+        return refuse(step, CORE_REFUSED_QUOTA, CORE_QUOTA_QUEUED, t->queued + 1, limits[3]);
+    if (limits[0] && cores > limits[0])
+        return refuse(step, CORE_REFUSED_QUOTA, CORE_QUOTA_CORES, cores, limits[0]);
+    if (limits[1] && gpus > limits[1])
+        return refuse(step, CORE_REFUSED_QUOTA, CORE_QUOTA_GPUS, gpus, limits[1]);
+    return false;
+}
+
+static bool refuse_by_licences(struct step *step)
+{
+    const struct resource_licences *l = &step->event->as.submit.licences;
+    for (uint32_t i = 0; i < RESOURCE_LICENCE_KINDS_MAX && l->amount[i]; i++) {
+        uint32_t total = step->core->h->facts.licence_total[l->id[i]];
+        if (l->amount[i] > total)
+            return refuse(step, CORE_REFUSED_LICENCES, l->id[i], l->amount[i], total);
+    }
     return false;
 }
 
@@ -213,25 +138,45 @@ static void on_submit(struct step *step)
 {
     struct core *core = step->core;
     const struct core_submit *submit = &step->event->as.submit;
-    struct caps want = request_caps_of(&submit->request);
     if (job_find(core, submit->job.v)) {
-        refuse(step, CORE_REFUSED_DUPLICATE, RESOURCE_CORES, 0, 0);
+        refuse(step, CORE_REFUSED_DUPLICATE, 0, 0, 0);
         return;
     }
-    if (core->h->facts.job_count == core->h->capacity.jobs) {
-        refuse(step, CORE_REFUSED_FULL, RESOURCE_CORES, 0, 0);
+    if (core->h->facts.job_count == core->h->capacity.jobs ||
+        core->h->need_capacity - core->h->need_count < submit->dependency_count ||
+        core->h->tenant_capacity - core->h->facts.tenant_count < 2) {
+        refuse(step, CORE_REFUSED_FULL, 0, 0, 0);
         return;
     }
-    if (core->h->facts.node_count && refuse_what_never_fits(step, &want))
+    if ((core->h->facts.node_count && refuse_what_never_fits(step)) || refuse_by_licences(step) ||
+        refuse_by_quota(step, CORE_QUOTA_PRINCIPAL, submit->principal.v) ||
+        refuse_by_quota(step, CORE_QUOTA_WORKSPACE, submit->workspace))
         return;
-    uint32_t at;
+    bool open = false, lost = false;
+    for (uint32_t i = 0; i < submit->dependency_count; i++) {
+        uint32_t on;
+        enum need_outcome outcome = need_at_submit(core, submit, i, &on);
+        open = open || outcome == NEED_OPEN;
+        lost = lost || outcome == NEED_LOST;
+    }
+    bool later = submit->begin_ms > core->h->facts.now_ms;
     struct core_decision d = {.kind = CORE_DECISION_JOB_STATE};
     d.as.job.job = submit->job;
     d.as.job.state = JOB_QUEUED;
-    d.as.job.reason = step_standing_reason(step_standing(core, &want, 1, &step->work, &at));
+    d.as.job.reason = submit->held   ? CORE_REASON_HELD
+                      : open || lost ? CORE_REASON_DEPENDENCY
+                      : later        ? CORE_REASON_BEGIN
+                                     : CORE_REASON_WAITING;
     step_emit(step, &d);
-    step->want_place = d.as.job.reason == CORE_REASON_WAITING;
+    uint32_t slot = job_find(core, submit->job.v);
+    if (lost) {
+        job_ends(step, slot, JOB_CANCELED, CORE_REASON_DEPENDENCY, (struct core_end){.kind = END_CANCELED});
+        return;
+    }
+    step->want_place = core->jobs[slot].klass && core->klasses[core->jobs[slot].klass].ordered;
 }
+
+/* ---- cancel, update ---- */
 
 static void on_cancel(struct step *step)
 {
@@ -242,13 +187,13 @@ static void on_cancel(struct step *step)
         return;
     const struct job_facts *job = &core->jobs[slot].facts;
     if (job->state == JOB_QUEUED) {
-        emit_state(step, slot, JOB_CANCELED, CORE_REASON_CANCEL, (struct core_end){.kind = END_CANCELED});
+        job_ends(step, slot, JOB_CANCELED, CORE_REASON_CANCEL, (struct core_end){.kind = END_CANCELED});
         step->want_place = true; /* it may have been the head */
         return;
     }
     bool again = job->state == JOB_CANCEL_REQUESTED;
     if (!again)
-        step_job_state(step, slot, JOB_CANCEL_REQUESTED, CORE_REASON_CANCEL);
+        job_goes(step, slot, JOB_CANCEL_REQUESTED, CORE_REASON_CANCEL);
     uint64_t id = job->id;
     uint32_t attempt = job->attempt;
     for (uint32_t t = core->jobs[slot].first_task, next; t; t = next) {
@@ -258,16 +203,47 @@ static void on_cancel(struct step *step)
             continue;
         bool due = force ? !task->facts.forced : !again && task->facts.state != TASK_EXITED;
         if (due)
-            emit_stop(step, t, force);
+            task_stops(step, t, CORE_STOP_CANCEL, force);
         if (force && !core->nodes[task->node_slot].facts.up)
-            give_up(step, t);
+            task_give_up(step, t);
         if (job_find(core, id) != slot)
             return;
     }
 }
 
-static void on_task(struct step *step, bool first_exit)
+static void on_update(struct step *step)
 {
+    uint32_t slot = job_find(step->core, step->event->as.update.job.v);
+    if (slot && step->core->jobs[slot].facts.hold_ms)
+        promise_void(step, slot, CORE_VOID_ADMIN);
+    if (slot && step->event->as.update.set_time_limit) /* a plan may have rested on it */
+        promises_void_all(step, CORE_VOID_ADMIN);
+    step->want_place = slot != 0;
+}
+
+/* ---- tasks ---- */
+
+static void task_freed(struct step *step, uint32_t slot)
+{
+    struct core *core = step->core;
+    if (core->tasks[slot].facts.released)
+        return;
+    uint32_t principal = core->jobs[core->tasks[slot].job_slot].facts.principal;
+    task_decides(step, CORE_DECISION_LEASE_FREED, slot);
+    step->want_place = true;
+    const struct tenant *t = &core->tenants[tenant_find(core, CORE_QUOTA_PRINCIPAL, principal)];
+    uint32_t place = core->h->facts.share_weight ? tenant_place(core, t) : 0;
+    if (place != t->facts.place) {
+        struct core_decision d = {.kind = CORE_DECISION_SHARE};
+        d.as.share.principal.v = principal;
+        d.as.share.place = place;
+        step_emit(step, &d);
+    }
+}
+
+static void on_task(struct step *step)
+{
+    bool first_exit = step->first_exit;
     struct core *core = step->core;
     const struct core_event *event = step->event;
     uint32_t slot = task_find(core, event->as.task.task);
@@ -275,56 +251,84 @@ static void on_task(struct step *step, bool first_exit)
         return;
     const struct task_facts *task = &core->tasks[slot].facts;
     uint32_t job_slot = core->tasks[slot].job_slot;
-    if (event->kind == CORE_EVENT_TASK_RELEASED && !task->released) {
-        emit_task(step, CORE_DECISION_LEASE_FREED, slot);
-        step->want_place = true;
-    }
+    if (event->kind == CORE_EVENT_TASK_RELEASED || event->kind == CORE_EVENT_TASK_OVER)
+        task_freed(step, slot);
     if (!task->abandoned) {
-        enum job_state at = core->jobs[job_slot].facts.state;
-        bool early = at == JOB_PREPARING || at == JOB_STARTING || at == JOB_NOT_RESPONDING;
-        bool fenced = first_exit && task->end_kind == END_NODE_LOST &&
-                      core->jobs[job_slot].facts.on_node_loss == CORE_LOSS_REQUEUE;
+        const struct job_facts *job = &core->jobs[job_slot].facts;
+        bool early =
+            job->state == JOB_PREPARING || job->state == JOB_STARTING || job->state == JOB_NOT_RESPONDING;
+        bool fenced = first_exit && task->end_kind == END_NODE_LOST && job->on_node_loss == CORE_LOSS_REQUEUE;
+        if (first_exit && !fenced)
+            job_after_exit(step, job_slot, task);
         if (fenced)
-            give_up(step, slot);
-        else if (first_exit && !event->as.task.as.exit.ran && early)
-            step_job_state(step, job_slot, JOB_FAILED, CORE_REASON_ENDED);
+            task_give_up(step, slot);
+        else if (first_exit && !event->as.task.as.exit.ran && early && !job->requeue &&
+                 job->instance_count == 1)
+            job_goes(step, job_slot, JOB_FAILED, CORE_REASON_ENDED);
         else
-            follow(step, job_slot);
+            job_follows(step, job_slot);
     }
     if (task->state == TASK_EXITED && task->released && task->collected) {
-        emit_task(step, CORE_DECISION_RELEASE_TASK, slot);
+        task_decides(step, CORE_DECISION_RELEASE_TASK, slot);
         step->want_place = true; /* tables of tasks have an end, too */
     }
+}
+
+/* ---- time ---- */
+
+static void job_wakes(struct step *step, uint32_t slot)
+{
+    const struct job_facts *job = &step->core->jobs[slot].facts;
+    if (!job->begin_ms) {
+        struct core_decision d = {.kind = CORE_DECISION_WAKE_JOB}; /* it ages */
+        d.as.plan.job.v = job->id;
+        step_emit(step, &d);
+    }
+    /* Its begin time is over with this state's time. */
+    enum core_reason reason = job->held        ? CORE_REASON_HELD
+                              : job->waits_on  ? CORE_REASON_DEPENDENCY
+                              : job_ready(job) ? (enum core_reason)job->reason
+                                               : CORE_REASON_WAITING;
+    job_goes(step, slot, JOB_QUEUED, reason);
+    step->want_place = true;
 }
 
 static void on_tick(struct step *step)
 {
     struct core *core = step->core;
     while (core->h->heap_count && step->work > CORE_STEP_WORK / 2) {
-        uint32_t slot = core->heap[1];
-        if (core->tasks[slot].facts.wake_ms > core->h->facts.now_ms)
-            return;
-        give_up(step, slot); /* takes it out of the heap */
+        uint32_t entry = core->heap[1];
+        if (wake_time(core, entry) > core->h->facts.now_ms)
+            break;
+        if (entry & WAKE_JOB)
+            job_wakes(step, entry & ~WAKE_JOB);
+        else
+            task_give_up(step, entry); /* takes it out of the heap */
     }
 }
 
-static void decide(struct step *step, bool first_exit)
+static void on_rules(struct step *step)
+{
+    promises_void_all(step, CORE_VOID_ADMIN);
+    step->want_place = true;
+}
+
+static void decide(struct step *step)
 {
     switch (step->event->kind) {
     case CORE_EVENT_CONFIG:
-        on_config(step);
+    case CORE_EVENT_LICENCES:
+    case CORE_EVENT_QUOTA:
+        on_rules(step);
         break;
     case CORE_EVENT_NODE_UP:
     case CORE_EVENT_NODE_RESUME:
-        on_node_room(step);
+    case CORE_EVENT_NODE_DRAIN:
+        on_node_changed(step);
         break;
     case CORE_EVENT_NODE_DOWN:
     case CORE_EVENT_NODE_LOST:
         on_node_gone(step);
-        step->want_place = true; /* the head may fit no usable node any more, and then blocks nobody */
-        break;
-    case CORE_EVENT_NODE_DRAIN:
-        step->want_place = true;
         break;
     case CORE_EVENT_JOB_SUBMIT:
         on_submit(step);
@@ -332,11 +336,15 @@ static void decide(struct step *step, bool first_exit)
     case CORE_EVENT_JOB_CANCEL:
         on_cancel(step);
         break;
+    case CORE_EVENT_JOB_UPDATE:
+        on_update(step);
+        break;
     case CORE_EVENT_TASK_STATE:
     case CORE_EVENT_TASK_EXIT:
     case CORE_EVENT_TASK_RELEASED:
     case CORE_EVENT_TASK_COLLECTED:
-        on_task(step, first_exit);
+    case CORE_EVENT_TASK_OVER:
+        on_task(step);
         break;
     case CORE_EVENT_TICK:
         on_tick(step);
@@ -344,6 +352,7 @@ static void decide(struct step *step, bool first_exit)
     default:
         break;
     }
+    step->want_place = step->want_place || step->core->h->stir_first;
 }
 
 static void pass_time(struct core *core, uint64_t now_ms)
@@ -355,18 +364,22 @@ static void pass_time(struct core *core, uint64_t now_ms)
 void core_step(struct core *core, uint64_t now_ms, const struct core_event *event, struct core_decisions *out)
 {
     CORE_ASSERT(!core_event_check(event));
-    struct step step = {
-        .core = core, .event = event, .out = out, .work = CORE_STEP_WORK, .saved = core->h->facts.cursor};
+    struct step step = {.core = core,
+                        .event = event,
+                        .out = out,
+                        .work = CORE_STEP_WORK,
+                        .due = core->h->facts.pass_due && !event->defer};
     uint64_t timer = core_timer_at(core);
-    bool first_exit = false;
-    if (event->kind == CORE_EVENT_TASK_EXIT) {
+    if (event->kind == CORE_EVENT_TASK_EXIT || event->kind == CORE_EVENT_TASK_OVER) {
         uint32_t slot = task_find(core, event->as.task.task);
-        first_exit = slot && core->tasks[slot].facts.state != TASK_EXITED;
+        const struct job_facts *job = &core->jobs[core->tasks[slot].job_slot].facts;
+        step.first_exit = slot && core->tasks[slot].facts.state != TASK_EXITED;
+        step.first_bad = step.first_exit && !(job->ended && job->end_kind != END_NONE);
     }
     out->count = 0;
     pass_time(core, now_ms);
     CORE_ASSERT(!apply_event(core, event));
-    decide(&step, first_exit);
+    decide(&step);
     pass_run(&step);
     if (core_timer_at(core) != timer || (event->kind == CORE_EVENT_TICK && core->h->heap_count)) {
         struct core_decision d = {.kind = CORE_DECISION_TIMER_AT};

@@ -1,43 +1,84 @@
 /*
- * Private to the core: one step under way, and the seam between what happened (step.c) and what to start next
- * (policy).
+ * Private to the core: one step under way, and the seams between what happened (step.c), what becomes of jobs
+ * and tasks (follow.c), what starts next (pass.c), where (pick.c) and by whose rules (policy.c).
  */
 #ifndef BERTH_SCHEDULER_CORE_STEP_H
 #define BERTH_SCHEDULER_CORE_STEP_H
 
-#include "scheduler/core/arena.h"
+#include "scheduler/core/plan.h"
+
+#define TYPICAL_MAX 8
 
 struct step {
     struct core *core;
     const struct core_event *event;
     struct core_decisions *out;
-    int64_t work;        /* units left */
-    struct cursor saved; /* with CONTINUE: where to go on */
-    bool want_recheck;   /* jobs set aside may fit again */
-    bool want_place;     /* something may start */
+    int64_t work;                  /* units left */
+    bool due;                      /* a pass was left over */
+    bool want_place;               /* something may start */
+    bool first_exit;               /* the event is a task's exit, and the first word of it */
+    bool first_bad;                /* and its attempt had no bad end before */
+    uint32_t typical[TYPICAL_MAX]; /* the most usual shapes with GPUs */
+    uint32_t typical_count;
+    bool typical_known;
+    struct plan_memory memory;
 };
 
 /* Appends a decision and applies it. A decision costs one unit of work. */
 void step_emit(struct step *step, const struct core_decision *decision);
-/* The job's slot may be free after a final state. Its end goes with it. */
-void step_job_state(struct step *step, uint32_t job_slot, enum job_state state, enum core_reason reason);
 
-/* Where a job stands among the nodes. */
-enum standing { STANDING_FITS = 0, STANDING_AWAY, STANDING_NEVER, STANDING_NO_NODE, STANDING_OUT };
-/* `from` and `*at`: as tree_find, for the search among usable nodes. */
-enum standing step_standing(const struct core *core, const struct caps *want, uint32_t from, int64_t *work,
-                            uint32_t *at);
-/* The reason within Queued; STANDING_OUT counts as fitting. */
-enum core_reason step_standing_reason(enum standing standing);
+/* follow.c: the job's slot may be free after a final state. Its end goes with it. */
+void job_goes(struct step *step, uint32_t job_slot, enum job_state state, enum core_reason reason);
+void job_ends(struct step *step, uint32_t job_slot, enum job_state state, enum core_reason reason,
+              struct core_end end);
+void task_stops(struct step *step, uint32_t task_slot, enum core_stop_reason reason, bool force);
+void task_decides(struct step *step, enum core_decision_kind kind, uint32_t task_slot);
+/* The job's state follows those of its tasks. */
+void job_follows(struct step *step, uint32_t job_slot);
+/* Its node is given up. The task's lease stays: suspect, never free. */
+void task_give_up(struct step *step, uint32_t task_slot);
+/* An attempt's first bad exit, or its loss: the others of its gang end, and it may be tried again. */
+void job_after_exit(struct step *step, uint32_t job_slot, const struct task_facts *task);
+/* The reason that a waiting job's own facts give. */
+enum core_reason job_waits_for(const struct job_facts *job);
+/* Jobs whose dependencies or times changed: CORE_STEP_WORK allowing. False: some are left. */
+bool stirred_settle(struct step *step);
 
-/* A policy starts what it wants from the queue. True: done; false: out of work, *cursor says where to go on.
+/* promise.c */
+void promise_make(struct step *step, uint32_t job_slot, const struct plan_start *start);
+void promise_void(struct step *step, uint32_t job_slot, enum core_void why);
+/* Those of a lower tier are taken back until what is promised on the node can be kept. */
+void promises_yield(struct step *step, uint32_t node_slot, uint64_t tier);
+void promises_void_node(struct step *step, uint32_t node_slot);
+void promises_void_all(struct step *step, enum core_void why);
+/* Those that passed without a start, and those whose quota is used up. */
+void promises_check(struct step *step);
+
+/* pick.c: on which nodes. `allowed` says of each node whether the job may begin there now. False: not enough
  */
-struct policy {
-    bool (*place)(struct step *step, struct cursor *cursor);
-};
-extern const struct policy policy_fifo;
+typedef bool (*pick_allowed)(const void *context, uint32_t node_slot);
+bool pick_nodes(struct step *step, uint32_t job_slot, pick_allowed allowed, const void *context,
+                uint32_t nodes[CORE_INSTANCES_MAX]);
 
-/* pass.c: recheck what is set aside, then let the policy place, within what work is left. */
+/* preempt.c: stops what must give way to the job; true: enough is on its way out */
+bool preempt_for(struct step *step, uint32_t job_slot);
+
+/* policy.c */
+struct policy {
+    const char *name;
+    bool strict;       /* nothing passes the head */
+    bool promises_all; /* the first CORE_PROMISES_MAX jobs get promises, not the head alone */
+    bool shortest;     /* among those that may pass the head the shortest goes first */
+    bool learns;       /* places and expected times from what has ended */
+};
+const struct policy *policy_of(const struct core *core);
+/* The class whose head goes first; 0: none is in its turn. */
+uint32_t policy_head(const struct core *core);
+/* A job has ended after it ran: what is learned from it. */
+void policy_begin_pass(struct step *step);
+
+/* pass.c */
 void pass_run(struct step *step);
+bool pass_class_fits(const struct core *core, const struct klass *k);
 
 #endif

@@ -9,30 +9,36 @@ void core_count(const struct core *core, struct core_counts *out)
 {
     const struct header *h = core->h;
     *out = (struct core_counts){.jobs = h->facts.job_count,
-                                .queued = core->jobs[h->queue_root].size,
-                                .aside = core->jobs[h->aside_root].size,
+                                .queued = h->in_turn,
+                                .classes = h->klass_count,
+                                .promised = h->promised_count,
                                 .tasks = h->facts.task_count,
                                 .nodes = h->facts.node_count,
                                 .arena_bytes = core->bytes};
 }
 
-static void view_job(const struct job *job, struct core_job_view *out)
+static void view_job(const struct core *core, uint32_t slot, struct core_job_view *out)
 {
+    const struct job *job = &core->jobs[slot];
     const struct job_facts *f = &job->facts;
     *out = (struct core_job_view){
         .job.v = f->id,
         .principal.v = f->principal,
         .seq = f->seq,
         .state = f->state,
-        .reason = f->reason,
+        .reason = job->klass ? queue_standing(core, slot) : (enum core_reason)f->reason,
         .priority_class = f->priority_class,
         .priority = f->priority,
-        .request = {f->cores, f->cpus, f->gpu_milli, f->memory_bytes},
+        .request = f->request,
         .time_limit_ms = f->time_limit_ms,
         .grace_ms = f->grace_ms,
         .instance_count = f->instance_count,
         .attempt = f->attempt,
         .task_count = job->task_count,
+        .workspace = f->workspace,
+        .begin_ms = f->begin_ms,
+        .promised_ms = f->hold_ms,
+        .predicted_ms = f->guess_ms,
         .force_canceled = f->forced,
         .submitted_ms = f->submitted_ms,
         .state_since_ms = f->state_since_ms,
@@ -44,16 +50,16 @@ bool core_job_get(const struct core *core, struct job_id job, struct core_job_vi
 {
     uint32_t slot = job_find(core, job.v);
     if (slot)
-        view_job(&core->jobs[slot], out);
+        view_job(core, slot, out);
     return slot != 0;
 }
 
 bool core_job_next(const struct core *core, uint32_t *cursor, struct core_job_view *out)
 {
-    while (*cursor < core->h->job_high) {
-        const struct job *job = &core->jobs[++*cursor];
-        if (job->facts.present) {
-            view_job(job, out);
+    while (*cursor < core->h->job.high) {
+        uint32_t slot = ++*cursor;
+        if (core->jobs[slot].facts.present) {
+            view_job(core, slot, out);
             return true;
         }
     }
@@ -160,8 +166,10 @@ bool core_node_gpu_key(const struct core *core, struct node_id id, uint32_t unit
 
 bool core_could_fit(const struct core *core, const struct resource_request *request)
 {
-    struct caps want = request_caps_of(request);
-    int64_t work = INT64_MAX;
-    uint32_t at;
-    return tree_find(core, TREE_KNOWN, &want, 1, &work, &at) == FIND_SLOT;
+    struct shape_key key = {.request = *request};
+    for (uint32_t slot = 1; slot <= core->h->facts.node_count; slot++) {
+        if (node_fits(&core->nodes[slot], &key, true))
+            return true;
+    }
+    return false;
 }

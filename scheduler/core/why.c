@@ -2,7 +2,7 @@
  * Why a job waits: what is missing on the node that comes nearest to holding it, who holds that, and who is
  * ahead. Changes nothing; looks at every node.
  */
-#include "scheduler/core/arena.h"
+#include "scheduler/core/plan.h"
 
 static uint64_t amount(const struct caps *caps, enum resource_kind kind)
 {
@@ -43,15 +43,28 @@ static uint64_t distance(const struct caps *want, const struct caps *free)
     return missing << 32 | parts;
 }
 
-static uint32_t nearest_node(const struct core *core, const struct caps *want)
+/* In the unit that was asked for. */
+static struct caps asked(const struct node *node, const struct resource_request *r)
 {
+    struct caps want = caps_of(node, r);
+    if (!(r->flags & RESOURCE_EXCLUSIVE)) {
+        want.cores = r->cores;
+        want.cpus = r->cpus;
+    }
+    return want;
+}
+
+static uint32_t nearest_node(const struct core *core, const struct job_facts *job)
+{
+    struct shape_key key = shape_key_of(job);
     uint32_t best = 0;
     uint64_t least = UINT64_MAX;
     for (uint32_t slot = 1; slot <= core->h->facts.node_count; slot++) {
         const struct node *node = &core->nodes[slot];
-        if (!node_usable(&node->facts) || !caps_fit(want, &node->total))
+        if (!node_usable(&node->facts) || !node_fits(node, &key, true))
             continue;
-        uint64_t d = distance(want, &node->free);
+        struct caps want = asked(node, &job->request);
+        uint64_t d = node_fits(node, &key, false) ? 0 : 1 + distance(&want, &node->free);
         if (d < least) {
             least = d;
             best = slot;
@@ -71,12 +84,18 @@ static void list_holders(const struct core *core, const struct node *node, struc
     }
 }
 
-static void list_blockers(const struct core *core, const struct node *node, const struct caps *want,
+static void list_blockers(const struct core *core, const struct node *node, const struct job_facts *job,
                           struct core_why *out)
 {
+    struct caps want = asked(node, &job->request);
+    bool share = want.share != 0;
     for (int kind = 0; kind < RESOURCE_KIND_COUNT; kind++) {
-        uint64_t wanted = amount(want, (enum resource_kind)kind);
+        uint64_t wanted = amount(&want, (enum resource_kind)kind);
         uint64_t there = amount(&node->free, (enum resource_kind)kind);
+        if (kind == RESOURCE_GPUS && share) {
+            wanted = want.share;
+            there = node->free.share;
+        }
         if (wanted <= there)
             continue;
         struct core_why_blocker *b = &out->blockers[out->blocker_count++];
@@ -88,13 +107,86 @@ static void list_blockers(const struct core *core, const struct node *node, cons
     }
 }
 
+static void name_ahead(struct core_why *out, uint64_t id)
+{
+    if (out->ahead_listed < CORE_WHY_JOBS_MAX)
+        out->ahead[out->ahead_listed++].v = id;
+}
+
+/* Those before it in the order of classes, which is that of the policy but for how long each has waited. */
+static void list_ahead(const struct core *core, uint32_t slot, struct core_why *out)
+{
+    const struct klass_key *mine = &core->klasses[core->jobs[slot].klass].key;
+    struct treap classes = {(struct core *)(uintptr_t)core, true}, members = {classes.core, false};
+    for (uint32_t k = treap_first(classes, core->h->klass_root); k;
+         k = treap_next(classes, core->h->klass_root, k)) {
+        const struct klass *klass = &core->klasses[k];
+        bool before =
+            klass->key.tier < mine->tier || (klass->key.tier == mine->tier && klass->key.place < mine->place);
+        bool beside = klass->key.tier == mine->tier && klass->key.place == mine->place;
+        if (!before && !beside)
+            return;
+        uint32_t count = before ? core->jobs[klass->root].size : treap_rank(members, klass->root, slot);
+        uint32_t job = klass->head;
+        out->ahead_count += count;
+        for (uint32_t n = 0; n < count && out->ahead_listed < CORE_WHY_JOBS_MAX; n++) {
+            name_ahead(out, core->jobs[job].facts.id);
+            job = treap_next(members, klass->root, job);
+        }
+    }
+}
+
+static void list_needs(const struct core *core, uint32_t slot, struct core_why *out)
+{
+    for (uint32_t n = core->jobs[slot].first_need; n; n = core->needs[n].waiter_next) {
+        if (out->need_listed < CORE_WHY_JOBS_MAX)
+            out->needs[out->need_listed++].v = core->needs[n].on;
+        out->need_count++;
+    }
+}
+
+/* The least of what it holds back by: licences, and quotas of its principal and its workspace. */
+static void list_limits(const struct core *core, const struct job_facts *job, struct core_why *out)
+{
+    for (uint32_t i = 0; i < RESOURCE_LICENCE_KINDS_MAX && job->licences.amount[i]; i++) {
+        uint32_t id = job->licences.id[i], used = core->h->licence_used[id];
+        if (used + job->licences.amount[i] <= core->h->facts.licence_total[id])
+            continue;
+        out->licence_short = true;
+        out->licence = id;
+        out->licence_wanted = job->licences.amount[i];
+        out->licence_total = core->h->facts.licence_total[id];
+        out->licence_used = used;
+        break;
+    }
+    const uint32_t subjects[] = {tenant_find(core, CORE_QUOTA_PRINCIPAL, job->principal),
+                                 tenant_find(core, CORE_QUOTA_WORKSPACE, job->workspace)};
+    uint64_t cores, gpus;
+    tenant_amounts(job, &cores, &gpus);
+    for (int i = 0; i < 2 && !out->quota_reached; i++) {
+        const struct tenant *t = &core->tenants[subjects[i]];
+        const uint64_t have[] = {t->cores, t->gpu_milli, t->running}, more[] = {cores, gpus, 1};
+        uint32_t limits[4];
+        tenant_limits(core, t, limits);
+        for (int limit = 0; limit <= CORE_QUOTA_RUNNING && !out->quota_reached; limit++) {
+            if (!limits[limit] || have[limit] + more[limit] <= limits[limit])
+                continue;
+            out->quota_reached = true;
+            out->quota_scope = (enum core_quota_scope)i;
+            out->quota_limit = (enum core_quota_limit)limit;
+            out->quota_max = limits[limit];
+            out->quota_used = have[limit];
+        }
+    }
+}
+
 bool core_why(const struct core *core, struct job_id id, struct core_why *out)
 {
     uint32_t slot = job_find(core, id.v);
     if (!slot)
         return false;
     const struct job_facts *job = &core->jobs[slot].facts;
-    *out = (struct core_why){.state = job->state, .reason = job->reason};
+    *out = (struct core_why){.state = job->state, .reason = job->reason, .promised_ms = job->hold_ms};
     if (job->state != JOB_QUEUED) {
         for (uint32_t t = core->jobs[slot].first_task; t; t = core->tasks[t].job_next) {
             if (core->tasks[t].facts.attempt == job->attempt)
@@ -102,19 +194,27 @@ bool core_why(const struct core *core, struct job_id id, struct core_why *out)
         }
         return true;
     }
-    struct caps want = request_caps(job);
-    uint32_t best = nearest_node(core, &want);
+    out->begin_ms = job->begin_ms;
+    list_needs(core, slot, out);
+    uint32_t best = nearest_node(core, job);
     if (best) {
         out->best.v = core->nodes[best].facts.id;
-        list_blockers(core, &core->nodes[best], &want, out);
-        out->fits_now = out->blocker_count == 0;
+        list_blockers(core, &core->nodes[best], job, out);
     }
-    if (queue_of(job) == QUEUE_TURN) {
-        out->ahead_count = queue_rank(core, core->h->queue_root, slot);
-        while (out->ahead_listed < out->ahead_count && out->ahead_listed < CORE_WHY_JOBS_MAX) {
-            uint32_t other = queue_at(core, core->h->queue_root, out->ahead_listed);
-            out->ahead[out->ahead_listed++].v = core->jobs[other].facts.id;
-        }
-    }
+    uint32_t klass = core->jobs[slot].klass;
+    if (!klass)
+        return true;
+    out->reason = queue_standing(core, slot);
+    const struct shape *shape = &core->shapes[core->klasses[klass].key.shape];
+    out->nodes_wanted = job->instance_count;
+    out->nodes_fit = shape->fit;
+    list_limits(core, job, out);
+    out->fits_now = shape->fit >= job->instance_count && !out->licence_short && !out->quota_reached;
+    list_ahead(core, slot, out);
+    struct plan_start plan;
+    plan_reserve(core, slot, PLAN_EXPECTED, &plan);
+    out->expected_ms = job->hold_ms && job->hold_ms < plan.at_ms ? job->hold_ms
+                       : plan.at_ms == CORE_NEVER                ? 0
+                                                                 : plan.at_ms;
     return true;
 }

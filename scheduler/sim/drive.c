@@ -7,18 +7,13 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define EPOCH_MS UINT64_C(1000000000) /* the trace's 0 in the core's time, where 0 means never */
 #define HEAP_FIRST 1024u
-
-static const struct {
-    const char *name;
-    enum core_policy policy;
-} policies[] = {{"fcfs", CORE_POLICY_FIFO}};
-#define POLICY_COUNT (sizeof policies / sizeof *policies)
 
 /* An end to come. It counts only while the job's current attempt ends at that time. */
 struct end {
@@ -44,20 +39,18 @@ struct drive {
     uint64_t now_ms; /* in the trace's time */
     bool continue_due;
     uint64_t timer_ms; /* when the core wants a TICK, in its time; 0: never */
-    uint32_t models;   /* that some node has */
     struct error error;
 };
 
 bool drive_policy(const char *name, enum core_policy *policy, struct error *err)
 {
     char names[128] = "";
-    for (size_t i = 0; i < POLICY_COUNT; i++) {
-        if (strcmp(policies[i].name, name) == 0) {
-            *policy = policies[i].policy;
-            return true;
-        }
+    if (core_policy_parse(name, policy))
+        return true;
+    for (unsigned i = 0; i < CORE_POLICY_COUNT; i++) {
         size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", policies[i].name);
+        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
+                 core_policy_name((enum core_policy)i));
     }
     error_set(err, ERROR_INVALID, "there is no policy \"%.40s\"", name);
     return error_hint(err, "--policy takes one of: %s", names);
@@ -65,10 +58,7 @@ bool drive_policy(const char *name, enum core_policy *policy, struct error *err)
 
 const char *drive_policy_name(enum core_policy policy)
 {
-    for (size_t i = 0; i < POLICY_COUNT; i++)
-        if (policies[i].policy == policy)
-            return policies[i].name;
-    return "?";
+    return core_policy_name(policy);
 }
 
 /* ---- ends, earliest first; those of one instant by job ---- */
@@ -191,22 +181,16 @@ static void close_instant(struct drive *d)
 
 /* ---- what happens to the core ---- */
 
-/* All that a task leaves behind: its exit, its lease, its outputs. */
+/* Exit, lease and outputs at once: nothing of a trace's task lingers. */
 static void feed_task_end(struct drive *d, struct task_id task, uint32_t node, bool stopped)
 {
-    static const enum core_event_kind kinds[] = {CORE_EVENT_TASK_EXIT, CORE_EVENT_TASK_RELEASED,
-                                                 CORE_EVENT_TASK_COLLECTED};
-    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-        struct core_event event = {.kind = kinds[k]};
-        event.as.task.task = task;
-        event.as.task.node.v = node + 1;
-        if (kinds[k] == CORE_EVENT_TASK_EXIT) {
-            event.as.task.as.exit.ran = true;
-            event.as.task.as.exit.signal = stopped ? 15 : 0;
-            event.as.task.as.exit.kind = stopped ? END_SIGNAL : END_NONE;
-        }
-        feed(d, &event);
-    }
+    struct core_event event = {.kind = CORE_EVENT_TASK_OVER, .defer = true};
+    event.as.task.task = task;
+    event.as.task.node.v = node + 1;
+    event.as.task.as.exit.ran = true;
+    event.as.task.as.exit.signal = stopped ? SIGTERM : 0;
+    event.as.task.as.exit.kind = stopped ? END_SIGNAL : END_NONE;
+    feed(d, &event);
 }
 
 static void end_job(struct drive *d, uint32_t job)
@@ -229,15 +213,13 @@ static void end_job(struct drive *d, uint32_t job)
     }
 }
 
-/* False: it asks for what the core has no word for. */
-static bool request_of(const struct drive *d, const struct trace_job *job, struct resource_request *request)
+static struct resource_request request_of(const struct trace_job *job)
 {
-    *request = (struct resource_request){.cores = (job->cpu_milli + 999) / 1000,
-                                         .gpu_milli = job->gpu_milli,
-                                         .memory_bytes = job->memory_bytes};
-    if (!request->cores)
-        request->cores = 1; /* every task holds one */
-    return !job->models || (job->models & d->models) == d->models;
+    uint32_t cores = (job->cpu_milli + 999) / 1000;
+    return (struct resource_request){.cores = cores ? cores : 1, /* every task holds one */
+                                     .gpu_milli = job->gpu_milli,
+                                     .gpu_models = job->models,
+                                     .memory_bytes = job->memory_bytes};
 }
 
 static void submit_job(struct drive *d, uint32_t index)
@@ -245,41 +227,42 @@ static void submit_job(struct drive *d, uint32_t index)
     static const enum priority_class classes[] = {
         [TRACE_LOW] = PRIORITY_LOW, [TRACE_MEDIUM] = PRIORITY_MEDIUM, [TRACE_HIGH] = PRIORITY_HIGH};
     const struct trace_job *job = &d->trace->jobs[index];
-    struct core_event event = {.kind = CORE_EVENT_JOB_SUBMIT};
+    struct core_event event = {.kind = CORE_EVENT_JOB_SUBMIT, .defer = true};
     event.as.submit = (struct core_submit){
         .job.v = index + UINT64_C(1),
         .principal.v = job->user + 1,
         .seq = index,
         .priority_class = classes[job->priority],
+        .request = request_of(job),
         .time_limit_ms = job->limit_ms,
         .instance_count = job->tasks,
     };
-    if (!request_of(d, job, &event.as.submit.request) || !feed(d, &event))
+    if (!feed(d, &event))
         d->result->refused++;
 }
 
-/* Processors without ids are cores without neighbours here. */
 static bool start_node(struct drive *d, uint32_t index, struct core_inventory *inventory)
 {
     const struct trace_node *node = &d->trace->nodes[index];
-    struct core_event event = {.kind = CORE_EVENT_NODE_UP};
-    uint32_t cores = node->cpu_milli / 1000;
-    if (cores > RESOURCE_CORES_MAX || node->gpus > RESOURCE_GPUS_MAX)
-        return error_set(&d->error, ERROR_LIMIT,
-                         "node %u has %u processors and %u GPUs; a node has at most %d and %d", index + 1,
-                         cores, node->gpus, RESOURCE_CORES_MAX, RESOURCE_GPUS_MAX);
+    struct core_event event = {.kind = CORE_EVENT_NODE_UP, .defer = true};
+    uint32_t processors = node->cpu_milli / 1000;
     memset(inventory, 0, sizeof *inventory);
     inventory->memory_bytes = node->memory_bytes;
-    inventory->core_count = cores;
+    inventory->pool = node->pool ? processors : 0;
+    if (!node->pool && (processors > RESOURCE_CORES_MAX || node->gpus > RESOURCE_GPUS_MAX))
+        return error_set(&d->error, ERROR_LIMIT,
+                         "node %u has %u processors and %u GPUs; a node has at most %d and %d", index + 1,
+                         processors, node->gpus, RESOURCE_CORES_MAX, RESOURCE_GPUS_MAX);
+    inventory->core_count = node->pool ? 0 : processors;
     inventory->gpu_count = node->gpus;
-    for (uint32_t i = 0; i < cores; i++)
+    for (uint32_t i = 0; i < inventory->core_count; i++)
         inventory->cores[i] = (struct core_inventory_core){.unit = (uint16_t)i, .threads = 1};
-    for (uint32_t i = 0; i < node->gpus; i++)
+    for (uint32_t i = 0; i < node->gpus; i++) {
         inventory->gpus[i].key[0] = (uint8_t)(i + 1);
+        inventory->gpus[i].model = node->model;
+    }
     event.as.node.node.v = index + 1;
     event.as.node.inventory = inventory;
-    if (node->gpus)
-        d->models |= UINT32_C(1) << node->model;
     if (!feed(d, &event) && !d->error.code)
         error_set(&d->error, ERROR_INVALID, "node %u is none that the core takes: %s", index + 1,
                   core_event_check(&event));
@@ -288,7 +271,7 @@ static bool start_node(struct drive *d, uint32_t index, struct core_inventory *i
 
 static bool start_nodes(struct drive *d, const struct drive_options *options)
 {
-    struct core_event config = {.kind = CORE_EVENT_CONFIG};
+    struct core_event config = {.kind = CORE_EVENT_CONFIG, .defer = true};
     config.as.config.policy = options->policy;
     feed(d, &config);
     struct core_inventory *inventory = xcalloc(1, sizeof *inventory);
@@ -315,7 +298,7 @@ static uint64_t next_instant(const struct drive *d, uint32_t next_job)
 
 static void play(struct drive *d)
 {
-    static const struct core_event tick = {.kind = CORE_EVENT_TICK};
+    static const struct core_event tick = {.kind = CORE_EVENT_TICK, .defer = true};
     uint32_t next_job = 0;
     for (uint64_t at; !d->error.code && (at = next_instant(d, next_job)) != DRIVE_NEVER;) {
         d->now_ms = at;
@@ -369,6 +352,8 @@ bool drive_run(const struct trace *trace, const struct drive_options *options, s
     if (ok && !d.error.code && result->done + result->refused != trace->job_count)
         error_set(&d.error, ERROR_INTERNAL, "%u of %u jobs came to no end",
                   trace->job_count - result->done - result->refused, trace->job_count);
+    if (d.core)
+        result->promises_voided = core_promises_voided(d.core);
     result->wall_ms = (uint64_t)(clock_boot_ms() - began_ms);
     if (d.error.code) {
         if (err)

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define DRIVE_NEVER UINT64_MAX
-#define DRIVE_POLICY_DEFAULT "fcfs"
+#define DRIVE_POLICY_DEFAULT "berth"
 
 /* Told of what happens, in the order of time. Jobs and nodes are indexes into the trace. */
 struct drive_watch {

@@ -1,6 +1,7 @@
 /*
  * One event through the three cores. Owns the promise "same rows, same state".
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "sim.h"
@@ -55,8 +56,45 @@ static void restart(struct sim *sim)
         sim_fail(sim, "a copy is another state");
 }
 
-void drive(struct sim *sim, const struct core_event *event)
+/* The events and decisions that touch one job, for whoever looks for a fault: sim_core --trace JOB. */
+static void trace(const struct sim *sim, const struct core_event *e, const struct core_decisions *d)
 {
+    bool task = (e->kind >= CORE_EVENT_TASK_STATE && e->kind <= CORE_EVENT_TASK_COLLECTED) ||
+                e->kind == CORE_EVENT_TASK_OVER;
+    uint64_t about = task                               ? e->as.task.task.job.v
+                     : e->kind == CORE_EVENT_JOB_SUBMIT ? e->as.submit.job.v
+                     : e->kind == CORE_EVENT_JOB_CANCEL ? e->as.cancel.job.v
+                     : e->kind == CORE_EVENT_JOB_UPDATE ? e->as.update.job.v
+                                                        : 0;
+    if (about == sim->trace)
+        printf("%llu @%llu: event %d, attempt %u rank %u node %u, state or code %d, kind %d%s\n",
+               (unsigned long long)sim->steps, (unsigned long long)core_now(sim->main), (int)e->kind,
+               task ? e->as.task.task.attempt : 0, task ? e->as.task.task.rank : 0,
+               task ? e->as.task.node.v : 0, task ? (int)e->as.task.as.state : 0,
+               task ? (int)e->as.task.as.exit.kind : 0, e->defer ? ", deferred" : "");
+    for (uint32_t i = 0; i < d->count; i++) {
+        const struct core_decision *x = &d->v[i];
+        /* Every decision that names a job has its id first. */
+        if (x->as.job.job.v != sim->trace || x->kind == CORE_DECISION_TIMER_AT)
+            continue;
+        printf("%llu: decision %d", (unsigned long long)sim->steps, (int)x->kind);
+        if (x->kind == CORE_DECISION_JOB_STATE)
+            printf(", %s, reason %d, end %d", job_state_name(x->as.job.state), (int)x->as.job.reason,
+                   (int)x->as.job.end.kind);
+        if (x->kind == CORE_DECISION_REQUEUE)
+            printf(", reason %d", (int)x->as.requeue.reason);
+        if (x->kind == CORE_DECISION_START_TASK)
+            printf(", attempt %u rank %u node %u", x->as.start.task.attempt, x->as.start.task.rank,
+                   x->as.start.node.v);
+        printf("\n");
+    }
+}
+
+void drive(struct sim *sim, const struct core_event *plain)
+{
+    struct core_event copy = *plain;
+    const struct core_event *event = &copy;
+    copy.defer = plain->kind != CORE_EVENT_CONTINUE && rng_chance(&sim->rng, 10);
     const char *why = core_event_check(event);
     if (why)
         sim_fail(sim, "the simulator made a bad event: %s", why);
@@ -71,6 +109,8 @@ void drive(struct sim *sim, const struct core_event *event)
     apply(sim, length);
     if (core_hash(sim->applied) != hash)
         sim_fail(sim, "applying ends in another state than deciding");
+    if (sim->trace)
+        trace(sim, event, sim->decisions);
     bool told = false;
     for (uint32_t i = 0; i < sim->decisions->count; i++) {
         const struct core_decision *d = &sim->decisions->v[i];

@@ -1,38 +1,50 @@
 /*
- * The model's books: jobs and leases as the decisions alone say, with every promise of the core checked
- * against them. Knows nothing of how the core does it.
+ * The model's books of jobs: as the decisions alone say, with everything that the core owes them checked.
+ * Knows nothing of how the core does it.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim.h"
 
-static struct mnode *node_of(struct sim *sim, struct node_id id)
+struct mnode *model_node(struct sim *sim, struct node_id id)
 {
     if (id.v == 0 || id.v > sim->node_count)
         sim_fail(sim, "a decision names node %u", id.v);
     return &sim->mnodes[id.v - 1];
 }
 
-static struct mjob *job_of(struct sim *sim, struct job_id id)
+struct mjob *model_job(struct sim *sim, struct job_id id)
 {
     if (id.v == 0 || id.v > sim->job_count)
         sim_fail(sim, "a decision names job %llu", (unsigned long long)id.v);
     return &sim->jobs[id.v];
 }
 
-static const struct core_inventory_core *core_of(const struct mnode *node, uint32_t unit)
+uint32_t model_gpu_takes(const struct core_inventory_gpu *gpu, const struct resource_request *r)
 {
-    for (uint32_t i = 0; i < node->inventory.core_count; i++) {
-        if (node->inventory.cores[i].unit == unit)
-            return &node->inventory.cores[i];
-    }
-    return NULL;
+    if ((r->gpu_models && !((r->gpu_models >> gpu->model) & 1)) || r->gpu_memory_bytes > gpu->memory_bytes)
+        return 0;
+    if (r->gpu_milli >= RESOURCE_GPU_WHOLE)
+        return RESOURCE_GPU_WHOLE;
+    uint64_t part = (r->gpu_memory_bytes * RESOURCE_GPU_WHOLE + gpu->memory_bytes - 1) / gpu->memory_bytes;
+    return part > r->gpu_milli ? (uint32_t)part : r->gpu_milli;
 }
 
-static bool fits(const struct mnode *node, const struct resource_request *r, bool empty)
+static bool fits(const struct mnode *node, const struct core_submit *submit, bool empty)
 {
+    const struct resource_request *r = &submit->request;
     uint32_t cores = 0, cpus = 0, gpus = 0;
+    uint32_t wanted = r->gpu_milli >= RESOURCE_GPU_WHOLE    ? r->gpu_milli / RESOURCE_GPU_WHOLE
+                      : r->gpu_milli || r->gpu_memory_bytes ? 1
+                                                            : 0;
+    if ((node->inventory.labels & r->labels) != r->labels)
+        return false;
+    if (!empty && node->lease_count && (r->flags & RESOURCE_EXCLUSIVE))
+        return false;
+    if (!empty && node->lease_count &&
+        (r->flags & RESOURCE_ISOLATED ? node->tenant != submit->principal.v : node->tenant != 0))
+        return false;
     for (uint32_t i = 0; i < node->inventory.core_count; i++) {
         const struct core_inventory_core *c = &node->inventory.cores[i];
         if (empty || !node->core_owner[c->unit]) {
@@ -40,16 +52,25 @@ static bool fits(const struct mnode *node, const struct resource_request *r, boo
             cpus += c->threads;
         }
     }
-    for (uint32_t i = 0; i < node->inventory.gpu_count; i++)
-        gpus += empty || !node->gpu_owner[node->inventory.gpus[i].key[1]];
+    for (uint32_t i = 0; i < node->inventory.gpu_count; i++) {
+        const struct core_inventory_gpu *g = &node->inventory.gpus[i];
+        uint32_t takes = model_gpu_takes(g, r);
+        gpus += takes && (empty ? 0 : node->gpu_used[g->key[1]]) + takes <= RESOURCE_GPU_WHOLE;
+    }
     uint64_t used = empty ? 0 : node->memory_used;
-    return cores && r->cores <= cores && r->cpus <= cpus && r->gpu_milli <= gpus * RESOURCE_GPU_WHOLE &&
+    return cores && r->cores <= cores && r->cpus <= cpus && wanted <= gpus &&
            used <= node->inventory.memory_bytes && r->memory_bytes <= node->inventory.memory_bytes - used;
 }
 
-bool model_fits_empty(const struct mnode *node, const struct resource_request *request)
+uint32_t model_nodes(const struct sim *sim, const struct core_submit *submit, enum model_nodes which)
 {
-    return fits(node, request, true);
+    uint32_t count = 0;
+    for (uint32_t n = 0; n < sim->node_count; n++) {
+        const struct mnode *node = &sim->mnodes[n];
+        bool usable = node->known && node->up && !node->draining && !node->lost;
+        count += node->known && (which == MODEL_KNOWN || usable) && fits(node, submit, which != MODEL_FREE);
+    }
+    return count;
 }
 
 static bool usable(const struct mnode *node)
@@ -57,10 +78,16 @@ static bool usable(const struct mnode *node)
     return node->known && node->up && !node->draining && !node->lost;
 }
 
-static bool in_turn(const struct mjob *job)
+static bool ready(const struct mjob *job)
 {
     return job->accepted && job->state == JOB_QUEUED &&
-           (job->reason == CORE_REASON_WAITING || job->reason == CORE_REASON_REQUEUED);
+           (job->reason == CORE_REASON_WAITING || job->reason == CORE_REASON_REQUEUED ||
+            job->reason == CORE_REASON_PREEMPTED || job->reason == CORE_REASON_RETRY);
+}
+
+static bool in_turn(const struct sim *sim, const struct mjob *job)
+{
+    return ready(job) && model_nodes(sim, &job->submit, MODEL_EMPTY) >= job->submit.instance_count;
 }
 
 static bool before(const struct mjob *a, const struct mjob *b)
@@ -72,208 +99,270 @@ static bool before(const struct mjob *a, const struct mjob *b)
     return a->submit.seq < b->submit.seq;
 }
 
+static void held_by(const struct sim *sim, const struct mjob *job, bool workspace, uint64_t have[3])
+{
+    memset(have, 0, 3 * sizeof *have);
+    for (uint32_t i = 1; i <= sim->job_count; i++) {
+        const struct mjob *j = &sim->jobs[i];
+        bool theirs = workspace ? j->submit.workspace == job->submit.workspace
+                                : j->submit.principal.v == job->submit.principal.v;
+        if (j == job || !theirs || !j->accepted || j->state == JOB_QUEUED || job_state_is_final(j->state))
+            continue;
+        const struct resource_request *r = &j->submit.request;
+        uint32_t gpus = r->gpu_memory_bytes && !r->gpu_milli ? RESOURCE_GPU_WHOLE : r->gpu_milli;
+        have[0] += (uint64_t)(r->cores ? r->cores : r->cpus) * j->submit.instance_count;
+        have[1] += (uint64_t)gpus * j->submit.instance_count;
+        have[2]++;
+    }
+}
+
+static bool quotas_allow(const struct sim *sim, const struct mjob *job)
+{
+    const struct resource_request *r = &job->submit.request;
+    uint32_t gpus = r->gpu_memory_bytes && !r->gpu_milli ? RESOURCE_GPU_WHOLE : r->gpu_milli;
+    const uint64_t more[3] = {(uint64_t)(r->cores ? r->cores : r->cpus) * job->submit.instance_count,
+                              (uint64_t)gpus * job->submit.instance_count, 1};
+    for (int scope = 0; scope < 2; scope++) {
+        const struct core_quota *q =
+            &sim->quotas[scope][scope ? job->submit.workspace : job->submit.principal.v];
+        const struct core_quota *everyone = &sim->quotas[0][0];
+        if (!q->id && !scope)
+            q = everyone;
+        const uint32_t limits[3] = {q->cores, q->gpu_milli, q->running};
+        uint64_t have[3];
+        held_by(sim, job, scope, have);
+        for (int i = 0; i < 3; i++) {
+            if (limits[i] && have[i] + more[i] > limits[i])
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool licences_free(const struct sim *sim, const struct mjob *job)
+{
+    for (uint32_t i = 0; i < RESOURCE_LICENCE_KINDS_MAX && job->submit.licences.amount[i]; i++) {
+        uint32_t id = job->submit.licences.id[i], used = job->submit.licences.amount[i];
+        for (uint32_t k = 1; k <= sim->job_count; k++) {
+            const struct mjob *j = &sim->jobs[k];
+            if (j == job || !j->accepted || j->state == JOB_QUEUED || job_state_is_final(j->state))
+                continue;
+            for (uint32_t l = 0; l < RESOURCE_LICENCE_KINDS_MAX && j->submit.licences.amount[l]; l++)
+                used += j->submit.licences.id[l] == id ? j->submit.licences.amount[l] : 0;
+        }
+        if (used > sim->licences[id])
+            return false;
+    }
+    return true;
+}
+
+static bool may_hold(const struct sim *sim, const struct mjob *job)
+{
+    return quotas_allow(sim, job) && licences_free(sim, job);
+}
+
+/* What a quota holds back blocks nobody; what waits for licences, or for room, does. */
 static struct mjob *head(struct sim *sim)
 {
     struct mjob *first = NULL;
     for (uint32_t i = 1; i <= sim->job_count; i++) {
         struct mjob *job = &sim->jobs[i];
-        if (in_turn(job) && (!first || before(job, first)))
+        if (in_turn(sim, job) && quotas_allow(sim, job) && (!first || before(job, first)))
             first = job;
     }
     return first;
 }
 
+/* ---- events ---- */
+
+static void on_exit_event(struct sim *sim, const struct core_event *event)
+{
+    struct core_task_view view;
+    struct mjob *job = model_job(sim, event->as.task.task.job);
+    enum end_kind kind = event->as.task.as.exit.kind;
+    if (!core_task_get(sim->main, event->as.task.task, &view) || view.node.v != event->as.task.node.v ||
+        view.abandoned || view.state == TASK_EXITED || event->as.task.task.attempt != job->attempt ||
+        (kind == END_NODE_LOST && job->submit.on_node_loss == CORE_LOSS_REQUEUE))
+        return;
+    job->exits++;
+    if (job->end.kind == END_NONE)
+        job->end = (struct core_end){kind, event->as.task.as.exit.code, event->as.task.as.exit.signal};
+}
+
+static void on_update_event(struct sim *sim, const struct core_update *u)
+{
+    struct mjob *job = model_job(sim, u->job);
+    if (!job->accepted || job_state_is_final(job->state))
+        return;
+    bool waits = job->state == JOB_QUEUED;
+    if (u->set_held && waits)
+        job->submit.held = u->held;
+    if (u->set_priority) {
+        job->submit.priority_class = u->priority_class;
+        job->submit.priority = u->priority;
+    }
+    if (u->set_time_limit)
+        job->submit.time_limit_ms = u->time_limit_ms;
+    if (u->set_begin && waits)
+        job->submit.begin_ms = u->begin_ms;
+}
+
 void model_event(struct sim *sim, const struct core_event *event)
 {
+    sim->overdue = model_lease_overdue(sim); /* this event may end it */
     switch (event->kind) {
+    case CORE_EVENT_CONFIG:
+        sim->config = event->as.config;
+        break;
+    case CORE_EVENT_QUOTA:
+        sim->quotas[event->as.quota.scope][event->as.quota.id] = event->as.quota;
+        break;
+    case CORE_EVENT_LICENCES:
+        sim->licences[event->as.licences.id] = event->as.licences.total;
+        break;
+    case CORE_EVENT_JOB_UPDATE:
+        on_update_event(sim, &event->as.update);
+        break;
     case CORE_EVENT_NODE_UP: {
-        struct mnode *node = node_of(sim, event->as.node.node);
+        struct mnode *node = model_node(sim, event->as.node.node);
         node->known = node->up = true;
         node->lost = false;
         node->inventory = *event->as.node.inventory;
         break;
     }
     case CORE_EVENT_NODE_LOST:
-        node_of(sim, event->as.node.node)->lost = node_of(sim, event->as.node.node)->known;
-        node_of(sim, event->as.node.node)->up = false;
+        model_node(sim, event->as.node.node)->lost = model_node(sim, event->as.node.node)->known;
+        model_node(sim, event->as.node.node)->up = false;
         break;
     case CORE_EVENT_NODE_DOWN:
-        node_of(sim, event->as.node.node)->up = false;
+        model_node(sim, event->as.node.node)->up = false;
         break;
     case CORE_EVENT_NODE_DRAIN:
     case CORE_EVENT_NODE_RESUME:
-        node_of(sim, event->as.node.node)->draining =
-            node_of(sim, event->as.node.node)->known && event->kind == CORE_EVENT_NODE_DRAIN;
+        model_node(sim, event->as.node.node)->draining =
+            model_node(sim, event->as.node.node)->known && event->kind == CORE_EVENT_NODE_DRAIN;
         break;
-    case CORE_EVENT_TASK_EXIT: {
-        struct core_task_view view;
-        struct mjob *job = job_of(sim, event->as.task.task.job);
-        if (core_task_get(sim->main, event->as.task.task, &view) && view.node.v == event->as.task.node.v &&
-            !view.abandoned && view.state != TASK_EXITED && event->as.task.task.attempt == job->attempt &&
-            (event->as.task.as.exit.kind != END_NODE_LOST || job->submit.on_node_loss == CORE_LOSS_WAIT)) {
-            job->exit_known = true;
-            job->end = (struct core_end){event->as.task.as.exit.kind, event->as.task.as.exit.code,
-                                         event->as.task.as.exit.signal};
-        }
+    case CORE_EVENT_TASK_EXIT:
+    case CORE_EVENT_TASK_OVER:
+        on_exit_event(sim, event);
         break;
-    }
     default:
         break;
     }
 }
 
-static struct mlease *lease_find(struct sim *sim, struct task_id task)
-{
-    for (uint32_t i = sim->lease_count; i-- > 0;) {
-        if (task_id_equal(sim->leases[i].task, task))
-            return &sim->leases[i];
-    }
-    return NULL;
-}
+/* ---- decisions ---- */
 
-static uint32_t gpu_position(struct sim *sim, struct node_id id, uint32_t unit)
+static void check_may_start(struct sim *sim, const struct mjob *job)
 {
-    uint8_t key[RESOURCE_GPU_KEY_BYTES];
-    struct mnode *node = node_of(sim, id);
-    if (!core_node_gpu_key(sim->main, id, unit, key))
-        sim_fail(sim, "GPU unit %u of node %u has no key", unit, id.v);
-    for (uint32_t i = 0; i < node->inventory.gpu_count; i++) {
-        if (memcmp(node->inventory.gpus[i].key, key, sizeof key) == 0)
-            return key[1];
+    unsigned long long id = job->submit.job.v;
+    const struct core_submit *s = &job->submit;
+    if (!ready(job) || s->held || s->begin_ms > core_now(sim->main))
+        sim_fail(sim, "job %llu starts, but is held or waits for a time", id);
+    for (uint32_t i = 0; i < s->dependency_count; i++) {
+        const struct mjob *on = &sim->jobs[s->dependencies[i].job.v];
+        bool over = job_state_is_final(on->state);
+        const bool met[CORE_DEPENDENCY_COUNT] = {on->ran, on->state == JOB_COMPLETED, on->state == JOB_FAILED,
+                                                 over};
+        if (!met[s->dependencies[i].kind])
+            sim_fail(sim, "job %llu starts before what it waits for", id);
     }
-    sim_fail(sim, "a GPU is leased that node %u doesn't have now", id.v);
-}
-
-static void check_start_order(struct sim *sim, const struct mjob *job)
-{
-    const struct mjob *first = head(sim);
+    if (!may_hold(sim, job))
+        sim_fail(sim, "job %llu starts beyond a quota or a licence", id);
+    if (job->promised_ms && core_now(sim->main) > job->promised_ms + SIM_PROMISE_SLACK_MS)
+        sim_fail(sim, "job %llu starts later than promised", id);
+    bool plain = sim->config.policy == CORE_POLICY_FCFS && !sim->config.age_ms && !sim->config.share_weight;
+    const struct mjob *first = plain && !sim->aged ? head(sim) : job;
     if (first != job)
-        sim_fail(sim, "job %llu starts before job %llu", (unsigned long long)job->submit.job.v,
+        sim_fail(sim, "job %llu starts before job %llu", id,
                  (unsigned long long)(first ? first->submit.job.v : 0));
 }
 
 static void on_start(struct sim *sim, const struct core_decision *d)
 {
-    struct mjob *job = job_of(sim, d->as.start.task.job);
-    struct mnode *node = node_of(sim, d->as.start.node);
-    const struct resource_lease *lease = &d->as.start.lease;
-    const struct resource_request *r = &job->submit.request;
-    if (!usable(node))
+    struct mjob *job = model_job(sim, d->as.start.task.job);
+    uint32_t rank = d->as.start.task.rank;
+    uint64_t node_bit = UINT64_C(1) << d->as.start.node.v;
+    if (!usable(model_node(sim, d->as.start.node)))
         sim_fail(sim, "a start on node %u, which can't be used", d->as.start.node.v);
-    if (job->state != JOB_QUEUED || d->as.start.task.attempt != job->attempt + 1)
+    if (job->state != JOB_QUEUED || d->as.start.task.attempt != job->attempt + (rank == 0))
         sim_fail(sim, "job %llu starts twice", (unsigned long long)job->submit.job.v);
-    if (world_job_alive(sim, job->submit.job))
-        sim_fail(sim, "job %llu starts while an earlier attempt lives",
+    if (rank == 0) {
+        if (world_job_alive(sim, job->submit.job))
+            sim_fail(sim, "job %llu starts while an earlier attempt lives",
+                     (unsigned long long)job->submit.job.v);
+        check_may_start(sim, job);
+        job->attempt++;
+        job->exits = job->ranks = 0;
+        job->nodes = 0;
+        job->end = (struct core_end){0};
+    }
+    if (rank != job->ranks++ || (job->nodes & node_bit))
+        sim_fail(sim, "job %llu: ranks out of order, or two on a node",
                  (unsigned long long)job->submit.job.v);
-    check_start_order(sim, job);
-    job->attempt++;
-    job->exit_known = false;
-    if (sim->lease_count == sim->lease_room) {
-        sim->lease_room = sim->lease_room ? 2 * sim->lease_room : 64;
-        sim->leases = realloc(sim->leases, sim->lease_room * sizeof *sim->leases);
-    }
-    sim->leases[sim->lease_count++] =
-        (struct mlease){.task = d->as.start.task, .node = d->as.start.node, .lease = *lease, .held = true};
-    node->lease_count++;
-    uint32_t cores = 0, cpus = 0, gpus = 0, thinnest = UINT32_MAX;
-    for (uint32_t unit = 0; unit < RESOURCE_CORES_MAX; unit++) {
-        if (!resource_bit(lease->cores, unit))
-            continue;
-        const struct core_inventory_core *c = core_of(node, unit);
-        if (!c || node->core_owner[unit])
-            sim_fail(sim, "core %u of node %u is leased twice or isn't there", unit, d->as.start.node.v);
-        node->core_owner[unit] = sim->lease_count;
-        cores++;
-        cpus += c->threads;
-        thinnest = c->threads < thinnest ? c->threads : thinnest;
-    }
-    for (uint32_t unit = 0; unit < RESOURCE_GPUS_MAX; unit++) {
-        if (!((lease->gpus >> unit) & 1))
-            continue;
-        uint32_t at = gpu_position(sim, d->as.start.node, unit);
-        if (node->gpu_owner[at])
-            sim_fail(sim, "GPU %u of node %u is leased twice", at, d->as.start.node.v);
-        node->gpu_owner[at] = sim->lease_count;
-        gpus++;
-    }
-    node->memory_used += lease->memory_bytes;
-    if (r->cores ? cores != r->cores : cpus < r->cpus || cpus - r->cpus >= RESOURCE_CORE_THREADS_MAX)
-        sim_fail(sim, "%u cores with %u CPUs for one that wants %u cores, %u CPUs", cores, cpus, r->cores,
-                 r->cpus);
-    if (gpus * RESOURCE_GPU_WHOLE != r->gpu_milli || lease->memory_bytes != r->memory_bytes)
-        sim_fail(sim, "a lease that isn't what was asked for");
-    if (node->memory_used > node->inventory.memory_bytes)
-        sim_fail(sim, "memory of node %u is leased beyond what it has", d->as.start.node.v);
-}
-
-static void on_freed(struct sim *sim, const struct core_event *event, const struct core_decision *d)
-{
-    if (event->kind != CORE_EVENT_TASK_RELEASED || !task_id_equal(event->as.task.task, d->as.task.task) ||
-        event->as.task.node.v != d->as.task.node.v)
-        sim_fail(sim, "a lease is freed without its node's word");
-    struct mlease *lease = lease_find(sim, d->as.task.task);
-    if (!lease || !lease->held || lease->node.v != d->as.task.node.v)
-        sim_fail(sim, "a lease is freed that nobody holds");
-    if (world_task_alive(sim, d->as.task.task))
-        sim_fail(sim, "a lease is freed while its payload lives");
-    struct mnode *node = node_of(sim, lease->node);
-    uint64_t owner = (uint64_t)(lease - sim->leases) + 1;
-    for (uint32_t unit = 0; unit < RESOURCE_GPUS_MAX; unit++) {
-        uint8_t key[RESOURCE_GPU_KEY_BYTES];
-        if (((lease->lease.gpus >> unit) & 1) &&
-            (!core_node_gpu_key(sim->main, lease->node, unit, key) || node->gpu_owner[key[1]] != owner))
-            sim_fail(sim, "a leased GPU's unit became another GPU");
-    }
-    for (uint32_t unit = 0; unit < RESOURCE_CORES_MAX; unit++) {
-        if (node->core_owner[unit] == owner)
-            node->core_owner[unit] = 0;
-    }
-    for (uint32_t i = 0; i < SIM_GPUS_MAX; i++) {
-        if (node->gpu_owner[i] == owner)
-            node->gpu_owner[i] = 0;
-    }
-    node->memory_used -= lease->lease.memory_bytes;
-    node->lease_count--;
-    lease->held = false;
+    job->nodes |= node_bit;
+    model_lease_start(sim, job, d);
 }
 
 static void check_final(struct sim *sim, const struct mjob *job, const struct core_decision *d)
 {
+    unsigned long long id = job->submit.job.v;
     enum job_state state = d->as.job.state;
-    bool success = d->as.job.end.kind == END_NONE;
-    if (state == JOB_COMPLETED && !(success && job->exit_known))
-        sim_fail(sim, "job %llu is Completed without a good exit", (unsigned long long)job->submit.job.v);
+    bool success = d->as.job.end.kind == END_NONE, gang = job->submit.instance_count > 1;
+    bool all = job->exits == job->submit.instance_count;
+    if (state == JOB_COMPLETED && !(success && all && job->end.kind == END_NONE))
+        sim_fail(sim, "job %llu is Completed without good exits", id);
     if (state == JOB_FAILED && success)
-        sim_fail(sim, "job %llu is Failed without a cause", (unsigned long long)job->submit.job.v);
+        sim_fail(sim, "job %llu is Failed without a cause", id);
     if (state == JOB_CANCELED && d->as.job.end.kind != END_CANCELED)
-        sim_fail(sim, "job %llu is Canceled with another cause", (unsigned long long)job->submit.job.v);
-    if (job->exit_known && memcmp(&job->end, &d->as.job.end, sizeof job->end) != 0)
-        sim_fail(sim, "job %llu ends otherwise than its first exit said",
-                 (unsigned long long)job->submit.job.v);
+        sim_fail(sim, "job %llu is Canceled with another cause", id);
+    if (state != JOB_CANCELED && !gang && all && memcmp(&job->end, &d->as.job.end, sizeof job->end) != 0)
+        sim_fail(sim, "job %llu ends otherwise than its first exit said", id);
+}
+
+static void check_queued_again(struct sim *sim, struct mjob *job, enum core_reason reason)
+{
+    unsigned long long id = job->submit.job.v;
+    bool good = job->exits == job->submit.instance_count && job->end.kind == END_NONE;
+    if (good)
+        sim_fail(sim, "job %llu is queued again, though it ended well", id);
+    if (reason == CORE_REASON_REQUEUED && job->submit.on_node_loss != CORE_LOSS_REQUEUE)
+        sim_fail(sim, "job %llu is queued again, though it must wait for its node", id);
+    if (reason == CORE_REASON_PREEMPTED && !job->submit.preemptible)
+        sim_fail(sim, "job %llu gave way, though it is not preemptible", id);
+    if (reason == CORE_REASON_RETRY || reason == CORE_REASON_BEGIN) {
+        if (++job->retried > job->submit.retries)
+            sim_fail(sim, "job %llu is tried too often", id);
+        if (!((job->submit.retry_kinds >> job->end.kind) & 1))
+            sim_fail(sim, "job %llu is tried again after an end that no rule names", id);
+    }
 }
 
 static void on_job_state(struct sim *sim, const struct core_event *event, const struct core_decision *d)
 {
-    struct mjob *job = job_of(sim, d->as.job.job);
+    struct mjob *job = model_job(sim, d->as.job.job);
     enum job_state to = d->as.job.state;
+    unsigned long long id = d->as.job.job.v;
     if (!job->accepted) {
         if (event->kind != CORE_EVENT_JOB_SUBMIT || event->as.submit.job.v != d->as.job.job.v || job->refused)
-            sim_fail(sim, "a state of job %llu, which was not accepted", (unsigned long long)d->as.job.job.v);
+            sim_fail(sim, "a state of job %llu, which was not accepted", id);
         job->accepted = true;
         job->state = JOB_NOT_STARTED;
     }
     if (to == job->state ? to != JOB_QUEUED : !job_state_can(job->state, to))
-        sim_fail(sim, "job %llu goes from %s to %s", (unsigned long long)d->as.job.job.v,
-                 job_state_name(job->state), job_state_name(to));
+        sim_fail(sim, "job %llu goes from %s to %s", id, job_state_name(job->state), job_state_name(to));
     if (d->as.job.attempt != job->attempt)
-        sim_fail(sim, "job %llu: a state of attempt %u, not %u", (unsigned long long)d->as.job.job.v,
-                 d->as.job.attempt, job->attempt);
-    if (to == JOB_QUEUED && job->state > JOB_QUEUED &&
-        (job->exit_known || job->submit.on_node_loss != CORE_LOSS_REQUEUE))
-        sim_fail(sim, "job %llu is queued again, though it ended or must wait",
-                 (unsigned long long)d->as.job.job.v);
+        sim_fail(sim, "job %llu: a state of attempt %u, not %u", id, d->as.job.attempt, job->attempt);
+    if (to == JOB_QUEUED && job->state > JOB_QUEUED)
+        check_queued_again(sim, job, d->as.job.reason);
+    if (to == JOB_PREPARING && job->ranks != job->submit.instance_count)
+        sim_fail(sim, "job %llu starts with %u of %u tasks", id, job->ranks, job->submit.instance_count);
     if (job_state_is_final(to))
         check_final(sim, job, d);
+    job->ran = job->ran || to == JOB_RUNNING || to == JOB_FINALIZING || to == JOB_PAUSED ||
+               ((to == JOB_COMPLETED || to == JOB_FAILED) && job->attempt);
+    if (to != JOB_QUEUED)
+        job->promised_ms = 0;
     job->state = to;
     job->reason = d->as.job.reason;
 }
@@ -286,17 +375,56 @@ static void on_refused(struct sim *sim, const struct core_event *event, const st
         return;
     if (d->as.refused.refusal == CORE_REFUSED_FULL)
         sim_fail(sim, "refused as full");
-    for (uint32_t i = 0; i < sim->node_count; i++) {
-        if (sim->mnodes[i].known && fits(&sim->mnodes[i], &event->as.submit.request, true))
-            sim_fail(sim, "job %llu is refused, but node %u could hold it",
-                     (unsigned long long)d->as.refused.job.v, i + 1);
+    bool other =
+        d->as.refused.refusal == CORE_REFUSED_QUOTA || d->as.refused.refusal == CORE_REFUSED_LICENCES;
+    const struct core_submit *s = &event->as.submit;
+    if (!other && model_nodes(sim, s, MODEL_KNOWN) >= s->instance_count)
+        sim_fail(sim, "job %llu is refused, but enough nodes could hold it", (unsigned long long)s->job.v);
+    model_job(sim, d->as.refused.job)->refused = true;
+}
+
+static bool higher_exists(const struct sim *sim, const struct mjob *job)
+{
+    for (uint32_t i = 1; i <= sim->job_count; i++) {
+        const struct mjob *j = &sim->jobs[i];
+        if (j->accepted && !job_state_is_final(j->state) &&
+            (j->submit.priority_class > job->submit.priority_class || sim->config.age_ms || sim->aged ||
+             (j->submit.priority_class == job->submit.priority_class &&
+              j->submit.priority > job->submit.priority)))
+            return true;
     }
-    job_of(sim, d->as.refused.job)->refused = true;
+    return false;
+}
+
+static void on_promise(struct sim *sim, const struct core_decision *d)
+{
+    struct mjob *job = model_job(sim, d->as.plan.job);
+    if (!ready(job) || (job->promised_ms && d->as.plan.at_ms >= job->promised_ms))
+        sim_fail(sim, "job %llu is promised what is no better, or is not in its turn",
+                 (unsigned long long)d->as.plan.job.v);
+    job->promised_ms = d->as.plan.at_ms;
+}
+
+static void on_void(struct sim *sim, const struct core_event *event, const struct core_decision *d)
+{
+    struct mjob *job = model_job(sim, d->as.plan.job);
+    enum core_event_kind k = event->kind;
+    bool node = k >= CORE_EVENT_NODE_UP && k <= CORE_EVENT_NODE_RESUME;
+    bool admin = k == CORE_EVENT_CONFIG || k == CORE_EVENT_QUOTA || k == CORE_EVENT_LICENCES ||
+                 k == CORE_EVENT_JOB_UPDATE;
+    const bool named[CORE_VOID_END] = {[CORE_VOID_NODE] = node,
+                                       [CORE_VOID_HIGHER] = higher_exists(sim, job),
+                                       [CORE_VOID_ADMIN] = admin,
+                                       [CORE_VOID_OVERRUN] = sim->overdue,
+                                       [CORE_VOID_QUOTA] = !quotas_allow(sim, job)};
+    if (!job->promised_ms || !named[d->as.plan.why])
+        sim_fail(sim, "job %llu: a promise is taken back (%d) and no event names it",
+                 (unsigned long long)d->as.plan.job.v, (int)d->as.plan.why);
+    job->promised_ms = 0;
 }
 
 void model_decision(struct sim *sim, const struct core_event *event, const struct core_decision *d)
 {
-    struct mlease *lease;
     switch (d->kind) {
     case CORE_DECISION_JOB_REFUSED:
         on_refused(sim, event, d);
@@ -308,38 +436,51 @@ void model_decision(struct sim *sim, const struct core_event *event, const struc
         on_start(sim, d);
         break;
     case CORE_DECISION_LEASE_FREED:
-        on_freed(sim, event, d);
+        model_lease_freed(sim, event, d);
         break;
     case CORE_DECISION_RELEASE_TASK:
-        lease = lease_find(sim, d->as.task.task);
-        if (!lease || lease->held)
-            sim_fail(sim, "a task is forgotten with its lease held");
+        model_lease_forgotten(sim, d);
+        break;
+    case CORE_DECISION_PROMISE:
+        on_promise(sim, d);
+        break;
+    case CORE_DECISION_VOID:
+        on_void(sim, event, d);
+        break;
+    case CORE_DECISION_WAKE_JOB:
+        sim->aged = sim->aged || !d->as.plan.at_ms;
+        if (d->as.plan.at_ms)
+            model_job(sim, d->as.plan.job)->submit.begin_ms = d->as.plan.at_ms;
         break;
     default:
         break;
     }
 }
 
-/* Where no pass is under way: the head doesn't fit, and exactly those are set aside that no usable node could
- * hold. */
+/* ---- at rest ---- */
+
+/* Where no pass is under way and order is strict: the head doesn't fit; and the view tells who can't be held.
+ */
 static void check_queue(struct sim *sim)
 {
-    const struct mjob *first = head(sim);
-    for (uint32_t n = 0; first && n < sim->node_count; n++) {
-        if (usable(&sim->mnodes[n]) && fits(&sim->mnodes[n], &first->submit.request, false))
-            sim_fail(sim, "job %llu is first and fits node %u, but waits",
-                     (unsigned long long)first->submit.job.v, n + 1);
-    }
+    bool plain = sim->config.policy == CORE_POLICY_FCFS && !sim->config.age_ms && !sim->config.share_weight;
+    const struct mjob *first = plain && !sim->aged ? head(sim) : NULL;
+    if (first && licences_free(sim, first) &&
+        model_nodes(sim, &first->submit, MODEL_FREE) >= first->submit.instance_count)
+        sim_fail(sim, "job %llu is first and fits, but waits", (unsigned long long)first->submit.job.v);
     for (uint32_t i = 1; i <= sim->job_count; i++) {
         const struct mjob *job = &sim->jobs[i];
-        bool could = false;
-        if (!job->accepted || job->state != JOB_QUEUED || (in_turn(job) && job != first))
+        struct core_job_view view;
+        if (!ready(job) || !core_job_get(sim->main, job->submit.job, &view))
             continue;
-        for (uint32_t n = 0; !could && n < sim->node_count; n++)
-            could = usable(&sim->mnodes[n]) && fits(&sim->mnodes[n], &job->submit.request, true);
-        if (could != in_turn(job))
-            sim_fail(sim, "job %u is %s, but %s", i, in_turn(job) ? "in the queue" : "set aside",
-                     could ? "a node could hold it" : "no node could hold it");
+        bool aside = view.reason == CORE_REASON_NO_NODE || view.reason == CORE_REASON_NODE_AWAY ||
+                     view.reason == CORE_REASON_FITS_NO_NODE;
+        if (aside == in_turn(sim, job))
+            sim_fail(sim, "job %u is %s, but %s", i, aside ? "set aside" : "in the queue",
+                     aside ? "nodes could hold it" : "too few nodes could hold it");
+        bool barred = view.reason == CORE_REASON_QUOTA || view.reason == CORE_REASON_LICENCE;
+        if (!aside && barred == may_hold(sim, job))
+            sim_fail(sim, "job %u: the view is wrong about quotas and licences", i);
     }
 }
 
@@ -353,19 +494,16 @@ static void check_why(struct sim *sim)
         sim_fail(sim, "job %llu is lost", (unsigned long long)job->submit.job.v);
     if (!held)
         return;
-    if (why.state != job->state || why.reason != job->reason)
+    if (why.state != job->state || why.promised_ms != job->promised_ms)
         sim_fail(sim, "why tells another state of job %llu", (unsigned long long)job->submit.job.v);
-    uint32_t ahead = 0;
-    for (uint32_t i = 1; in_turn(job) && i <= sim->job_count; i++)
-        ahead += in_turn(&sim->jobs[i]) && before(&sim->jobs[i], job);
-    if (ahead != why.ahead_count)
-        sim_fail(sim, "why tells %u jobs ahead, not %u", why.ahead_count, ahead);
     for (uint32_t i = 0; i < why.blocker_count; i++) {
         if (why.blockers[i].wanted <= why.blockers[i].free || why.blockers[i].holder_count == 0)
             sim_fail(sim, "why names a blocker that blocks nothing, or that nobody holds");
     }
-    if (in_turn(job) && !ahead && why.fits_now && !core_continue_due(sim->main))
-        sim_fail(sim, "why says that the first job fits now");
+    bool fits = ready(job) && may_hold(sim, job) &&
+                model_nodes(sim, &job->submit, MODEL_FREE) >= job->submit.instance_count;
+    if (ready(job) && why.fits_now != fits)
+        sim_fail(sim, "why is wrong about whether job %llu fits", (unsigned long long)job->submit.job.v);
 }
 
 static void check_counts(struct sim *sim)
@@ -387,7 +525,7 @@ static void check_counts(struct sim *sim)
 void model_settled(struct sim *sim)
 {
     check_counts(sim);
-    if (!core_continue_due(sim->main) && sim->steps % 4 == 0)
+    if (!core_continue_due(sim->main) && sim->steps % 2 == 0)
         check_queue(sim);
     if (sim->job_count && rng_chance(&sim->rng, 25))
         check_why(sim);

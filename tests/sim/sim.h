@@ -17,6 +17,8 @@
 #define SIM_GPUS_MAX 8
 #define SIM_CORES_MAX 24
 #define SIM_OLD_MAX 64
+#define SIM_TENANTS 4              /* ids of principals and workspaces are below it */
+#define SIM_PROMISE_SLACK_MS 60000 /* as the core's: what a node may take to tell of an end */
 
 struct rng {
     uint64_t s;
@@ -35,6 +37,7 @@ struct wtask {
     bool ran;
     bool alive; /* a payload exists */
     bool stop;
+    enum end_kind stop_kind;
     bool exit_sent, released_sent, collected_sent;
 };
 
@@ -65,8 +68,13 @@ struct mjob {
     enum job_state state;
     enum core_reason reason;
     uint32_t attempt;
-    bool exit_known; /* an exit of this attempt was delivered */
-    struct core_end end;
+    uint32_t ranks;      /* tasks that this attempt was given */
+    uint64_t nodes;      /* bit n: one of them is on node n */
+    uint32_t exits;      /* of this attempt, delivered */
+    struct core_end end; /* the first bad one of them */
+    uint32_t retried;
+    bool ran;             /* it was Running once */
+    uint64_t promised_ms; /* 0: no promise stands */
 };
 
 struct mlease {
@@ -74,13 +82,15 @@ struct mlease {
     struct node_id node;
     struct resource_lease lease;
     bool held;
+    uint64_t ends_ms; /* by its declared limit */
 };
 
 struct mnode {
     bool known, up, draining, lost;
     struct core_inventory inventory;
     uint64_t core_owner[RESOURCE_CORES_MAX]; /* index into leases + 1 */
-    uint64_t gpu_owner[SIM_GPUS_MAX];        /* by position in the hardware */
+    uint32_t gpu_used[SIM_GPUS_MAX];         /* by position in the hardware */
+    uint32_t tenant;                         /* whose isolated tasks are there */
     uint64_t memory_used;
     uint32_t lease_count;
 };
@@ -104,13 +114,25 @@ struct sim {
     struct mnode mnodes[SIM_NODES_MAX];
     struct mlease *leases;
     uint32_t lease_count, lease_room;
+    struct core_config config;
+    struct core_quota quotas[CORE_QUOTA_SCOPE_COUNT][SIM_TENANTS];
+    uint32_t licences[RESOURCE_LICENCES_MAX];
+    bool overdue; /* some task had outlived its declared time before this event */
+    bool aged;    /* some job counts as one class higher */
     bool verbose;
+    uint64_t trace; /* a job whose life is printed; 0: none */
 };
 
 _Noreturn void sim_fail(const struct sim *sim, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* drive.c: one event through the three cores, then its decisions to model and world */
 void drive(struct sim *sim, const struct core_event *event);
+
+/* submit.c */
+void submit_one(struct sim *sim);
+void submit_cancel(struct sim *sim, struct job_id job, bool force);
+void submit_rules(struct sim *sim);  /* policy, quotas, licences, a job's own */
+void submit_let_go(struct sim *sim); /* no rule keeps any job from running */
 
 /* world.c */
 void world_create(struct sim *sim);
@@ -131,6 +153,17 @@ bool world_busy(const struct wnode *node);
 void model_event(struct sim *sim, const struct core_event *event); /* before the step */
 void model_decision(struct sim *sim, const struct core_event *event, const struct core_decision *d);
 void model_settled(struct sim *sim); /* after the step */
-bool model_fits_empty(const struct mnode *node, const struct resource_request *request);
+struct mnode *model_node(struct sim *sim, struct node_id id);
+struct mjob *model_job(struct sim *sim, struct job_id id);
+/* How many nodes could take a task of it. */
+enum model_nodes { MODEL_FREE, MODEL_EMPTY, MODEL_KNOWN };
+uint32_t model_nodes(const struct sim *sim, const struct core_submit *submit, enum model_nodes which);
+uint32_t model_gpu_takes(const struct core_inventory_gpu *gpu, const struct resource_request *r);
+
+/* model_lease.c */
+void model_lease_start(struct sim *sim, const struct mjob *job, const struct core_decision *d);
+void model_lease_freed(struct sim *sim, const struct core_event *event, const struct core_decision *d);
+void model_lease_forgotten(struct sim *sim, const struct core_decision *d);
+bool model_lease_overdue(const struct sim *sim); /* some task outlived its declared time */
 
 #endif

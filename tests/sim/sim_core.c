@@ -1,6 +1,6 @@
 /*
- * sim_core --seeds N [--seed S] [--verbose]: runs seeds S..S+N-1 and says how many were clean; a seed that
- * fails is printed with the command that runs it again, alone.
+ * sim_core --seeds N [--seed S] [--verbose] [--trace JOB]: runs seeds S..S+N-1 and says how many were clean;
+ * a seed that fails is printed with the command that runs it again, alone.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -17,6 +17,7 @@
 static const char *program;
 static char last_words[256];
 static size_t last_words_length;
+static uint64_t trace_job;
 
 uint64_t rng_next(struct rng *r)
 {
@@ -56,47 +57,6 @@ static void on_abort(int signal)
     _exit(2);
 }
 
-static void submit(struct sim *sim)
-{
-    if (sim->job_count + 1 >= SIM_JOBS_MAX)
-        return;
-    struct rng *r = &sim->rng;
-    struct core_event event = {.kind = CORE_EVENT_JOB_SUBMIT};
-    struct core_submit *s = &event.as.submit;
-    s->job.v = s->seq = sim->job_count + 1;
-    if (sim->job_count && rng_chance(r, 2)) {
-        s->job.v = 1 + rng_below(r, sim->job_count); /* perhaps a live job's id */
-        struct core_job_view view;
-        if (!core_job_get(sim->main, s->job, &view))
-            return;
-    }
-    bool fresh = s->job.v > sim->job_count;
-    s->principal.v = 1 + (uint32_t)rng_below(r, 3);
-    s->priority_class = (enum priority_class)rng_below(r, PRIORITY_CLASS_COUNT);
-    s->priority = rng_chance(r, 70) ? 0 : (int32_t)rng_below(r, 7) - 3;
-    *(rng_chance(r, 50) ? &s->request.cores : &s->request.cpus) =
-        1 + (uint32_t)rng_below(r, rng_chance(r, 10) ? 2 * SIM_CORES_MAX : 6);
-    s->request.gpu_milli =
-        rng_chance(r, 60) ? 0 : RESOURCE_GPU_WHOLE * (uint32_t)rng_below(r, SIM_GPUS_MAX + 1);
-    s->request.memory_bytes = rng_below(r, rng_chance(r, 10) ? UINT64_C(70) << 30 : UINT64_C(4) << 30);
-    s->time_limit_ms = rng_chance(r, 50) ? 0 : 1000 * rng_below(r, 100000);
-    s->grace_ms = (uint32_t)rng_below(r, 30000);
-    s->instance_count = 1;
-    s->on_node_loss = (enum core_on_node_loss)rng_below(r, CORE_LOSS_COUNT);
-    s->fence_after_ms = 1000 * rng_below(r, 120);
-    if (fresh)
-        sim->jobs[++sim->job_count] = (struct mjob){.submit = *s};
-    drive(sim, &event);
-}
-
-static void cancel(struct sim *sim, struct job_id job, bool force)
-{
-    struct core_event event = {.kind = CORE_EVENT_JOB_CANCEL};
-    event.as.cancel.job = job;
-    event.as.cancel.force = force;
-    drive(sim, &event);
-}
-
 static void about_node(struct sim *sim, enum core_event_kind kind, struct wnode *node)
 {
     struct core_event event = {.kind = kind};
@@ -118,12 +78,13 @@ static void tell_again(struct sim *sim)
      * payload which lives would be an executor's lie. */
     if (live && !impostor && event.kind != CORE_EVENT_TASK_STATE && world_task_alive(sim, event.as.task.task))
         return;
+    bool due = core_continue_due(sim->main);
     uint64_t hash = core_hash(sim->main);
     uint64_t now = sim->now_ms;
     sim->now_ms = core_now(sim->main);
     drive(sim, &event);
     sim->now_ms = now;
-    if (impostor && (hash != core_hash(sim->main) || sim->decisions->count))
+    if (impostor && !due && (hash != core_hash(sim->main) || sim->decisions->count))
         sim_fail(sim, "a node's word about another node's task was believed");
 }
 
@@ -173,14 +134,16 @@ static void one_thing(struct sim *sim, unsigned trouble)
     if (rng_chance(r, 30))
         go_on(sim);
     if (dice < 170)
-        submit(sim);
+        submit_one(sim);
     else if (dice < 200 && sim->job_count)
-        cancel(sim, (struct job_id){1 + rng_below(r, sim->job_count)}, rng_chance(r, 30));
-    else if (dice < 200 + trouble)
+        submit_cancel(sim, (struct job_id){1 + rng_below(r, sim->job_count)}, rng_chance(r, 30));
+    else if (dice < 215)
+        submit_rules(sim);
+    else if (dice < 215 + trouble)
         node_trouble(sim, node);
-    else if (dice < 230 + trouble)
+    else if (dice < 245 + trouble)
         tell_again(sim);
-    else if (dice < 280 + trouble && !node->connected)
+    else if (dice < 295 + trouble && !node->connected)
         world_connect(sim, node);
     else if (dice < 600)
         world_work(sim, node);
@@ -190,7 +153,7 @@ static void one_thing(struct sim *sim, unsigned trouble)
         uint64_t now = sim->now_ms;
         sim->now_ms -= rng_below(r, 5000);
         fire_timer(sim);
-        submit(sim);
+        submit_one(sim);
         sim->now_ms = now;
     }
 }
@@ -198,6 +161,7 @@ static void one_thing(struct sim *sim, unsigned trouble)
 /* Everything comes back and nothing new is asked for: what can end must end. */
 static void heal(struct sim *sim)
 {
+    submit_let_go(sim);
     for (uint32_t i = 0; i < sim->node_count; i++) {
         struct wnode *node = &sim->nodes[i];
         node->inventory = node->hardware;
@@ -205,7 +169,7 @@ static void heal(struct sim *sim)
         about_node(sim, CORE_EVENT_NODE_RESUME, node);
     }
     for (uint32_t round = 0;; round++) {
-        bool busy = sim->continues != 0;
+        bool busy = sim->continues != 0 || sim->timer_ms;
         sim->now_ms += 1000;
         fire_timer(sim);
         go_on(sim);
@@ -232,10 +196,9 @@ static void check_end(struct sim *sim)
             continue;
         if (job->state != JOB_QUEUED)
             sim_fail(sim, "job %u is left in %s", i, job_state_name(job->state));
-        for (uint32_t n = 0; n < sim->node_count; n++) {
-            if (model_fits_empty(&sim->mnodes[n], &job->submit.request))
-                sim_fail(sim, "job %u is left waiting on an empty cluster", i);
-        }
+        if (job->reason != CORE_REASON_DEPENDENCY &&
+            model_nodes(sim, &job->submit, MODEL_EMPTY) >= job->submit.instance_count)
+            sim_fail(sim, "job %u is left waiting on an empty cluster", i);
         waiting++;
     }
     struct core_counts counts;
@@ -248,8 +211,10 @@ static void check_end(struct sim *sim)
             view.free.gpu_milli != view.total.gpu_milli || view.free.memory_bytes != view.total.memory_bytes)
             sim_fail(sim, "node %u is not free at the end", view.node.v);
     }
-    for (uint32_t i = 1; i <= sim->job_count; i++)
-        cancel(sim, (struct job_id){i}, false);
+    for (uint32_t i = sim->job_count; i; i--) /* none may start because another one ended */
+        submit_cancel(sim, (struct job_id){i}, false);
+    while (sim->continues)
+        go_on(sim);
     core_count(sim->main, &counts);
     if (counts.jobs)
         sim_fail(sim, "%u jobs are left after all were canceled", counts.jobs);
@@ -269,6 +234,7 @@ static uint64_t run_seed(uint64_t seed, bool verbose)
                                          program, (unsigned long long)seed);
     sim->rng.s = seed * UINT64_C(0xd1342543de82ef95) + 1;
     sim->verbose = verbose;
+    sim->trace = trace_job;
     sim->now_ms = UINT64_C(1790000000000);
     sim->main = core_create(&small);
     sim->applied = core_create(&small);
@@ -311,6 +277,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {{"seeds", required_argument, NULL, 'n'},
                                             {"seed", required_argument, NULL, 's'},
                                             {"verbose", no_argument, NULL, 'v'},
+                                            {"trace", required_argument, NULL, 't'},
                                             {0}};
     uint64_t seeds = 100, first = 1, steps = 0;
     bool verbose = false;
@@ -322,8 +289,10 @@ int main(int argc, char **argv)
             first = strtoull(optarg, NULL, 10);
         } else if (option == 'v') {
             verbose = true;
+        } else if (option == 't') {
+            trace_job = strtoull(optarg, NULL, 10);
         } else {
-            fprintf(stderr, "usage: %s [--seeds N] [--seed FIRST] [--verbose]\n", argv[0]);
+            fprintf(stderr, "usage: %s [--seeds N] [--seed FIRST] [--verbose] [--trace JOB]\n", argv[0]);
             return 64;
         }
     }

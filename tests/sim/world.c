@@ -51,6 +51,14 @@ static void order(struct wnode *node, enum core_event_kind kind, struct task_id 
         push(&node->in, &node->in_count, &node->in_room, &event);
 }
 
+static void stop(struct wnode *node, struct task_id task, enum core_stop_reason reason)
+{
+    struct core_event event = about(node, CORE_EVENT_TASK_EXIT, task);
+    event.as.task.as.exit.kind = reason == CORE_STOP_PREEMPT ? END_PREEMPTED : END_CANCELED;
+    if (node->connected)
+        push(&node->in, &node->in_count, &node->in_room, &event);
+}
+
 static struct wtask *find(struct wnode *node, struct task_id id)
 {
     for (uint32_t i = 0; i < node->task_count; i++) {
@@ -82,7 +90,7 @@ void world_decision(struct sim *sim, const struct core_decision *d)
         order(world_node(sim, d->as.start.node), CORE_EVENT_TASK_STATE, d->as.start.task);
         break;
     case CORE_DECISION_STOP_TASK:
-        order(world_node(sim, d->as.stop.node), CORE_EVENT_TASK_EXIT, d->as.stop.task);
+        stop(world_node(sim, d->as.stop.node), d->as.stop.task, d->as.stop.reason);
         break;
     case CORE_DECISION_RELEASE_TASK:
         order(world_node(sim, d->as.task.node), CORE_EVENT_TASK_RELEASED, d->as.task.task);
@@ -106,6 +114,7 @@ static void take_order(struct sim *sim, struct wnode *node)
             .id = event.as.task.task, .rule = submit->on_node_loss, .fence_after_ms = submit->fence_after_ms};
     } else if (event.kind == CORE_EVENT_TASK_EXIT && task) {
         task->stop = true;
+        task->stop_kind = event.as.task.as.exit.kind;
     } else if (event.kind == CORE_EVENT_TASK_RELEASED && task) {
         drop(node, task);
     }
@@ -135,7 +144,7 @@ static void task_live(struct sim *sim, struct wtask *task)
     uint64_t dice = rng_below(&sim->rng, 100);
     const struct core_end *failure = &failures[dice % 5];
     if (task->stop && dice < 70) {
-        task_end(task, END_CANCELED, 143, 15);
+        task_end(task, task->stop_kind, 143, 15);
         return;
     }
     switch (task->state) {
@@ -181,7 +190,9 @@ static void task_report(struct sim *sim, struct wnode *node, struct wtask *task,
         return;
     }
     if (!task->exit_sent) {
-        event.kind = CORE_EVENT_TASK_EXIT;
+        bool over = rng_chance(&sim->rng, 15);
+        event.kind = over ? CORE_EVENT_TASK_OVER : CORE_EVENT_TASK_EXIT;
+        task->released_sent = task->collected_sent = over;
         event.as.task.as.exit.code = task->end.code;
         event.as.task.as.exit.signal = task->end.signal;
         event.as.task.as.exit.kind = task->end.kind;
@@ -322,7 +333,7 @@ static void reconcile(struct sim *sim, struct wnode *node)
             drive(sim, &event);
         }
         if (view.stopping)
-            order(node, CORE_EVENT_TASK_EXIT, ids[i]);
+            stop(node, ids[i], view.stop_reason);
     }
     free(ids);
 }
@@ -359,9 +370,14 @@ static void make_hardware(struct sim *sim, struct wnode *node)
         hw->gpus[i].key[0] = 0xaa;
         hw->gpus[i].key[1] = (uint8_t)i;
         hw->gpus[i].key[2] = (uint8_t)node->id.v;
-        hw->gpus[i].memory_bytes = UINT64_C(80) << 30;
+        hw->gpus[i].memory_bytes = UINT64_C(80) << (30 - rng_chance(&sim->rng, 20));
         hw->gpus[i].numa = (uint8_t)(i * numas / hw->gpu_count);
+        hw->gpus[i].model = (uint8_t)rng_chance(&sim->rng, 30);
+        for (uint32_t k = 0; k < hw->gpu_count; k++)
+            hw->gpus[i].link[k] = i == k ? 0 : i / 4 == k / 4 ? 112 : 10;
     }
+    hw->labels = rng_below(&sim->rng, 8);
+    hw->fabric = (uint32_t)rng_below(&sim->rng, 3);
     hw->memory_bytes = (1 + rng_below(&sim->rng, 64)) << 30;
     node->inventory = *hw;
 }

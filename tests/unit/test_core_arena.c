@@ -148,16 +148,23 @@ static void work_that_is_left_goes_on_in_steps_of_its_own(void **state)
     uint32_t steps = 0;
     f->no_check = true;
     for (uint64_t id = 1; id <= 20000; id++)
-        submit(f, wanting(id, 1, 0, GIB));
+        submit(f, wanting(id, 1, 0, 0));
     core_count(f->core, &counts);
-    assert_int_equal(counts.aside, 20000);
-    node_up(f, 1, 4, 0, 64 * GIB);
-    assert_true(core_continue_due(f->core));
-    assert_non_null(decided(f, CORE_DECISION_CONTINUE, 0));
-    assert_true(f->out->count <= CORE_STEP_WORK + 16);
+    assert_int_equal(counts.queued, 20000);
+    assert_int_equal(counts.classes, 1); /* they differ in arrival alone */
+    assert_int_equal(job_view(f, 1).reason, CORE_REASON_NO_NODE);
+    for (uint32_t node = 1; node <= 3; node++) {
+        struct core_event event = {.kind = CORE_EVENT_NODE_UP, .defer = node < 3};
+        event.as.node.node.v = node;
+        event.as.node.inventory = inventory_of((struct shape){RESOURCE_CORES_MAX, 1, 0, 1, 64 * GIB});
+        fed(f, &event);
+        assert_true(core_continue_due(f->core));
+        assert_non_null(decided(f, CORE_DECISION_CONTINUE, 0));
+        assert_int_equal(started(f, 1) != NULL, node == 3); /* what is deferred starts nothing */
+    }
     for (; core_continue_due(f->core); steps++) {
         if (steps == 1) { /* others come between, and are served */
-            submit(f, wanting(30000, 1, 0, GIB));
+            submit(f, wanting(30000, 1, 0, 0));
             cancel(f, 20000, false);
             assert_int_equal(last_state(f, 20000), JOB_CANCELED);
         }
@@ -166,10 +173,9 @@ static void work_that_is_left_goes_on_in_steps_of_its_own(void **state)
     }
     assert_true(steps > 1);
     core_count(f->core, &counts);
-    assert_int_equal(counts.aside, 0);
-    assert_int_equal(counts.queued, 20000 - 4);
-    for (uint64_t id = 1; id <= 5; id++)
-        assert_int_equal(job_view(f, id).state, id <= 4 ? JOB_PREPARING : JOB_QUEUED);
+    assert_int_equal(counts.queued, 20000 - 3 * RESOURCE_CORES_MAX);
+    for (uint64_t id = 3 * RESOURCE_CORES_MAX; id <= 3 * RESOURCE_CORES_MAX + 1; id++)
+        assert_int_equal(job_view(f, id).state, id <= 3 * RESOURCE_CORES_MAX ? JOB_PREPARING : JOB_QUEUED);
     fed(f, &go_on); /* one too many does no harm */
     assert_int_equal(f->out->count, 0);
     assert_null(core_check(f->core));

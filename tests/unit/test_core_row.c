@@ -19,20 +19,50 @@ static uint32_t make_events(struct core_event *events)
             e.as.submit.seq = UINT64_MAX;
             e.as.submit.time_limit_ms = CORE_DURATION_MAX_MS;
             e.as.submit.on_node_loss = CORE_LOSS_REQUEUE;
+            e.as.submit.licences.id[0] = RESOURCE_LICENCES_MAX - 1;
+            e.as.submit.licences.amount[0] = UINT16_MAX;
+            e.as.submit.request.labels = UINT64_MAX;
+            e.as.submit.request.gpu_models = 5;
+            e.as.submit.request.flags = RESOURCE_FLAGS_ALL;
+            e.as.submit.instance_count = CORE_INSTANCES_MAX;
+            e.as.submit.preemptible = true;
+            e.as.submit.retries = CORE_RETRIES_MAX;
+            e.as.submit.retry_kinds = 1 << END_EXIT;
+            e.as.submit.retry_codes[CORE_RETRY_CODES_MAX - 1] = -7;
+            e.as.submit.dependency_count = 2;
+            for (uint32_t i = 0; i < 2; i++) {
+                e.as.submit.dependencies[i].job.v = 1 + i;
+                e.as.submit.dependencies[i].kind = CORE_AFTER_FAILURE;
+                e.as.submit.dependencies[i].ended = i ? JOB_CANCELED : JOB_COMPLETED;
+            }
+        } else if (kind == CORE_EVENT_CONFIG) {
+            e.as.config = (struct core_config){CORE_POLICY_BERTH, true, 1, 2, 3, 4};
+        } else if (kind == CORE_EVENT_JOB_UPDATE) {
+            e.as.update.job.v = 3;
+            e.as.update.set_held = e.as.update.set_begin = true;
+            e.as.update.begin_ms = 99;
+            e.as.update.priority = -1;
+        } else if (kind == CORE_EVENT_QUOTA) {
+            e.as.quota = (struct core_quota){CORE_QUOTA_WORKSPACE, 1, 2, 3, 4, 5};
+        } else if (kind == CORE_EVENT_LICENCES) {
+            e.as.licences.id = 3;
+            e.as.licences.total = 9;
         } else if (kind == CORE_EVENT_JOB_CANCEL) {
             e.as.cancel.job.v = 7;
             e.as.cancel.force = true;
-        } else if (kind >= CORE_EVENT_TASK_STATE && kind <= CORE_EVENT_TASK_COLLECTED) {
+        } else if ((kind >= CORE_EVENT_TASK_STATE && kind <= CORE_EVENT_TASK_COLLECTED) ||
+                   kind == CORE_EVENT_TASK_OVER) {
             e = about_task((enum core_event_kind)kind, 12, 3, 4);
             if (kind == CORE_EVENT_TASK_STATE)
                 e.as.task.as.state = TASK_PAUSED;
-            if (kind == CORE_EVENT_TASK_EXIT) {
+            if (kind == CORE_EVENT_TASK_EXIT || kind == CORE_EVENT_TASK_OVER) {
                 e.as.task.as.exit.code = -1;
                 e.as.task.as.exit.signal = 9;
                 e.as.task.as.exit.kind = END_OOM;
                 e.as.task.as.exit.ran = true;
             }
         }
+        e.defer = kind % 2;
         events[n++] = e;
     }
     return n;
@@ -40,7 +70,7 @@ static uint32_t make_events(struct core_event *events)
 
 static void make_decisions(struct core_decisions *d)
 {
-    memset(d, 0, 10 * sizeof d->v[0] + offsetof(struct core_decisions, v));
+    memset(d, 0, CORE_DECISION_KIND_END * sizeof d->v[0] + offsetof(struct core_decisions, v));
     for (int kind = 1; kind < CORE_DECISION_KIND_END; kind++)
         d->v[d->count++].kind = (enum core_decision_kind)kind;
     d->v[0].as.refused.job.v = 5;
@@ -63,8 +93,17 @@ static void make_decisions(struct core_decisions *d)
     d->v[3].as.stop.grace_ms = 77;
     d->v[3].as.stop.force = true;
     d->v[7].as.timer.at_ms = UINT64_C(1) << 50;
-    d->v[8].as.cursor.recheck_key[1] = UINT64_MAX;
-    d->v[8].as.cursor.place_node = 17;
+    d->v[9].as.requeue.job.v = 3;
+    d->v[9].as.requeue.reason = CORE_REASON_RETRY;
+    for (int i = 10; i <= 13; i++) {
+        d->v[i].as.plan.job.v = 8;
+        d->v[i].as.plan.at_ms = UINT64_MAX - 1;
+        d->v[i].as.plan.why = CORE_VOID_OVERRUN;
+    }
+    d->v[11].as.plan.node.v = 17;
+    d->v[14].as.share.principal.v = 2;
+    d->v[14].as.share.place = 77;
+    d->v[2].as.start.lease.pool = RESOURCE_POOL_MAX;
 }
 
 static size_t encode(const struct core_event *event, const struct core_decisions *d, unsigned char *out)
@@ -180,7 +219,12 @@ static void decisions_that_do_not_follow_are_refused_by_recovery(void **state)
         {.kind = CORE_DECISION_LEASE_FREED, .as.task = {{{1}, 1, 0}, {2}}},
         {.kind = CORE_DECISION_LEASE_FREED, .as.task = {{{1}, 9, 0}, {1}}},
         {.kind = CORE_DECISION_RELEASE_TASK, .as.task = {{{1}, 1, 0}, {1}}},
-        {.kind = CORE_DECISION_CONTINUE, .as.cursor = {.recheck = 9}},
+        {.kind = CORE_DECISION_PROMISE, .as.plan = {.job = {1}, .at_ms = 5}}, /* it runs */
+        {.kind = CORE_DECISION_HOLD, .as.plan = {.job = {1}, .node = {1}}},   /* without a promise */
+        {.kind = CORE_DECISION_VOID, .as.plan = {.job = {1}}},                /* the same */
+        {.kind = CORE_DECISION_SETTLED, .as.plan = {.job = {1}}},             /* nothing stirred it */
+        {.kind = CORE_DECISION_REQUEUE, .as.requeue = {.job = {99}, .reason = CORE_REASON_RETRY}},
+        {.kind = CORE_DECISION_SHARE, .as.share = {.principal = {77}}},
         {.kind = CORE_DECISION_KIND_END},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

@@ -1,0 +1,132 @@
+/*
+ * Principals and workspaces: what their jobs hold (links, summed up as jobs come and go), what they may hold
+ * (quotas), and what they have used lately, decayed with a half-life. Owns tenant records; they are never
+ * forgotten.
+ */
+#include <string.h>
+
+#include "scheduler/core/arena.h"
+
+enum { LIMIT_CORES = 0, LIMIT_GPUS, LIMIT_RUNNING, LIMIT_QUEUED };
+
+#define PLACE_MAX 256
+
+uint32_t tenant_get(struct core *core, enum core_quota_scope scope, uint32_t id)
+{
+    uint32_t slot = tenant_find(core, scope, id);
+    if (slot)
+        return slot;
+    CORE_ASSERT(core->h->facts.tenant_count < core->h->tenant_capacity);
+    slot = ++core->h->facts.tenant_count;
+    struct tenant *t = &core->tenants[slot];
+    memset(t, 0, sizeof *t);
+    t->facts.id = id;
+    t->facts.scope = scope;
+    t->facts.use_at_ms = core->h->facts.now_ms;
+    tenant_close(core, t);
+    idmap_put(core, IDMAP_TENANT, slot);
+    return slot;
+}
+
+void tenant_amounts(const struct job_facts *job, uint64_t *cores, uint64_t *gpu_milli)
+{
+    const struct resource_request *r = &job->request;
+    uint64_t share = r->gpu_memory_bytes && !r->gpu_milli ? RESOURCE_GPU_WHOLE : r->gpu_milli;
+    *cores = (uint64_t)(r->cores ? r->cores : r->cpus) * job->instance_count;
+    *gpu_milli = share * job->instance_count;
+}
+
+static void count_one(struct core *core, enum core_quota_scope scope, uint32_t id,
+                      const struct job_facts *job, int sign)
+{
+    struct tenant *t = &core->tenants[tenant_find(core, scope, id)];
+    uint64_t cores, gpus;
+    if (job->state == JOB_QUEUED) {
+        t->queued += (uint32_t)sign;
+        return;
+    }
+    if (job->state == JOB_NOT_STARTED || job_state_is_final(job->state))
+        return;
+    tenant_amounts(job, &cores, &gpus);
+    t->running += (uint32_t)sign;
+    t->cores += (uint64_t)(int64_t)sign * cores;
+    t->gpu_milli += (uint64_t)(int64_t)sign * gpus;
+}
+
+void tenant_count(struct core *core, const struct job_facts *job, int sign)
+{
+    count_one(core, CORE_QUOTA_PRINCIPAL, job->principal, job, sign);
+    count_one(core, CORE_QUOTA_WORKSPACE, job->workspace, job, sign);
+}
+
+void tenant_limits(const struct core *core, const struct tenant *t, uint32_t limits[4])
+{
+    const struct tenant_facts *f = &t->facts;
+    if (f->own_limits) {
+        memcpy(limits,
+               (const uint32_t[4]){f->limit_cores, f->limit_gpu_milli, f->limit_running, f->limit_queued},
+               4 * sizeof *limits);
+    } else if (f->scope == CORE_QUOTA_PRINCIPAL) {
+        memcpy(limits, core->h->facts.everyone, 4 * sizeof *limits);
+    } else {
+        memset(limits, 0, 4 * sizeof *limits);
+    }
+}
+
+static bool within(uint64_t have, uint64_t more, uint32_t limit)
+{
+    return !limit || have + more <= limit;
+}
+
+static bool one_allows(const struct core *core, uint32_t slot, uint64_t cores, uint64_t gpu_milli)
+{
+    const struct tenant *t = &core->tenants[slot];
+    uint32_t limits[4];
+    tenant_limits(core, t, limits);
+    return within(t->cores, cores, limits[LIMIT_CORES]) &&
+           within(t->gpu_milli, gpu_milli, limits[LIMIT_GPUS]) &&
+           within(t->running, 1, limits[LIMIT_RUNNING]);
+}
+
+bool tenant_allows(const struct core *core, const struct klass *klass)
+{
+    const struct job_facts *job = &core->jobs[klass->head].facts;
+    uint64_t cores, gpus;
+    tenant_amounts(job, &cores, &gpus);
+    return one_allows(core, tenant_find(core, CORE_QUOTA_PRINCIPAL, job->principal), cores, gpus) &&
+           one_allows(core, tenant_find(core, CORE_QUOTA_WORKSPACE, job->workspace), cores, gpus);
+}
+
+/* use * 2^-(elapsed / half life), by halving whole half-lives and going linearly within one. */
+static uint64_t decayed(uint64_t use, uint64_t elapsed_ms, uint64_t half_life_ms)
+{
+    if (!half_life_ms)
+        return use;
+    uint64_t halvings = elapsed_ms / half_life_ms;
+    use = halvings < 64 ? use >> halvings : 0;
+    uint64_t part = (elapsed_ms % half_life_ms) * 1024 / half_life_ms;
+    return use - (use >> 11) * part - ((use & 2047) * part >> 11);
+}
+
+void tenant_charge(struct core *core, uint32_t principal, uint64_t core_seconds)
+{
+    struct tenant *t = &core->tenants[tenant_find(core, CORE_QUOTA_PRINCIPAL, principal)];
+    uint64_t now = core->h->facts.now_ms;
+    tenant_open(core, t);
+    t->facts.use =
+        decayed(t->facts.use, now - t->facts.use_at_ms, core->h->facts.share_half_life_ms) + core_seconds;
+    t->facts.use_at_ms = now;
+    tenant_close(core, t);
+}
+
+uint32_t tenant_place(const struct core *core, const struct tenant *t)
+{
+    const struct header_facts *f = &core->h->facts;
+    if (!f->share_weight || t->facts.scope != CORE_QUOTA_PRINCIPAL)
+        return 0;
+    /* An hour of one core is where it begins to count. */
+    uint64_t hours = decayed(t->facts.use, f->now_ms - t->facts.use_at_ms, f->share_half_life_ms) / 3600;
+    uint64_t doublings = hours ? 64 - (uint64_t)__builtin_clzll(hours) : 0;
+    uint64_t place = doublings * f->share_weight;
+    return place < PLACE_MAX ? (uint32_t)place : PLACE_MAX;
+}

@@ -1,0 +1,188 @@
+/*
+ * What people ask for: jobs of every kind, and changes of rules.
+ */
+#include <string.h>
+
+#include "sim.h"
+
+static void want(struct sim *sim, struct core_submit *s)
+{
+    struct rng *r = &sim->rng;
+    struct resource_request *q = &s->request;
+    *(rng_chance(r, 50) ? &q->cores : &q->cpus) =
+        1 + (uint32_t)rng_below(r, rng_chance(r, 10) ? 2 * SIM_CORES_MAX : 6);
+    q->gpu_milli = rng_chance(r, 60) ? 0 : RESOURCE_GPU_WHOLE * (uint32_t)rng_below(r, SIM_GPUS_MAX + 1);
+    if (rng_chance(r, 10))
+        q->gpu_milli = 1 + (uint32_t)rng_below(r, RESOURCE_GPU_WHOLE - 1);
+    if (rng_chance(r, 10))
+        q->gpu_memory_bytes = rng_below(r, UINT64_C(90)) << 30;
+    if (q->gpu_milli && rng_chance(r, 20))
+        q->gpu_models = 1 + rng_below(r, 3);
+    q->memory_bytes = rng_below(r, rng_chance(r, 10) ? UINT64_C(70) << 30 : UINT64_C(4) << 30);
+    q->labels = rng_chance(r, 85) ? 0 : 1 + rng_below(r, 4);
+    q->flags = rng_chance(r, 90) ? 0 : (uint32_t)rng_below(r, RESOURCE_FLAGS_ALL + 1);
+    if (rng_chance(r, 15)) {
+        s->licences.id[0] = (uint16_t)rng_below(r, 3);
+        s->licences.amount[0] = (uint16_t)(1 + rng_below(r, 2));
+    }
+}
+
+static void rules_of(struct sim *sim, struct core_submit *s)
+{
+    struct rng *r = &sim->rng;
+    s->preemptible = rng_chance(r, 30);
+    s->held = rng_chance(r, 4);
+    s->begin_ms = rng_chance(r, 5) ? sim->now_ms + rng_below(r, 100000) : 0;
+    if (rng_chance(r, 25)) {
+        s->retries = (uint32_t)rng_below(r, 4);
+        s->retry_kinds = (uint32_t)rng_next(r) & ((1u << END_KIND_COUNT) - 2) & ~(1u << END_CANCELED);
+        s->retry_codes[0] = rng_chance(r, 30) ? 1 : 0;
+        s->retry_wait_ms = rng_chance(r, 50) ? 0 : rng_below(r, 20000);
+    }
+    for (uint64_t id = s->job.v; s->dependency_count < 3 && id > 1 && rng_chance(r, 8);) {
+        id = 1 + rng_below(r, id - 1);
+        struct mjob *on = &sim->jobs[id];
+        if (!on->accepted)
+            break;
+        uint32_t at = s->dependency_count++;
+        s->dependencies[at].job.v = id;
+        s->dependencies[at].kind = (enum core_dependency)rng_below(r, CORE_DEPENDENCY_COUNT);
+        s->dependencies[at].ended = job_state_is_final(on->state) ? on->state : JOB_CANCELED;
+        /* Of a job that the core has forgotten it knows no start: the daemon answers that one itself. */
+        struct core_job_view view;
+        if (s->dependencies[at].kind == CORE_AFTER_START && !core_job_get(sim->main, on->submit.job, &view))
+            s->dependencies[at].kind = CORE_AFTER_END;
+    }
+}
+
+void submit_one(struct sim *sim)
+{
+    if (sim->job_count + 1 >= SIM_JOBS_MAX)
+        return;
+    struct rng *r = &sim->rng;
+    struct core_event event = {.kind = CORE_EVENT_JOB_SUBMIT};
+    struct core_submit *s = &event.as.submit;
+    s->job.v = s->seq = sim->job_count + 1;
+    if (sim->job_count && rng_chance(r, 2)) {
+        s->job.v = 1 + rng_below(r, sim->job_count); /* perhaps a live job's id */
+        struct core_job_view view;
+        if (!core_job_get(sim->main, s->job, &view))
+            return;
+    }
+    bool fresh = s->job.v > sim->job_count;
+    s->principal.v = 1 + (uint32_t)rng_below(r, SIM_TENANTS - 1);
+    s->workspace = (uint32_t)rng_below(r, 2);
+    s->priority_class = (enum priority_class)rng_below(r, PRIORITY_CLASS_COUNT);
+    s->priority = rng_chance(r, 70) ? 0 : (int32_t)rng_below(r, 7) - 3;
+    s->time_limit_ms = rng_chance(r, 40) ? 0 : 1000 * (1 + rng_below(r, rng_chance(r, 50) ? 100 : 100000));
+    s->grace_ms = (uint32_t)rng_below(r, 30000);
+    s->instance_count = rng_chance(r, 80) ? 1 : 1 + (uint32_t)rng_below(r, 5);
+    s->on_node_loss = (enum core_on_node_loss)rng_below(r, CORE_LOSS_COUNT);
+    s->fence_after_ms = 1000 * rng_below(r, 120);
+    want(sim, s);
+    rules_of(sim, s);
+    if (fresh)
+        sim->jobs[++sim->job_count] = (struct mjob){.submit = *s};
+    drive(sim, &event);
+}
+
+void submit_cancel(struct sim *sim, struct job_id job, bool force)
+{
+    struct core_event event = {.kind = CORE_EVENT_JOB_CANCEL};
+    event.as.cancel.job = job;
+    event.as.cancel.force = force;
+    drive(sim, &event);
+}
+
+static void update(struct sim *sim)
+{
+    struct rng *r = &sim->rng;
+    struct core_event event = {.kind = CORE_EVENT_JOB_UPDATE};
+    struct core_update *u = &event.as.update;
+    if (!sim->job_count)
+        return;
+    u->job.v = 1 + rng_below(r, sim->job_count);
+    u->set_held = rng_chance(r, 50);
+    u->held = rng_chance(r, 20);
+    u->set_priority = rng_chance(r, 30);
+    u->priority_class = (enum priority_class)rng_below(r, PRIORITY_CLASS_COUNT);
+    u->set_time_limit = rng_chance(r, 20);
+    u->time_limit_ms = 1000 * rng_below(r, 1000);
+    u->set_begin = rng_chance(r, 20);
+    u->begin_ms = rng_chance(r, 50) ? 0 : sim->now_ms + rng_below(r, 50000);
+    drive(sim, &event);
+}
+
+static void configure(struct sim *sim)
+{
+    struct rng *r = &sim->rng;
+    struct core_event event = {.kind = CORE_EVENT_CONFIG};
+    struct core_config *c = &event.as.config;
+    c->policy = rng_chance(r, 30) ? CORE_POLICY_FCFS : (enum core_policy)rng_below(r, CORE_POLICY_COUNT);
+    c->preempt = rng_chance(r, 60);
+    c->preempt_min_run_ms = rng_below(r, 5000);
+    c->age_ms = rng_chance(r, 60) ? 0 : 1 + rng_below(r, 300000);
+    c->share_weight = rng_chance(r, 60) ? 0 : (uint32_t)rng_below(r, 9);
+    c->share_half_life_ms = 1 + rng_below(r, 1000000);
+    drive(sim, &event);
+}
+
+static void limit(struct sim *sim, bool none)
+{
+    struct rng *r = &sim->rng;
+    struct core_event event = {.kind = CORE_EVENT_QUOTA};
+    struct core_quota *q = &event.as.quota;
+    q->scope = (enum core_quota_scope)rng_below(r, CORE_QUOTA_SCOPE_COUNT);
+    q->id = (uint32_t)rng_below(r, q->scope == CORE_QUOTA_PRINCIPAL ? SIM_TENANTS : 2);
+    q->cores = none || rng_chance(r, 50) ? 0 : 1 + (uint32_t)rng_below(r, 40);
+    q->gpu_milli = none || rng_chance(r, 70) ? 0 : (uint32_t)rng_below(r, 9000);
+    q->running = none || rng_chance(r, 50) ? 0 : 1 + (uint32_t)rng_below(r, 10);
+    q->queued = none || rng_chance(r, 80) ? 0 : 1 + (uint32_t)rng_below(r, 30);
+    drive(sim, &event);
+}
+
+static void license(struct sim *sim, uint32_t id, uint32_t total)
+{
+    struct core_event event = {.kind = CORE_EVENT_LICENCES};
+    event.as.licences.id = id;
+    event.as.licences.total = total;
+    drive(sim, &event);
+}
+
+void submit_rules(struct sim *sim)
+{
+    switch (rng_below(&sim->rng, 6)) {
+    case 0:
+        configure(sim);
+        break;
+    case 1:
+        limit(sim, rng_chance(&sim->rng, 50));
+        break;
+    case 2:
+        license(sim, (uint32_t)rng_below(&sim->rng, 3), (uint32_t)rng_below(&sim->rng, 6));
+        break;
+    default:
+        update(sim);
+        break;
+    }
+}
+
+void submit_let_go(struct sim *sim)
+{
+    for (uint32_t scope = 0; scope < CORE_QUOTA_SCOPE_COUNT; scope++) {
+        for (uint32_t id = 0; id < SIM_TENANTS; id++) {
+            struct core_event event = {.kind = CORE_EVENT_QUOTA};
+            event.as.quota.scope = (enum core_quota_scope)scope;
+            event.as.quota.id = id;
+            drive(sim, &event);
+        }
+    }
+    for (uint32_t id = 0; id < 3; id++)
+        license(sim, id, 100);
+    for (uint32_t i = 1; i <= sim->job_count; i++) {
+        struct core_event event = {.kind = CORE_EVENT_JOB_UPDATE};
+        event.as.update.job.v = i;
+        event.as.update.set_held = true;
+        drive(sim, &event);
+    }
+}
