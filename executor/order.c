@@ -2,7 +2,9 @@
 #include "executor/order.h"
 
 #include "base/alloc.h"
+#include "proto/signals.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +46,35 @@ static bool take_gpus(const cJSON *lease, struct order *order, struct error *err
     return true;
 }
 
+/* A signal by name or number; 0 where the field is absent. */
+static bool take_signal(const cJSON *json, const char *field, int *out, struct error *err)
+{
+    const cJSON *item = json_get(json, field);
+    char text[24];
+    int64_t number;
+    *out = 0;
+    if (!item || cJSON_IsNull(item))
+        return true;
+    if (json_item_int(item, &number))
+        snprintf(text, sizeof text, "%lld", (long long)number);
+    else
+        snprintf(text, sizeof text, "%s", cJSON_IsString(item) ? item->valuestring : "");
+    *out = signal_by_name(text);
+    return *out || error_field(err, field, "%s is no signal that a task can be sent", field);
+}
+
+static bool take_times(const cJSON *json, struct order *order, struct error *err)
+{
+    order->time_limit_ms = json_int(json, "time_limit_ms", 0);
+    order->grace_ms = json_int(json, "grace_ms", JOB_GRACE_DEFAULT_MS);
+    order->warn_ms = json_int(json, "warn_ms", 0);
+    order->submitted_ms = json_int(json, "submitted_ms", 0);
+    if (order->time_limit_ms < 0 || order->grace_ms < 0 || order->warn_ms < 0)
+        return error_set(err, ERROR_INVALID, "the order of %s has a negative time", order->task);
+    return take_signal(json, "stop_signal", &order->stop_signal, err) &&
+           take_signal(json, "warn_signal", &order->warn_signal, err);
+}
+
 static bool clean_absolute(const char *path)
 {
     size_t n = path ? strlen(path) : 0;
@@ -74,11 +105,10 @@ static bool fill(const cJSON *json, struct order *order, struct error *err)
         !take_gpus(lease, order, err))
         return false;
     order->lease.memory_bytes = json_int(lease, "memory_bytes", 0);
-    order->time_limit_ms = json_int(json, "time_limit_ms", 0);
-    order->grace_ms = json_int(json, "grace_ms", JOB_GRACE_DEFAULT_MS);
-    order->submitted_ms = json_int(json, "submitted_ms", 0);
-    if (order->lease.memory_bytes < 0 || order->time_limit_ms < 0 || order->grace_ms < 0)
+    if (order->lease.memory_bytes < 0)
         return error_set(err, ERROR_INVALID, "the order of %s has a negative amount", task);
+    if (!take_times(json, order, err))
+        return false;
     order->job_name = xstrdup(json_str(json, "job_name", task));
     const char *log_path = json_str(json, "log_path", NULL),
                *outputs_path = json_str(json, "outputs_path", NULL);

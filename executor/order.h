@@ -35,6 +35,9 @@ struct order {
     } lease;
     int64_t time_limit_ms; /* 0: none */
     int64_t grace_ms;
+    int stop_signal; /* 0: SIGTERM */
+    int64_t warn_ms; /* ahead of the time limit; 0: no warning */
+    int warn_signal; /* 0: SIGUSR1 */
     char *job_name;
     char *log_path, *outputs_path; /* absolute, without ".." */
     int64_t submitted_ms;

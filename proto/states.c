@@ -59,6 +59,7 @@ static const char *const end_names[END_KIND_COUNT] = {
     [END_CANCELED] = "canceled",
     [END_NODE_LOST] = "node_lost",
     [END_SHIM_LOST] = "shim_lost",
+    [END_PREEMPTED] = "preempted",
 };
 
 static const char *const class_names[PRIORITY_CLASS_COUNT] = {

@@ -49,6 +49,7 @@ enum end_kind {
     END_CANCELED = 9,
     END_NODE_LOST = 10,
     END_SHIM_LOST = 11,
+    END_PREEMPTED = 12,
     END_KIND_COUNT
 };
 

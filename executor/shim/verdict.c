@@ -170,6 +170,9 @@ static bool judge_stop(const struct shim *s, struct verdict *v)
         human((uint64_t)s->spec.log_limit_bytes, limit, sizeof limit);
         v->kind = "log_limit";
         snprintf(v->text, sizeof v->text, "the log passed its limit of %s%s", limit, how);
+    } else if (strcmp(o->stop_reason, "preempt") == 0) {
+        v->kind = "preempted";
+        snprintf(v->text, sizeof v->text, "preempted: its place was needed%s", how);
     } else {
         v->kind = "canceled";
         snprintf(v->text, sizeof v->text, "ended on request (%s)%s", o->stop_reason, how);
@@ -230,6 +233,10 @@ static void add_evidence(const struct shim *s, const struct cgroup_usage *u, str
     if (o->stop_reason) {
         kv_add(b, "ev.stopped_for", o->stop_reason);
         kv_add_int(b, "ev.forced", o->forced);
+    }
+    if (o->warn_signal) {
+        kv_addf(b, "ev.warned_with", "SIG%s", signal_word(o->warn_signal));
+        kv_add_int(b, "ev.warned", o->warned);
     }
     if (o->foreign_signal) {
         kv_add_int(b, "ev.signal", o->foreign_signal);
