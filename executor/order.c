@@ -2,6 +2,8 @@
 #include "executor/order.h"
 
 #include "base/alloc.h"
+#include "base/buf.h"
+#include "proto/resources.h"
 #include "proto/signals.h"
 
 #include <stdio.h>
@@ -40,8 +42,15 @@ static bool take_gpus(const cJSON *lease, struct order *order, struct error *err
         const char *uuid = json_str(item, "uuid", NULL);
         if (!uuid || !*uuid || strlen(uuid) > 95)
             return error_field(err, "lease.gpus", "a GPU without a UUID");
-        order->lease.gpus[order->lease.gpu_count++] =
-            (struct order_gpu){.uuid = xstrdup(uuid), .index = json_int(item, "index", -1)};
+        int64_t milli = json_int(item, "milli", RESOURCE_GPU_WHOLE),
+                memory = json_int(item, "memory_bytes", 0);
+        if (milli < 1 || milli > RESOURCE_GPU_WHOLE || memory < 0)
+            return error_field(err, "lease.gpus", "a share of GPU %s is not from 1 to %d thousandths", uuid,
+                               RESOURCE_GPU_WHOLE);
+        order->lease.gpus[order->lease.gpu_count++] = (struct order_gpu){.uuid = xstrdup(uuid),
+                                                                         .index = json_int(item, "index", -1),
+                                                                         .milli = (int)milli,
+                                                                         .memory_bytes = memory};
     }
     return true;
 }
@@ -73,6 +82,50 @@ static bool take_times(const cJSON *json, struct order *order, struct error *err
         return error_set(err, ERROR_INVALID, "the order of %s has a negative time", order->task);
     return take_signal(json, "stop_signal", &order->stop_signal, err) &&
            take_signal(json, "warn_signal", &order->warn_signal, err);
+}
+
+static bool take_hosts(const cJSON *gang, struct order *order, struct error *err)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const cJSON *hosts = json_get(gang, "hosts"), *host;
+    struct buf names = {0};
+    if (!cJSON_IsArray(hosts) || cJSON_GetArraySize(hosts) != order->gang.instances)
+        return error_field(err, "gang.hosts", "a gang of %lld names not as many hosts",
+                           (long long)order->gang.instances);
+    cJSON_ArrayForEach(host, hosts)
+    {
+        const char *name = cJSON_IsString(host) ? host->valuestring : "";
+        size_t n = strlen(name);
+        if (n < 1 || n > ORDER_NAME_MAX || name[strspn(name, allowed)]) {
+            buf_finish(&names);
+            return error_field(err, "gang.hosts", "a host of a gang has no name that a node could have");
+        }
+        buf_printf(&names, "%s%s", names.len ? "," : "", name);
+    }
+    order->gang.hosts = buf_take(&names);
+    return true;
+}
+
+static bool take_gang(const cJSON *json, struct order *order, struct error *err)
+{
+    const cJSON *gang = json_get(json, "gang");
+    int64_t port = json_int(json, "master_port", 0);
+    if (port < 0 || port > UINT16_MAX)
+        return error_field(err, "master_port", "%lld is no port", (long long)port);
+    order->gang = (struct order_gang){.instances = 1, .processes_per_instance = 1, .master_port = (int)port};
+    if (!gang || cJSON_IsNull(gang))
+        return order->id.rank == 0 || error_field(err, "gang", "%s has a rank and no gang", order->task);
+    order->gang.instances = json_int(gang, "instances", 0);
+    order->gang.processes_per_instance = json_int(gang, "processes_per_instance", 1);
+    if (order->gang.instances < 1 || order->gang.instances > ORDER_INSTANCES_MAX)
+        return error_field(err, "gang.instances", "a gang has 1 to %d instances", ORDER_INSTANCES_MAX);
+    if (order->gang.processes_per_instance < 1 || order->gang.processes_per_instance > ORDER_PROCESSES_MAX)
+        return error_field(err, "gang.processes_per_instance", "an instance has 1 to %d processes",
+                           ORDER_PROCESSES_MAX);
+    if (json_int(gang, "rank", order->id.rank) != order->id.rank || order->id.rank >= order->gang.instances)
+        return error_field(err, "gang.rank", "%s is no member of a gang of %lld", order->task,
+                           (long long)order->gang.instances);
+    return take_hosts(gang, order, err);
 }
 
 static bool clean_absolute(const char *path)
@@ -107,7 +160,7 @@ static bool fill(const cJSON *json, struct order *order, struct error *err)
     order->lease.memory_bytes = json_int(lease, "memory_bytes", 0);
     if (order->lease.memory_bytes < 0)
         return error_set(err, ERROR_INVALID, "the order of %s has a negative amount", task);
-    if (!take_times(json, order, err))
+    if (!take_times(json, order, err) || !take_gang(json, order, err))
         return false;
     order->job_name = xstrdup(json_str(json, "job_name", task));
     const char *log_path = json_str(json, "log_path", NULL),
@@ -140,6 +193,7 @@ void order_destroy(struct order *order)
     for (size_t i = 0; i < order->lease.gpu_count; i++)
         free(order->lease.gpus[i].uuid);
     free(order->lease.gpus);
+    free(order->gang.hosts);
     free(order->lease.cores);
     free(order->lease.cpus);
     free(order->lease.mems);
