@@ -240,6 +240,9 @@ static bool set_up(struct executor_config *config, struct error *err)
     _cleanup_free_ char *blobs = xasprintf("%s/cache/blobs", config->state_dir);
     if (!blob_cache_init(&config->blobs, blobs, err))
         return false;
+    static struct gpu_shares shares;
+    gpu_shares_init(&shares);
+    config->gpu_shares = &shares;
     config->inventory = find_inventory(config, err);
     if (config->inventory && !config->inventory_file) {
         static struct gpu_watch watch;

@@ -42,6 +42,9 @@ static bool take_gpus(const cJSON *lease, struct order *order, struct error *err
         const char *uuid = json_str(item, "uuid", NULL);
         if (!uuid || !*uuid || strlen(uuid) > 95)
             return error_field(err, "lease.gpus", "a GPU without a UUID");
+        for (size_t i = 0; i < order->lease.gpu_count; i++)
+            if (strcmp(order->lease.gpus[i].uuid, uuid) == 0)
+                return error_field(err, "lease.gpus", "GPU %s is leased twice to one task", uuid);
         int64_t milli = json_int(item, "milli", RESOURCE_GPU_WHOLE),
                 memory = json_int(item, "memory_bytes", 0);
         if (milli < 1 || milli > RESOURCE_GPU_WHOLE || memory < 0)

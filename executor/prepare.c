@@ -9,7 +9,7 @@
 #include "base/map.h"
 #include "executor/beneath.h"
 #include "executor/bundle.h"
-#include "executor/gpu_lock.h"
+#include "executor/gpu_share.h"
 #include "executor/launch.h"
 #include "executor/reclaim.h"
 #include "proto/kv.h"
@@ -463,11 +463,12 @@ static enum prepare_result launch(struct preparation *p)
 {
     if (atomic_load(&p->cancelled))
         return PREPARE_CANCELLED;
+    struct gpu_shares *shares = p->config->gpu_shares;
     int fds[ORDER_GPUS_MAX];
     size_t count = 0;
-    bool ok = true;
+    bool ok = gpu_shares_join(shares, p->order, p->folder, &p->err);
     for (; ok && count < p->order->lease.gpu_count; count++) {
-        fds[count] = gpu_lock_take(p->order->lease.gpus[count].uuid, &p->err);
+        fds[count] = gpu_shares_lock(shares, p->order, count, &p->err);
         ok = fds[count] >= 0;
     }
     FAULT("executor.before_fork");
@@ -477,6 +478,8 @@ static enum prepare_result launch(struct preparation *p)
     for (size_t i = 0; i < count; i++)
         if (fds[i] >= 0)
             close(fds[i]);
+    if (!ok)
+        gpu_shares_leave(shares, p->order->task);
     if (busy)
         return PREPARE_BUSY;
     return ok ? PREPARE_LAUNCHED : fail(p);

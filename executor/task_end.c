@@ -168,6 +168,7 @@ static bool gpus_to_look_at(const struct task *task)
 void task_emptied(struct task *task)
 {
     task->emptied = true;
+    gpu_shares_leave(task->context->config->gpu_shares, task->order->task);
     if (task_remove_if_done(task))
         return;
     if (!task->gpus_clean && gpus_to_look_at(task)) {

@@ -254,6 +254,7 @@ static void what_an_order_says_of_shares_gangs_and_signals_must_make_sense(void 
         {"\"uuid\":\"GPU-1\"", "\"milli\":0,\"uuid\":\"GPU-1\"", "lease.gpus"},
         {"\"uuid\":\"GPU-1\"", "\"milli\":1001,\"uuid\":\"GPU-1\"", "lease.gpus"},
         {"\"uuid\":\"GPU-1\"", "\"memory_bytes\":-1,\"uuid\":\"GPU-1\"", "lease.gpus"},
+        {"{\"uuid\":\"GPU-1\"", "{\"uuid\":\"GPU-1\"},{\"uuid\":\"GPU-1\"", "lease.gpus"},
         {"12.3.0", "12.3.1", "gang"},
         {GANG("{\"instances\":0,\"hosts\":[]}"), "gang.instances"},
         {GANG("{\"instances\":2,\"hosts\":[\"a\"]}"), "gang.hosts"},
