@@ -128,6 +128,11 @@ static void add_gpus(const struct bundle_request *r, struct buf *b)
 {
     for (size_t i = 0; i < r->n_gpus; i++)
         kv_add_int(b, "gpu_minor", r->gpus[i].minor);
+    for (size_t i = 0; i < r->n_gpus * BUNDLE_GPU_CAPS; i++) {
+        int cap = r->gpus[i / BUNDLE_GPU_CAPS].caps[i % BUNDLE_GPU_CAPS];
+        if (cap > 0)
+            kv_add_int(b, "gpu_cap", cap);
+    }
 }
 
 static void add_list(struct buf *b, const char *key, const char *const *list)

@@ -44,9 +44,12 @@ struct bundle_bind {
                       image_error/start_error */
 };
 
+#define BUNDLE_GPU_CAPS 2 /* of the GPU instance and of the compute instance */
+
 struct bundle_gpu {
     const char *uuid;
-    int minor; /* N of /dev/nvidiaN; -1: no device node (a simulated one) */
+    int minor;                 /* N of /dev/nvidiaN; -1: no device node (a simulated one) */
+    int caps[BUNDLE_GPU_CAPS]; /* N of /dev/nvidia-caps/nvidia-capN, for a MIG instance; 0: none */
 };
 
 struct bundle_request {

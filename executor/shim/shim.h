@@ -54,7 +54,7 @@ struct spec {
     struct strings bind_sources, bind_targets, bind_flags;
     const char *cpus, *mems;
     int64_t memory_bytes, pids, shm_bytes;
-    struct strings gpu_minors;
+    struct strings gpu_minors, gpu_caps;
     int64_t time_limit_ms, log_limit_bytes, grace_ms;
     int64_t stop_signal, warn_ms, warn_signal; /* 0: SIGTERM; no warning; SIGUSR1 */
     int64_t tty, stdin_open, split_streams, rows, cols;

@@ -44,6 +44,7 @@ static const struct {
     FIELD("pids", NUMBER, pids),
     FIELD("shm_bytes", NUMBER, shm_bytes),
     FIELD("gpu_minor", LIST, gpu_minors),
+    FIELD("gpu_cap", LIST, gpu_caps),
     FIELD("time_limit_ms", NUMBER, time_limit_ms),
     FIELD("log_limit_bytes", NUMBER, log_limit_bytes),
     FIELD("grace_ms", NUMBER, grace_ms),

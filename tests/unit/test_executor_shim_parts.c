@@ -82,7 +82,7 @@ static void the_spec_says_what_was_asked(void **state)
 {
     (void)state;
     struct bundle_request r = request();
-    struct bundle_gpu gpus[] = {{"GPU-a", 3}, {"GPU-b", 0}};
+    struct bundle_gpu gpus[] = {{.uuid = "GPU-a", .minor = 3, .caps = {21, 22}}, {.uuid = "GPU-b"}};
     r.gpus = gpus;
     r.n_gpus = 2;
     r.cache_dir = "/var/cache/x";

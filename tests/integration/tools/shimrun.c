@@ -6,7 +6,7 @@
  *     --user UID:GID[:GROUP...]  --name NAME  --home DIR     (default: the caller)
  *     --image FOLDER             --runtime crun|runc|process
  *     --env NAME=VALUE  --cwd DIR  --work TARGET  --bind SRC:DST[:rw][:optional]  --cover PATH  --cache DIR
- *     --cpus LIST  --memory BYTES  --pids N  --gpu UUID:MINOR  --shm BYTES
+ *     --cpus LIST  --memory BYTES  --pids N  --gpu UUID:MINOR[:CAP...]  --shm BYTES
  *     --warn MS  --warn-signal N  --stop-signal N  --stop-reason WORD
  *     --time-limit MS  --log-limit BYTES  --grace MS  --split  --tty  --stdin (fed from ours)
  *     --rows N  --cols N  --log PATH  --err PATH  --no-wait  --stop-after MS  --timing  --adopt (a shim that
@@ -69,7 +69,9 @@ static void parse_gpu(char *text)
 {
     struct bundle_gpu *g = &gpus[request.n_gpus++];
     g->uuid = strsep(&text, ":");
-    g->minor = text ? atoi(text) : -1;
+    g->minor = text ? atoi(strsep(&text, ":")) : -1;
+    for (size_t i = 0; text && i < BUNDLE_GPU_CAPS; i++)
+        g->caps[i] = atoi(strsep(&text, ":"));
 }
 
 static enum bundle_runtime runtime_named(const char *name)
