@@ -245,7 +245,7 @@ static char *describe_all(struct machine *m, cJSON *list)
 void nvml_describe_topology(const char *library, const char *system_root, cJSON *out)
 {
     static struct machine machine; /* zeroed; big for a stack */
-    struct nvml nvml;
+    static struct nvml nvml;
     bool there = false;
     cJSON *list = cJSON_AddArrayToObject(out, "topology");
     _cleanup_free_ char *failed = nvml_open(library, &nvml, &there);

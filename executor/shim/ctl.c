@@ -145,7 +145,7 @@ static int gpu_lock_of(const struct shim *s, const char *uuid)
     char name[sizeof((struct sockaddr_un *)0)->sun_path];
     int length = snprintf(name, sizeof name, "%c%s%s", '\0', GPU_LOCK_PREFIX, uuid);
     for (int fd = SHIM_FIRST_KEPT_FD; fd < SHIM_FIRST_KEPT_FD + (int)s->spec.gpu_minors.n; fd++) {
-        struct sockaddr_un a;
+        struct sockaddr_un a = {0};
         socklen_t n = sizeof a;
         if (getsockname(fd, (struct sockaddr *)&a, &n) == 0 && a.sun_family == AF_UNIX &&
             n == offsetof(struct sockaddr_un, sun_path) + (size_t)length &&

@@ -95,7 +95,8 @@ static int islands(void)
 
 static int half(int index)
 {
-    return index / ((fake_count() + 1) / 2);
+    int each = (fake_count() + 1) / 2;
+    return each > 0 ? index / each : 0;
 }
 
 static long long node(int index)
