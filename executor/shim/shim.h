@@ -216,7 +216,8 @@ int init_run(const struct init_options *o, char **argv, char **env);
 
 /* warn.c: inside the task */
 /* Sends the signal to every process that handles it or waits for it, and to no other: a warning kills nobody.
- * `session` 0: to all of the PID namespace, else to that session's. Returns how many there were. */
+ * `session` 0: to all of the PID namespace, else to that session and process group. Returns how many there
+ * were. */
 int64_t warn_processes(int signo, pid_t session);
 
 /* confine.c: on the payload, just before its exec */

@@ -45,7 +45,8 @@ int64_t warn_processes(int signo, pid_t session)
     int64_t warned = 0;
     while (proc && (entry = readdir(proc))) {
         pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)strtol(entry->d_name, NULL, 10) : 0;
-        if (pid <= 1 || pid == getpid() || (session && getsid(pid) != session) || !awaits(pid, signo))
+        if (pid <= 1 || pid == getpid() || (session && getsid(pid) != session && getpgid(pid) != session) ||
+            !awaits(pid, signo))
             continue;
         warned += kill(pid, signo) == 0;
     }
