@@ -42,6 +42,21 @@ static void add_list(struct buf *b, const char *key, const char *const *v)
     buf_add_char(b, ']');
 }
 
+/* Init passes fault points too, in test builds; the payload's environment is another one. */
+static void add_fault_environment(struct buf *b)
+{
+#ifdef BERTH_FAULT_POINTS
+    static const char *const names[] = {"BERTH_FAULT", "BERTH_FAULT_ONCE", "BERTH_FAULT_LOG"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = getenv(names[i]);
+        if (value && !strpbrk(value, "\"\\"))
+            buf_printf(b, ",\"%s=%s\"", names[i], value);
+    }
+#else
+    (void)b;
+#endif
+}
+
 static void add_process(const struct shim *s, struct buf *b)
 {
     static const char *const none[] = {NULL};
@@ -64,9 +79,10 @@ static void add_process(const struct shim *s, struct buf *b)
     }
     buf_printf(
         b,
-        "},\"args\":[\"/proc/self/fd/3\",\"--init\",\"%s\"],\"env\":[\"PATH=/usr/sbin:/usr/bin:/sbin:/bin\"],"
-        "\"cwd\":\"/\",\"noNewPrivileges\":true,\"capabilities\":{",
+        "},\"args\":[\"/proc/self/fd/3\",\"--init\",\"%s\"],\"env\":[\"PATH=/usr/sbin:/usr/bin:/sbin:/bin\"",
         flags);
+    add_fault_environment(b);
+    buf_add_str(b, "],\"cwd\":\"/\",\"noNewPrivileges\":true,\"capabilities\":{");
     static const char *const sets[] = {"bounding", "effective", "permitted"};
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         if (i)
