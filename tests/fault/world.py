@@ -256,10 +256,20 @@ class Berth:
             found += ["mount " + line.strip() for line in f if marker in line]
         return found
 
+    def executor_is_back(self, node):
+        """The executor that runs has spoken: one that was killed is only replaced after a while."""
+        pids = self.daemons()["executor"]
+        try:
+            ticks = int(text_of("/proc/%d/stat" % pids[0]).rpartition(b")")[2].split()[19])
+        except (IndexError, ProcessLookupError):
+            return False
+        begun_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
+        return node["session"] and node["last_seen_ms"] > begun_s * 1000
+
     def idle(self):
         nodes = json.loads(self.cli("node", "list", "-o", "json").stdout)
         nodes = nodes["nodes"] if isinstance(nodes, dict) else nodes
-        free = all(not n["tasks"] and n["free"]["cores"] == len(n["inventory"]["cores"]) and n["state"] == "idle" for n in nodes)
+        free = all(self.executor_is_back(n) and not n["tasks"] and n["free"]["cores"] == len(n["inventory"]["cores"]) and n["state"] == "idle" for n in nodes)
         return free and not os.listdir(os.path.join(self.executor, "tasks"))
 
     def down(self):
