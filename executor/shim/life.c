@@ -573,6 +573,7 @@ int life_run(struct shim *s)
     if (s->status_fd >= 0)
         take_status(s);
     s->ended_ms = clock_wall_ms();
+    s->outcome.disk_free_bytes = verdict_disk_free(); /* before anyone makes room for the log */
     if (!is_state(s, "ending"))
         life_set_state(s, "ending");
     s->outcome.not_empty = !clear_away(s, signal_fd, clock_boot_ms() + RECORD_UNEMPTY_MS);

@@ -90,6 +90,7 @@ struct outcome {
     int64_t warned;          /* processes that had asked for it */
     int64_t foreign_signal, foreign_pid, foreign_uid; /* a signal that came to init from elsewhere */
     char start_kind[16], start_text[1024];            /* what failed before the payload ran */
+    int64_t disk_free_bytes; /* of the working folder's disk when the task was over; -1: not known */
     bool log_gave_up;
     bool not_empty;    /* processes were left when the record was written */
     char refused[256]; /* limits that the kernel refused */
@@ -203,6 +204,7 @@ bool plain_start(struct shim *s, struct error *err);
 
 /* verdict.c */
 void verdict_write(struct shim *s);
+int64_t verdict_disk_free(void); /* bytes on the disk of the task's folder; -1: not known */
 
 /* init.c */
 int init_main(int argc, char **argv);
