@@ -545,6 +545,14 @@ static bool prepare(struct shim *s, struct error *err)
     return record_exit_reserve(err) && log_open(s, err) && open_channels(s, err);
 }
 
+/* What the executor gave the shim only to hold: all below the first descriptor of its own. Whoever sees the
+ * connection end may look at once whether a GPU is free, and a shim can be slow to die. */
+static void give_back_kept(const struct shim *s)
+{
+    if (s->exe_fd > SHIM_FIRST_KEPT_FD)
+        close_range(SHIM_FIRST_KEPT_FD, (unsigned)s->exe_fd - 1, 0);
+}
+
 int life_run(struct shim *s)
 {
     struct error err = {0};
@@ -587,6 +595,8 @@ int life_run(struct shim *s)
     if (s->has_cgroup && !ctl_connected(s)) /* no executor is there to do it */
         cgroup_tree_remove(&s->tree);
     FAULT("shim.before_end");
+    give_back_kept(s);
     ctl_finish(s);
+    FAULT("shim.end_told");
     return 0;
 }
