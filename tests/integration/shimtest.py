@@ -158,6 +158,19 @@ def as_user(user):
     return ["--user", "%d:%d" % (user.pw_uid, user.pw_gid), "--name", user.pw_name, "--home", user.pw_dir]
 
 
+def each_way():
+    """(label, tasks, options, pwd entry or None): every runtime, as root's shim with a root's task, a user's own shim, root's shim with a user's task."""
+    for label, user in users():
+        for runtime in RUNTIMES:
+            with Tasks(user) as tasks:
+                yield "%s, %s" % (runtime, label), tasks, ["--runtime", runtime], user
+    if os.geteuid() == 0:
+        user = ordinary_user()
+        for runtime in RUNTIMES:
+            with Tasks() as tasks:
+                yield "%s, for a user" % runtime, tasks, ["--runtime", runtime] + as_user(user), user
+
+
 def mark_image(folder):
     """root's word that a folder of root's is an image: without it, its ids are not mapped for others (docs/SECURITY.md)."""
     if os.geteuid() == 0:
