@@ -48,6 +48,8 @@ uint64_t clock_process_start(pid_t pid)
         return 0;
     text[n] = '\0';
     char *p = strrchr(text, ')'); /* the name may hold anything, parentheses and spaces too */
+    if (p && (strncmp(p, ") Z", 3) == 0 || strncmp(p, ") X", 3) == 0))
+        return 0;
     for (int field = 2; p && field < 22; field++)
         p = strchr(p + 1, ' ');
     return p ? strtoull(p + 1, NULL, 10) : 0;

@@ -9,9 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum action { ACTION_NONE, ACTION_KILL, ACTION_STOP, ACTION_EXIT, ACTION_FAIL };
+#define KILLED_EXIT_CODE 137 /* 128 + SIGKILL */
+#define HOLD_LOOK_NS 2000000
+
+enum action { ACTION_NONE, ACTION_KILL, ACTION_STOP, ACTION_HOLD, ACTION_EXIT, ACTION_FAIL };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char wanted[128];
@@ -26,7 +30,9 @@ static void read_environment(void)
         const char *word;
         enum action action;
     } actions[] = {
-        {"kill", ACTION_KILL}, {"stop", ACTION_STOP}, {"exit", ACTION_EXIT}, {"fail", ACTION_FAIL}};
+        {"kill", ACTION_KILL}, {"stop", ACTION_STOP}, {"hold", ACTION_HOLD},
+        {"exit", ACTION_EXIT}, {"fail", ACTION_FAIL},
+    };
     log_path = getenv("BERTH_FAULT_LOG");
     once_path = getenv("BERTH_FAULT_ONCE");
     const char *spec = getenv("BERTH_FAULT");
@@ -46,6 +52,23 @@ static void read_environment(void)
         *colon = '\0';
         wanted_pass = strtol(colon + 1, NULL, 10);
     }
+}
+
+/* The first process of a PID namespace is deaf to its own SIGKILL: it leaves as abruptly as it can. */
+static void die(void)
+{
+    if (getpid() == 1)
+        _exit(KILLED_EXIT_CODE);
+    kill(getpid(), SIGKILL);
+}
+
+static void hold(void)
+{
+    char path[512];
+    if (!once_path || snprintf(path, sizeof path, "%s.go", once_path) >= (int)sizeof path)
+        return;
+    while (access(path, F_OK) != 0)
+        nanosleep(&(struct timespec){.tv_nsec = HOLD_LOOK_NS}, NULL);
 }
 
 bool fault_pass(const char *name)
@@ -72,7 +95,9 @@ bool fault_pass(const char *name)
         close(fd);
     }
     if (wanted_action == ACTION_KILL)
-        kill(getpid(), SIGKILL);
+        die();
+    else if (wanted_action == ACTION_HOLD)
+        hold();
     else if (wanted_action == ACTION_STOP)
         kill(getpid(), SIGSTOP);
     else if (wanted_action == ACTION_EXIT)

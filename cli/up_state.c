@@ -107,8 +107,8 @@ bool up_prepare_state(const struct up_options *options, struct error *err)
             err, ERROR_UNSUPPORTED,
             "the state folder %s lies on a network filesystem (%s), where locks and the journal are not safe",
             path, name);
-        return error_hint(
-            err, "a folder on a local disk: --state-dir DIR; or, at your own risk, --allow-network-state");
+        return error_hint(err, "a folder on a local disk: --state-dir DIR; or, at your own risk, berth up "
+                               "--allow-network-state");
     }
     return check_version(path, err);
 }

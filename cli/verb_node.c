@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "cli/client.h"
+#include "cli/node_links.h"
 #include "cli/show.h"
 #include "cli/table.h"
 #include "proto/units.h"
@@ -91,11 +92,13 @@ static void show_node(const cJSON *node)
     }
     cJSON_ArrayForEach(item, json_get(inventory, "gpus"))
     {
-        LINE("gpu", "%lld: %s, %s, compute capability %s, %s, %s", (long long)json_int(item, "index", 0),
+        const char *parent = json_str(json_get(item, "mig"), "parent", NULL);
+        LINE("gpu", "%lld: %s, %s, compute capability %s, %s, %s%s%s", (long long)json_int(item, "index", 0),
              json_str(item, "name", "?"), show_bytes(json_int(item, "memory_bytes", 0), size),
              json_str(item, "compute_capability", "?"), json_str(item, "pci", "?"),
-             json_str(item, "uuid", "?"));
+             json_str(item, "uuid", "?"), parent ? ", of " : "", parent ? parent : "");
     }
+    node_links_show(json_get(inventory, "gpus"), &out);
     const char *gpu_error = json_str(inventory, "gpu_error", NULL);
     if (gpu_error)
         LINE("gpu error", "%s", gpu_error);

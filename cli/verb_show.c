@@ -55,9 +55,10 @@ static void add_resources(struct buf *out, const cJSON *job)
     char memory[32];
     if (!r)
         return;
-    buf_printf(out, "%-12s %lld CPUs on %lld cores, %s memory, %lld GPUs\n", "resources",
-               (long long)json_int(r, "cpus", 0), (long long)json_int(r, "cores", 0),
-               show_bytes(json_int(r, "memory_bytes", 0), memory), (long long)json_int(r, "gpus", 0));
+    int64_t cpus = json_int(r, "cpus", 0), cores = json_int(r, "cores", 0), gpus = json_int(r, "gpus", 0);
+    buf_printf(out, "%-12s %lld CPU%s on %lld core%s, %s memory, %lld GPU%s\n", "resources", (long long)cpus,
+               cpus == 1 ? "" : "s", (long long)cores, cores == 1 ? "" : "s",
+               show_bytes(json_int(r, "memory_bytes", 0), memory), (long long)gpus, gpus == 1 ? "" : "s");
 }
 
 static void add_tasks(struct buf *out, const cJSON *tasks)
@@ -146,6 +147,21 @@ static void add_attempts(struct buf *out, const cJSON *attempts, int64_t now)
     }
 }
 
+/* What the node had to tell meanwhile. */
+static void add_notes(struct buf *out, const cJSON *notes)
+{
+    const cJSON *note;
+    char time[32];
+    bool first = true;
+    cJSON_ArrayForEach(note, notes)
+    {
+        buf_printf(out, "%-12s %s ", first ? "notes" : "", show_time(json_int(note, "at_ms", 0), time));
+        term_add_safe(out, json_str(note, "text", ""), false);
+        buf_add_char(out, '\n');
+        first = false;
+    }
+}
+
 void show_job(const cJSON *job)
 {
     _cleanup_buf_ struct buf out = {0}, cause = {0};
@@ -193,6 +209,7 @@ void show_job(const cJSON *job)
     if (json_int(job, "log_bytes", 0))
         buf_printf(&out, "%-12s %s: berth logs %s\n", "log", show_bytes(json_int(job, "log_bytes", 0), size),
                    json_str(job, "name", "?"));
+    add_notes(&out, json_get(job, "notes"));
     add_pairs(&out, "environment", json_get(job, "environment"));
     fwrite(out.data, 1, out.len, stdout);
 }

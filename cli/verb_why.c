@@ -72,7 +72,8 @@ static void print_why(const char *name, const cJSON *why)
         term_add_safe(&out, cJSON_IsString(text) ? text->valuestring : "", false);
         buf_add_char(&out, '\n');
     }
-    cJSON_ArrayForEach(blocker, json_get(why, "blockers"))
+    const cJSON *blockers = told ? NULL : json_get(why, "blockers"); /* the text has them already */
+    cJSON_ArrayForEach(blocker, blockers)
     {
         add_blocker(&out, blocker);
     }

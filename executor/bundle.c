@@ -128,6 +128,11 @@ static void add_gpus(const struct bundle_request *r, struct buf *b)
 {
     for (size_t i = 0; i < r->n_gpus; i++)
         kv_add_int(b, "gpu_minor", r->gpus[i].minor);
+    for (size_t i = 0; i < r->n_gpus * BUNDLE_GPU_CAPS; i++) {
+        int cap = r->gpus[i / BUNDLE_GPU_CAPS].caps[i % BUNDLE_GPU_CAPS];
+        if (cap > 0)
+            kv_add_int(b, "gpu_cap", cap);
+    }
 }
 
 static void add_list(struct buf *b, const char *key, const char *const *list)
@@ -188,6 +193,9 @@ bool bundle_write(const struct bundle_request *r, struct error *err)
         {"time_limit_ms", r->time_limit_ms},
         {"log_limit_bytes", r->log_limit_bytes},
         {"grace_ms", r->grace_ms},
+        {"stop_signal", (uint64_t)r->stop_signal},
+        {"warn_ms", r->warn_ms},
+        {"warn_signal", (uint64_t)r->warn_signal},
         {"tty", r->tty},
         {"stdin", r->stdin_open},
         {"split_streams", r->split_streams && !r->tty},

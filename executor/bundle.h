@@ -44,9 +44,12 @@ struct bundle_bind {
                       image_error/start_error */
 };
 
+#define BUNDLE_GPU_CAPS 2 /* of the GPU instance and of the compute instance */
+
 struct bundle_gpu {
     const char *uuid;
-    int minor; /* N of /dev/nvidiaN; -1: no device node (a simulated one) */
+    int minor;                 /* N of /dev/nvidiaN; -1: no device node (a simulated one) */
+    int caps[BUNDLE_GPU_CAPS]; /* N of /dev/nvidia-caps/nvidia-capN, for a MIG instance; 0: none */
 };
 
 struct bundle_request {
@@ -78,6 +81,9 @@ struct bundle_request {
     uint64_t time_limit_ms;   /* 0: none; runs from the payload's exec */
     uint64_t log_limit_bytes; /* 0: none; both streams together */
     uint64_t grace_ms;
+    int stop_signal;  /* asks the task to end; 0: SIGTERM */
+    uint64_t warn_ms; /* so long before the time limit `warn_signal` (0: SIGUSR1) is sent; 0: it is not */
+    int warn_signal;
 
     bool tty, stdin_open, split_streams;
     unsigned rows, cols;             /* of a tty; 0: unknown */

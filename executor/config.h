@@ -4,6 +4,7 @@
 
 #include "executor/blob_cache.h"
 #include "executor/environ.h"
+#include "executor/gpu_share.h"
 #include "executor/gpu_watch.h"
 #include "executor/isolation.h"
 #include "executor/site_mounts.h"
@@ -23,8 +24,9 @@ struct executor_config {
     struct site_mounts mounts;   /* in every task */
     cJSON *inventory;            /* replaced on the loop only; workers get what they need copied */
     struct gpu_watch *gpu_watch; /* NULL: simulated */
-    int cpu_count;               /* highest usable CPU index + 1 */
-    cpu_set_t *cpus;             /* that this process may use */
+    struct gpu_shares *gpu_shares;
+    int cpu_count;   /* highest usable CPU index + 1 */
+    cpu_set_t *cpus; /* that this process may use */
 };
 
 #endif

@@ -6,11 +6,13 @@
 #include "base/cleanup.h"
 #include "executor/bundle.h"
 #include "executor/substitute.h"
+#include "proto/resources.h"
 
 #include <string.h>
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define WORKSPACE "default"
+#define MIB (1 << 20)
 
 void text_list_add(struct text_list *list, char *text)
 {
@@ -169,6 +171,51 @@ static void set_basics(struct text_list *env, const struct order *order, const s
         set(env, "TERM", order->spec->term ? order->spec->term : "xterm");
 }
 
+/* Where the tasks of a job find each other. With several processes an instance, whoever starts them
+ * (torchrun, say) gives each its own RANK and LOCAL_RANK. */
+static void set_gang(struct text_list *env, const struct order *order, const char *node)
+{
+    const struct order_gang *gang = &order->gang;
+    const char *hosts = gang->hosts ? gang->hosts : node;
+    set_int(env, "BERTH_RANK", order->id.rank);
+    set_int(env, "BERTH_INSTANCES", gang->instances);
+    set_int(env, "BERTH_PROCESSES_PER_INSTANCE", gang->processes_per_instance);
+    set(env, "BERTH_HOSTS", hosts);
+    if (!gang->master_port)
+        return;
+    _cleanup_free_ char *first = xstrndup(hosts, strcspn(hosts, ","));
+    set(env, "MASTER_ADDR", first);
+    set_int(env, "MASTER_PORT", gang->master_port);
+    set_int(env, "WORLD_SIZE", gang->instances * gang->processes_per_instance);
+    set_int(env, "NODE_RANK", order->id.rank);
+    if (gang->processes_per_instance > 1)
+        return;
+    set_int(env, "RANK", order->id.rank);
+    set_int(env, "LOCAL_RANK", 0);
+}
+
+/* What MPS, where it runs, gives this task of its GPUs. It knows one percentage for all of a process's GPUs:
+ * the least. These are the lease's, so the job can't have others. */
+static void set_shares(struct text_list *env, const struct order *order)
+{
+    _cleanup_buf_ struct buf millis = {0}, memory = {0};
+    int least = RESOURCE_GPU_WHOLE;
+    for (size_t i = 0; i < order->lease.gpu_count; i++) {
+        const struct order_gpu *gpu = &order->lease.gpus[i];
+        buf_printf(&millis, "%s%d", i ? "," : "", gpu->milli);
+        least = gpu->milli < least ? gpu->milli : least;
+        if (gpu->memory_bytes >= MIB) /* devices count as the task sees them: in the lease's order */
+            buf_printf(&memory, "%s%zu=%lldM", memory.len ? "," : "", i,
+                       (long long)(gpu->memory_bytes / MIB));
+    }
+    if (millis.len)
+        set(env, "BERTH_GPU_MILLI", millis.data);
+    if (least < RESOURCE_GPU_WHOLE)
+        set_int(env, "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", least < 10 ? 1 : least / 10);
+    if (memory.len)
+        set(env, "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT", memory.data);
+}
+
 static void set_own(struct text_list *env, const struct order *order, const struct places *places,
                     const char *node)
 {
@@ -176,7 +223,6 @@ static void set_own(struct text_list *env, const struct order *order, const stru
     set(env, "BERTH_JOB_NAME", order->job_name);
     set_int(env, "BERTH_JOB_ID", (int64_t)order->id.job.v);
     set_int(env, "BERTH_ATTEMPT", order->id.attempt);
-    set_int(env, "BERTH_RANK", order->id.rank);
     set(env, "BERTH_NODE", node);
     set_int(env, "BERTH_CPUS", leased_cpus(order));
     set_int(env, "BERTH_MEMORY_BYTES", order->lease.memory_bytes);
@@ -198,6 +244,7 @@ bool environ_build(const struct order *order, const struct user *user, const str
     for (size_t i = 0; host && i < spec->submit_environment.count; i++)
         set(out, spec->submit_environment.items[i].name, spec->submit_environment.items[i].value);
     set_own(out, order, places, node);
+    set_gang(out, order, node);
     for (size_t i = 0; i < spec->environment.count; i++) {
         const struct job_pair *pair = &spec->environment.items[i];
         _cleanup_free_ char *value = substitute(pair->value, b.values, b.count, err);
@@ -205,5 +252,6 @@ bool environ_build(const struct order *order, const struct user *user, const str
             return error_wrap(err, "environment_variables.%s", pair->name);
         set(out, pair->name, value);
     }
+    set_shares(out, order);
     return true;
 }

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "executor/gpu_lock.h"
+#include "proto/gpu_link.h"
 #include "proto/json.h"
 #include "proto/resources.h"
 
@@ -13,6 +14,8 @@
 #include <string.h>
 
 #define FIELD_MAX 96
+#define DEVICE_MINOR_MAX (1 << 20)
+#define MIG_ID_MAX 1024
 #define CPUS_MAX (RESOURCE_CORES_MAX * RESOURCE_CORE_THREADS_MAX) /* OS indexes are below it */
 
 /* "list[3].field" into out; returns out. */
@@ -151,7 +154,65 @@ static bool check_gpu(const cJSON *gpus, const cJSON *gpu, int i, uint64_t *inde
         !number_in(gpu, "numa", field_name(name, "gpus", i, "numa"), 0, RESOURCE_NUMA_MAX - 1, &n, err))
         return false;
     return !minor || cJSON_IsNull(minor) ||
-           number_in(gpu, "minor", field_name(name, "gpus", i, "minor"), 0, 1 << 20, &n, err);
+           number_in(gpu, "minor", field_name(name, "gpus", i, "minor"), 0, DEVICE_MINOR_MAX, &n, err);
+}
+
+/* `to` must be the index of another GPU of the list, and of none twice. */
+static bool check_link(const cJSON *gpus, const cJSON *gpu, const cJSON *link, const char *name,
+                       uint64_t *seen, struct error *err)
+{
+    int64_t to = 0, nvlinks = 0;
+    enum gpu_link kind;
+    const cJSON *other, *found = NULL, *p2p = json_get(link, "p2p");
+    if (!number_in(link, "to", name, 0, RESOURCE_GPUS_MAX * 2 - 1, &to, err))
+        return false;
+    cJSON_ArrayForEach(other, gpus) if (json_int(other, "index", -1) == to) found = other;
+    if (!found || found == gpu || !mark_once(seen, to))
+        return error_field(err, name, "%lld is not the index of another GPU, or is given twice",
+                           (long long)to);
+    if (!gpu_link_parse(json_str(link, "kind", ""), &kind))
+        return error_field(err, name, "'%.40s' is no kind of link", json_str(link, "kind", ""));
+    if (json_get(link, "nvlinks") &&
+        !number_in(link, "nvlinks", name, 0, GPU_LINK_NVLINKS_MAX * 2, &nvlinks, err))
+        return false;
+    return !p2p || cJSON_IsNull(p2p) || cJSON_IsBool(p2p) ||
+           error_field(err, name, "p2p is true, false or null");
+}
+
+static bool check_links(const cJSON *gpus, const cJSON *gpu, int i, struct error *err)
+{
+    uint64_t seen[(RESOURCE_GPUS_MAX * 2 + 63) / 64] = {0};
+    char name[FIELD_MAX];
+    const cJSON *links = json_get(gpu, "links"), *link;
+    field_name(name, "gpus", i, "links");
+    if (!links || cJSON_IsNull(links))
+        return true;
+    if (!cJSON_IsArray(links))
+        return error_field(err, name, "must be a list");
+    cJSON_ArrayForEach(link, links) if (!check_link(gpus, gpu, link, name, seen, err)) return false;
+    return true;
+}
+
+static bool check_mig(const cJSON *gpu, int i, struct error *err)
+{
+    char name[FIELD_MAX];
+    const cJSON *mig = json_get(gpu, "mig"), *caps = json_get(mig, "caps"), *cap;
+    int64_t n = 0;
+    field_name(name, "gpus", i, "mig");
+    if (!mig || cJSON_IsNull(mig))
+        return true;
+    const char *parent = json_str(mig, "parent", "");
+    if (!cJSON_IsObject(mig) || !*parent || strlen(parent) > GPU_LOCK_UUID_MAX)
+        return error_field(err, name, "must name the parent, in 1 to %d characters", GPU_LOCK_UUID_MAX);
+    if (!text_in(mig, "profile", name, err) || !number_in(mig, "gi", name, 0, MIG_ID_MAX, &n, err) ||
+        !number_in(mig, "ci", name, 0, MIG_ID_MAX, &n, err))
+        return false;
+    cJSON_ArrayForEach(cap, caps)
+    {
+        if (!json_item_int(cap, &n) || n < 0 || n > DEVICE_MINOR_MAX)
+            return error_field(err, name, "caps are numbers of device nodes");
+    }
+    return cJSON_GetArraySize(caps) <= 2 || error_field(err, name, "has more than two caps");
 }
 
 static bool check_gpus(const cJSON *inventory, struct error *err)
@@ -162,6 +223,13 @@ static bool check_gpus(const cJSON *inventory, struct error *err)
     if (!list_in(inventory, "gpus", 0, RESOURCE_GPUS_MAX, &gpus, err))
         return false;
     cJSON_ArrayForEach(gpu, gpus) if (!check_gpu(gpus, gpu, i++, indexes, err)) return false;
+    i = 0;
+    cJSON_ArrayForEach(gpu, gpus)
+    {
+        if (!check_links(gpus, gpu, i, err) || !check_mig(gpu, i, err))
+            return false;
+        i++;
+    }
     return true;
 }
 

@@ -223,9 +223,9 @@ static void on_parent(uv_poll_t *handle, int status, int events)
     leave(handle->data);
 }
 
-static bool set_up(struct executor_config *config, struct error *err)
+/* All that leaves nothing behind, and may take its time (a driver that hangs): a signal simply ends it. */
+static bool find_out(struct executor_config *config, struct error *err)
 {
-    char tag[16];
     if (!lock_state(config, err))
         return false;
     raise_limits();
@@ -233,13 +233,12 @@ static bool set_up(struct executor_config *config, struct error *err)
     list_covers(config);
     if (!site_mounts_read(SITE_MOUNTS_FILE, &config->mounts, err))
         return false;
-    if (!isolation_tag(config->state_dir, tag, err) || !isolation_probe(&config->isolation, tag, err))
-        return false;
-    for (size_t i = 0; i < config->isolation.n_missing; i++)
-        log_info("this node can't do all: %s", config->isolation.missing[i]);
     _cleanup_free_ char *blobs = xasprintf("%s/cache/blobs", config->state_dir);
     if (!blob_cache_init(&config->blobs, blobs, err))
         return false;
+    static struct gpu_shares shares;
+    gpu_shares_init(&shares);
+    config->gpu_shares = &shares;
     config->inventory = find_inventory(config, err);
     if (config->inventory && !config->inventory_file) {
         static struct gpu_watch watch;
@@ -248,6 +247,18 @@ static bool set_up(struct executor_config *config, struct error *err)
         agent_look_at_gpus(config, config->inventory);
     }
     return config->inventory != NULL;
+}
+
+/* The cgroup that is made here goes again with whoever leaves in good order. */
+static bool isolate(struct executor_config *config, struct error *err)
+{
+    char tag[16];
+    if (!isolation_tag(config->state_dir, tag, err) || !isolation_probe(&config->isolation, tag, err))
+        return false;
+    for (size_t i = 0; i < config->isolation.n_missing; i++)
+        log_info("this node can't do all: %s", config->isolation.missing[i]);
+    FAULT("executor.isolated");
+    return true;
 }
 
 int executor_main(int argc, char **argv)
@@ -268,7 +279,7 @@ int executor_main(int argc, char **argv)
     config.state_dir = absolute(config.state_dir);
     config.socket = absolute(config.socket);
     _cleanup_buf_ struct buf secret = {0};
-    if (!read_secret(&config, &secret, &err) || !set_up(&config, &err))
+    if (!read_secret(&config, &secret, &err) || !find_out(&config, &err))
         return complain("the executor can't start", &err);
     running.loop = uv_default_loop();
     uv_signal_t signals[2];
@@ -284,8 +295,9 @@ int executor_main(int argc, char **argv)
         parent.data = &running;
         uv_poll_start(&parent, UV_READABLE | UV_DISCONNECT, on_parent);
     }
-    running.agent = agent_create(running.loop, &config, secret.data, &err);
+    running.agent = isolate(&config, &err) ? agent_create(running.loop, &config, secret.data, &err) : NULL;
     if (!running.agent) {
+        cgroup_tree_remove(&config.isolation.cgroups);
         complain("the executor can't start", &err);
         _exit(1);
     }

@@ -2,7 +2,11 @@
 #include "executor/order.h"
 
 #include "base/alloc.h"
+#include "base/buf.h"
+#include "proto/resources.h"
+#include "proto/signals.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,10 +42,93 @@ static bool take_gpus(const cJSON *lease, struct order *order, struct error *err
         const char *uuid = json_str(item, "uuid", NULL);
         if (!uuid || !*uuid || strlen(uuid) > 95)
             return error_field(err, "lease.gpus", "a GPU without a UUID");
-        order->lease.gpus[order->lease.gpu_count++] =
-            (struct order_gpu){.uuid = xstrdup(uuid), .index = json_int(item, "index", -1)};
+        for (size_t i = 0; i < order->lease.gpu_count; i++)
+            if (strcmp(order->lease.gpus[i].uuid, uuid) == 0)
+                return error_field(err, "lease.gpus", "GPU %s is leased twice to one task", uuid);
+        int64_t milli = json_int(item, "milli", RESOURCE_GPU_WHOLE),
+                memory = json_int(item, "memory_bytes", 0);
+        if (milli < 1 || milli > RESOURCE_GPU_WHOLE || memory < 0)
+            return error_field(err, "lease.gpus", "a share of GPU %s is not from 1 to %d thousandths", uuid,
+                               RESOURCE_GPU_WHOLE);
+        order->lease.gpus[order->lease.gpu_count++] = (struct order_gpu){.uuid = xstrdup(uuid),
+                                                                         .index = json_int(item, "index", -1),
+                                                                         .milli = (int)milli,
+                                                                         .memory_bytes = memory};
     }
     return true;
+}
+
+/* A signal by name or number; 0 where the field is absent. */
+static bool take_signal(const cJSON *json, const char *field, int *out, struct error *err)
+{
+    const cJSON *item = json_get(json, field);
+    char text[24];
+    int64_t number;
+    *out = 0;
+    if (!item || cJSON_IsNull(item))
+        return true;
+    if (json_item_int(item, &number))
+        snprintf(text, sizeof text, "%lld", (long long)number);
+    else
+        snprintf(text, sizeof text, "%s", cJSON_IsString(item) ? item->valuestring : "");
+    *out = signal_by_name(text);
+    return *out || error_field(err, field, "%s is no signal that a task can be sent", field);
+}
+
+static bool take_times(const cJSON *json, struct order *order, struct error *err)
+{
+    order->time_limit_ms = json_int(json, "time_limit_ms", 0);
+    order->grace_ms = json_int(json, "grace_ms", JOB_GRACE_DEFAULT_MS);
+    order->warn_ms = json_int(json, "warn_ms", 0);
+    order->submitted_ms = json_int(json, "submitted_ms", 0);
+    if (order->time_limit_ms < 0 || order->grace_ms < 0 || order->warn_ms < 0)
+        return error_set(err, ERROR_INVALID, "the order of %s has a negative time", order->task);
+    return take_signal(json, "stop_signal", &order->stop_signal, err) &&
+           take_signal(json, "warn_signal", &order->warn_signal, err);
+}
+
+static bool take_hosts(const cJSON *gang, struct order *order, struct error *err)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const cJSON *hosts = json_get(gang, "hosts"), *host;
+    struct buf names = {0};
+    if (!cJSON_IsArray(hosts) || cJSON_GetArraySize(hosts) != order->gang.instances)
+        return error_field(err, "gang.hosts", "a gang of %lld names not as many hosts",
+                           (long long)order->gang.instances);
+    cJSON_ArrayForEach(host, hosts)
+    {
+        const char *name = cJSON_IsString(host) ? host->valuestring : "";
+        size_t n = strlen(name);
+        if (n < 1 || n > ORDER_NAME_MAX || name[strspn(name, allowed)]) {
+            buf_finish(&names);
+            return error_field(err, "gang.hosts", "a host of a gang has no name that a node could have");
+        }
+        buf_printf(&names, "%s%s", names.len ? "," : "", name);
+    }
+    order->gang.hosts = buf_take(&names);
+    return true;
+}
+
+static bool take_gang(const cJSON *json, struct order *order, struct error *err)
+{
+    const cJSON *gang = json_get(json, "gang");
+    int64_t port = json_int(json, "master_port", 0);
+    if (port < 0 || port > UINT16_MAX)
+        return error_field(err, "master_port", "%lld is no port", (long long)port);
+    order->gang = (struct order_gang){.instances = 1, .processes_per_instance = 1, .master_port = (int)port};
+    if (!gang || cJSON_IsNull(gang))
+        return order->id.rank == 0 || error_field(err, "gang", "%s has a rank and no gang", order->task);
+    order->gang.instances = json_int(gang, "instances", 0);
+    order->gang.processes_per_instance = json_int(gang, "processes_per_instance", 1);
+    if (order->gang.instances < 1 || order->gang.instances > ORDER_INSTANCES_MAX)
+        return error_field(err, "gang.instances", "a gang has 1 to %d instances", ORDER_INSTANCES_MAX);
+    if (order->gang.processes_per_instance < 1 || order->gang.processes_per_instance > ORDER_PROCESSES_MAX)
+        return error_field(err, "gang.processes_per_instance", "an instance has 1 to %d processes",
+                           ORDER_PROCESSES_MAX);
+    if (json_int(gang, "rank", order->id.rank) != order->id.rank || order->id.rank >= order->gang.instances)
+        return error_field(err, "gang.rank", "%s is no member of a gang of %lld", order->task,
+                           (long long)order->gang.instances);
+    return take_hosts(gang, order, err);
 }
 
 static bool clean_absolute(const char *path)
@@ -74,11 +161,10 @@ static bool fill(const cJSON *json, struct order *order, struct error *err)
         !take_gpus(lease, order, err))
         return false;
     order->lease.memory_bytes = json_int(lease, "memory_bytes", 0);
-    order->time_limit_ms = json_int(json, "time_limit_ms", 0);
-    order->grace_ms = json_int(json, "grace_ms", JOB_GRACE_DEFAULT_MS);
-    order->submitted_ms = json_int(json, "submitted_ms", 0);
-    if (order->lease.memory_bytes < 0 || order->time_limit_ms < 0 || order->grace_ms < 0)
+    if (order->lease.memory_bytes < 0)
         return error_set(err, ERROR_INVALID, "the order of %s has a negative amount", task);
+    if (!take_times(json, order, err) || !take_gang(json, order, err))
+        return false;
     order->job_name = xstrdup(json_str(json, "job_name", task));
     const char *log_path = json_str(json, "log_path", NULL),
                *outputs_path = json_str(json, "outputs_path", NULL);
@@ -110,6 +196,7 @@ void order_destroy(struct order *order)
     for (size_t i = 0; i < order->lease.gpu_count; i++)
         free(order->lease.gpus[i].uuid);
     free(order->lease.gpus);
+    free(order->gang.hosts);
     free(order->lease.cores);
     free(order->lease.cpus);
     free(order->lease.mems);

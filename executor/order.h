@@ -15,9 +15,22 @@
 #define ORDER_CPUS_MAX 16384 /* cores, CPUs or NUMA nodes in one lease */
 #define ORDER_GPUS_MAX 64
 
+#define ORDER_INSTANCES_MAX 2000 /* of a gang: their names make one environment variable */
+#define ORDER_PROCESSES_MAX 1024 /* of one instance */
+#define ORDER_NAME_MAX 64        /* of a node */
+
 struct order_gpu {
     char *uuid;
     int64_t index;
+    int milli;            /* thousandths of it, 1 to 1000 (all of it) */
+    int64_t memory_bytes; /* a share's part of its memory; 0: not said */
+};
+
+/* The tasks of one job that run side by side, one a node; a job of one task is a gang of one. */
+struct order_gang {
+    int64_t instances, processes_per_instance;
+    char *hosts;     /* the nodes' names by rank, "a,b,c"; NULL: not said (a gang of one) */
+    int master_port; /* for the processes to meet at, on the first host; 0: none */
 };
 
 struct order {
@@ -33,8 +46,12 @@ struct order {
         struct order_gpu *gpus;
         size_t gpu_count;
     } lease;
+    struct order_gang gang;
     int64_t time_limit_ms; /* 0: none */
     int64_t grace_ms;
+    int stop_signal; /* 0: SIGTERM */
+    int64_t warn_ms; /* ahead of the time limit; 0: no warning */
+    int warn_signal; /* 0: SIGUSR1 */
     char *job_name;
     char *log_path, *outputs_path; /* absolute, without ".." */
     int64_t submitted_ms;

@@ -9,7 +9,7 @@
 #include "base/map.h"
 #include "executor/beneath.h"
 #include "executor/bundle.h"
-#include "executor/gpu_lock.h"
+#include "executor/gpu_share.h"
 #include "executor/launch.h"
 #include "executor/reclaim.h"
 #include "proto/kv.h"
@@ -25,6 +25,19 @@
 static const char *const made_here[] = {"work", "tmp",   "upper", "ovl",  "bundle", "spec",
                                         "shim", "state", "ctl",   "exit", "events", MANIFEST_FILE};
 
+static void find_device_nodes(const cJSON *gpu, struct bundle_gpu *out)
+{
+    const cJSON *cap;
+    size_t n = 0;
+    out->minor = (int)json_int(gpu, "minor", -1);
+    cJSON_ArrayForEach(cap, json_get(json_get(gpu, "mig"), "caps"))
+    {
+        int64_t number;
+        if (n < BUNDLE_GPU_CAPS && json_item_int(cap, &number))
+            out->caps[n++] = (int)number;
+    }
+}
+
 void preparation_init(struct preparation *p, const struct executor_config *config, const struct order *order,
                       const char *folder)
 {
@@ -32,14 +45,14 @@ void preparation_init(struct preparation *p, const struct executor_config *confi
     p->config = config;
     p->order = order;
     p->folder = folder;
-    p->gpu_minors = xcalloc(order->lease.gpu_count + 1, sizeof *p->gpu_minors);
+    p->gpus = xcalloc(order->lease.gpu_count + 1, sizeof *p->gpus);
     for (size_t i = 0; i < order->lease.gpu_count; i++) {
         const cJSON *gpu;
-        p->gpu_minors[i] = -1;
+        p->gpus[i] = (struct bundle_gpu){.uuid = order->lease.gpus[i].uuid, .minor = -1};
         cJSON_ArrayForEach(gpu, json_get(config->inventory, "gpus"))
         {
-            if (strcmp(json_str(gpu, "uuid", ""), order->lease.gpus[i].uuid) == 0)
-                p->gpu_minors[i] = (int)json_int(gpu, "minor", -1);
+            if (strcmp(json_str(gpu, "uuid", ""), p->gpus[i].uuid) == 0)
+                find_device_nodes(gpu, &p->gpus[i]);
         }
     }
 }
@@ -49,7 +62,7 @@ void preparation_finish(struct preparation *p)
     user_finish(&p->user);
     snapshot_finish(&p->snapshot);
     text_list_finish(&p->missing);
-    free(p->gpu_minors);
+    free(p->gpus);
     memset(p, 0, sizeof *p);
 }
 
@@ -203,7 +216,6 @@ struct bundle_parts {
     struct bundle_bind *binds;
     size_t bind_count;
     char **left_out;
-    struct bundle_gpu *gpus;
     char *cpus, *mems, *cache, *err_path;
 };
 
@@ -215,7 +227,6 @@ static void parts_finish(struct bundle_parts *parts)
     text_list_finish(&parts->strings);
     free(parts->binds);
     free(parts->left_out);
-    free(parts->gpus);
     free(parts->cpus);
     free(parts->mems);
     free(parts->cache);
@@ -333,9 +344,6 @@ static bool write_bundle(struct preparation *p, struct bundle_parts *parts)
     /* a simulated inventory's memory nodes are not this machine's */
     parts->mems = config->inventory_file ? NULL : range_list(order->lease.mems, order->lease.mem_count);
     parts->err_path = beside_log(order->log_path, ".err");
-    parts->gpus = xcalloc(order->lease.gpu_count + 1, sizeof *parts->gpus);
-    for (size_t i = 0; i < order->lease.gpu_count; i++)
-        parts->gpus[i] = (struct bundle_gpu){.uuid = order->lease.gpus[i].uuid, .minor = p->gpu_minors[i]};
     struct bundle_request request = {
         .task_dir = p->folder,
         .task = order->task,
@@ -358,12 +366,15 @@ static bool write_bundle(struct preparation *p, struct bundle_parts *parts)
         .cpus = parts->cpus,
         .mems = parts->mems,
         .memory_bytes = (uint64_t)order->lease.memory_bytes,
-        .gpus = parts->gpus,
+        .gpus = p->gpus,
         .n_gpus = order->lease.gpu_count,
         .shm_bytes = (uint64_t)spec->shm_size_bytes,
         .time_limit_ms = (uint64_t)order->time_limit_ms,
         .log_limit_bytes = (uint64_t)spec->log_limit_bytes,
         .grace_ms = (uint64_t)order->grace_ms,
+        .stop_signal = order->stop_signal,
+        .warn_ms = (uint64_t)order->warn_ms,
+        .warn_signal = order->warn_signal,
         .tty = spec->wants_tty,
         .stdin_open = spec->wants_stdin,
         .split_streams = spec->split_streams,
@@ -460,11 +471,12 @@ static enum prepare_result launch(struct preparation *p)
 {
     if (atomic_load(&p->cancelled))
         return PREPARE_CANCELLED;
+    struct gpu_shares *shares = p->config->gpu_shares;
     int fds[ORDER_GPUS_MAX];
     size_t count = 0;
-    bool ok = true;
+    bool ok = gpu_shares_join(shares, p->order, p->folder, &p->err);
     for (; ok && count < p->order->lease.gpu_count; count++) {
-        fds[count] = gpu_lock_take(p->order->lease.gpus[count].uuid, &p->err);
+        fds[count] = gpu_shares_lock(shares, p->order, count, &p->err);
         ok = fds[count] >= 0;
     }
     FAULT("executor.before_fork");
@@ -474,6 +486,8 @@ static enum prepare_result launch(struct preparation *p)
     for (size_t i = 0; i < count; i++)
         if (fds[i] >= 0)
             close(fds[i]);
+    if (!ok)
+        gpu_shares_leave(shares, p->order->task);
     if (busy)
         return PREPARE_BUSY;
     return ok ? PREPARE_LAUNCHED : fail(p);

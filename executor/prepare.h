@@ -8,6 +8,7 @@
 #define BERTH_EXECUTOR_PREPARE_H
 
 #include "base/error.h"
+#include "executor/bundle.h"
 #include "executor/config.h"
 #include "executor/order.h"
 #include "executor/snapshot.h"
@@ -31,7 +32,7 @@ struct preparation {
     const struct executor_config *config;
     const struct order *order;
     const char *folder;       /* the task's */
-    int *gpu_minors;          /* of the leased GPUs, -1: no device node; owned */
+    struct bundle_gpu *gpus;  /* the leased ones; owned, their UUIDs are the order's */
     atomic_bool cancelled;    /* set by the loop */
     enum prepare_stage stage; /* where the next call goes on */
     struct user user;

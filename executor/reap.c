@@ -62,12 +62,14 @@ static void read_tree(const struct buf *b, struct cgroup_tree *t)
             t->controllers |= t->h[t->n++].controllers;
 }
 
-/* PID namespace's init, named for ever by pid and start time. */
+/* PID namespace's init, named for ever by pid and start time. One that waits for its parent's attention is
+ * dead, and with it its namespace: process 1 of a container may take no notice of orphans at all. */
 static bool init_lives(const struct buf *state, pid_t *pid)
 {
     *pid = (pid_t)kv_get_int(state->data, state->len, "payload_pid", 0);
-    const char *start = kv_get(state->data, state->len, "payload_start");
-    return *pid > 1 && start && clock_process_start(*pid) == strtoull(start, NULL, 10);
+    const char *text = kv_get(state->data, state->len, "payload_start");
+    uint64_t start = text ? strtoull(text, NULL, 10) : 0;
+    return *pid > 1 && start && clock_process_start(*pid) == start;
 }
 
 static void kill_init(const struct buf *state)

@@ -228,7 +228,10 @@ struct task *task_adopt(struct task_context *context, const char *name)
         return NULL;
     }
     struct task *task = create(context, order);
-    switch (reap_status(folder)) {
+    enum reap_status status = reap_status(folder);
+    if (status != REAP_NEVER_RAN)
+        gpu_shares_adopt(context->config->gpu_shares, order, folder);
+    switch (status) {
     case REAP_NEVER_RAN:
         task->exit = finish_read_exit(folder, &err); /* it may have ended before a shim was started */
         if (task->exit) {

@@ -41,11 +41,17 @@ void task_end_early(struct task *task, const char *kind, int code, const char *t
 
 void task_end_cancelled(struct task *task)
 {
-    bool limit = strcmp(task->stop.reason, "time_limit") == 0;
+    static const struct {
+        const char *reason, *kind;
+    } kinds[] = {{"time_limit", "time_limit"}, {"preempt", "preempted"}};
+    const char *kind = "canceled";
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(task->stop.reason, kinds[i].reason) == 0)
+            kind = kinds[i].kind;
     char text[96];
     snprintf(text, sizeof text, "stopped before it started (%s)",
              task->stop.reason[0] ? task->stop.reason : "cancel");
-    task_end_early(task, limit ? "time_limit" : "canceled", CODE_CANCELLED, text);
+    task_end_early(task, kind, CODE_CANCELLED, text);
 }
 
 static void say_exit(struct task *task)
@@ -162,6 +168,7 @@ static bool gpus_to_look_at(const struct task *task)
 void task_emptied(struct task *task)
 {
     task->emptied = true;
+    gpu_shares_leave(task->context->config->gpu_shares, task->order->task);
     if (task_remove_if_done(task))
         return;
     if (!task->gpus_clean && gpus_to_look_at(task)) {

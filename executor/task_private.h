@@ -30,6 +30,7 @@ struct task {
     bool shim_lost;  /* it died without an exit record */
     bool emptied;    /* nothing of it runs any more */
     bool gpu_note;   /* said who holds the GPU */
+    bool log_note;   /* said that the log's disk is full */
     bool gpus_clean; /* they were looked at, or never used */
     bool dirty_note; /* said what keeps the GPUs */
     int collect_tries;

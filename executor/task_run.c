@@ -16,10 +16,12 @@ static void flush_input(struct task *task);
 static void on_state(void *data, enum shim_state state, const char *detail)
 {
     struct task *task = data;
-    if (strcmp(detail, "log_disk_full") == 0)
+    bool log_full = strcmp(detail, "log_disk_full") == 0;
+    if (log_full && !task->log_note)
         task_note(task, "the disk of the log is full: the task's writes wait until there is room");
-    else if (strcmp(detail, "log_disk_ok") == 0)
+    else if (!log_full && task->log_note)
         task_note(task, "the disk of the log has room again");
+    task->log_note = log_full;
     if (task->life >= LIFE_EXITED)
         return;
     if (state == SHIM_RUNNING) {

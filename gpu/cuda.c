@@ -7,20 +7,17 @@
 #include "gpu/cuda.h"
 
 #include "base/alloc.h"
-#include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/fs.h"
+#include "gpu/cuda_peers.h"
+#include "gpu/files.h"
 #include "gpu/probe.h"
 #include "proto/json.h"
 
-#include <ctype.h>
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef int cuda_result; /* CUresult; 0 is success */
 typedef int cuda_device; /* CUdevice */
@@ -42,7 +39,6 @@ enum { /* CUdevice_attribute */
 #define CUDA_COMPUTE_MODE_PROHIBITED 2 /* CUcomputemode */
 #define CUDA_NAME_MAX 256
 #define CUDA_PCI_MAX 32 /* "00000000:3B:00.0" at most */
-#define SMALL_FILE_MAX_BYTES (64u << 10)
 
 struct cuda {
     cuda_result (*init)(unsigned flags);
@@ -101,56 +97,6 @@ static char *failure_text(const struct cuda *cuda, const char *call, cuda_result
     return xasprintf("%s failed: %s (%d)%s%s", call, name, code, text ? ": " : "", text ? text : "");
 }
 
-/* One small file below the root, without its trailing blanks; NULL where it can't be read. The caller frees.
- */
-static char *read_small(const char *root, const char *path)
-{
-    _cleanup_free_ char *full = xasprintf("%s%s", root, path);
-    _cleanup_buf_ struct buf text = {0};
-    if (!fs_read_file(AT_FDCWD, full, SMALL_FILE_MAX_BYTES, &text, NULL) || !text.len)
-        return NULL;
-    while (text.len && isspace((unsigned char)text.data[text.len - 1]))
-        text.data[--text.len] = '\0';
-    return buf_take(&text);
-}
-
-/* The number N of /dev/nvidiaN, from the driver's "Device Minor: \t N"; -1 where it does not say (WSL). */
-static int64_t device_minor(const char *root, const char *pci)
-{
-    _cleanup_free_ char *path = xasprintf("/proc/driver/nvidia/gpus/%s/information", pci);
-    _cleanup_free_ char *text = read_small(root, path);
-    const char *at = text ? strstr(text, "Device Minor:") : NULL;
-    if (!at)
-        return -1;
-    char *end;
-    at += strlen("Device Minor:");
-    long minor = strtol(at, &end, 10);
-    return end == at || minor < 0 ? -1 : minor;
-}
-
-/* The kernel says -1 where a machine has one node only. */
-static int64_t device_numa(const char *root, const char *pci)
-{
-    _cleanup_free_ char *path = xasprintf("/sys/bus/pci/devices/%s/numa_node", pci);
-    _cleanup_free_ char *text = read_small(root, path);
-    return text ? strtol(text, NULL, 10) : -1;
-}
-
-static void add_or_null(cJSON *object, const char *field, int64_t value)
-{
-    if (value < 0)
-        cJSON_AddNullToObject(object, field);
-    else
-        json_add_int(object, field, value);
-}
-
-/* The driver writes "0000:3B:00.0", sysfs has it in lower case. */
-static void normalize_pci(char *pci)
-{
-    for (char *c = pci; *c; c++)
-        *c = (char)tolower((unsigned char)*c);
-}
-
 /* Describes one device; NULL and *failed (the caller frees) where the driver fails. */
 static cJSON *describe_device(const struct cuda *cuda, int ordinal, const char *root, const char *driver,
                               char **failed)
@@ -201,7 +147,7 @@ static cJSON *describe_device(const struct cuda *cuda, int ordinal, const char *
                       ordinal, pci);
         return NULL;
     }
-    normalize_pci(pci);
+    gpu_files_normalize_pci(pci);
     const unsigned char *b = uuid.bytes;
     char text[GPU_UUID_MAX];
     snprintf(text, sizeof text, "GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
@@ -217,33 +163,17 @@ static cJSON *describe_device(const struct cuda *cuda, int ordinal, const char *
     cJSON_AddStringToObject(gpu, "compute_capability", text);
     json_add_int(gpu, "multiprocessors", multiprocessors);
     cJSON_AddBoolToObject(gpu, "integrated", integrated != 0);
-    add_or_null(gpu, "numa", device_numa(root, pci));
-    add_or_null(gpu, "minor", device_minor(root, pci));
+    gpu_files_add_number(gpu, "numa", gpu_files_numa(root, pci));
+    gpu_files_add_number(gpu, "minor", gpu_files_minor(root, pci));
     json_add_str(gpu, "driver", driver);
     return gpu;
-}
-
-/* "550.54.14" of the kernel module; NULL where the kernel does not show it. The caller frees. */
-static char *kernel_driver_version(const char *root)
-{
-    char *version = read_small(root, "/sys/module/nvidia/version");
-    if (version)
-        return version;
-    _cleanup_free_ char *text = read_small(root, "/proc/driver/nvidia/version");
-    const char *at = text ? strstr(text, "Kernel Module") : NULL;
-    for (at = at ? at + strlen("Kernel Module") : NULL; at && *at && *at != '\n'; at++) {
-        if (!isdigit((unsigned char)*at))
-            continue;
-        return xstrndup(at, strspn(at, "0123456789."));
-    }
-    return NULL;
 }
 
 /* A library that is not there is no error, unless the kernel has NVIDIA's driver loaded. */
 static char *load_failure(const char *library, const char *root)
 {
     const char *why = dlerror();
-    _cleanup_free_ char *version = kernel_driver_version(root);
+    _cleanup_free_ char *version = gpu_files_driver_version(root);
     if (strchr(library, '/'))
         return xasprintf("the CUDA driver library can't be loaded: %s", why ? why : library);
     if (!version)
@@ -309,8 +239,9 @@ void cuda_describe(const char *library, const char *system_root, cJSON *out)
     } else if (missing) {
         failed = xasprintf("%s has no %s: is it the CUDA driver's library?", library, missing);
     } else {
-        _cleanup_free_ char *kernel_version = kernel_driver_version(system_root);
+        _cleanup_free_ char *kernel_version = gpu_files_driver_version(system_root);
         failed = describe_devices(&cuda, system_root, kernel_version, gpus);
+        cuda_describe_peers(handle, gpus);
         describe_driver(&cuda, kernel_version, out);
     }
     if (!cJSON_GetObjectItemCaseSensitive(out, "gpu_driver"))

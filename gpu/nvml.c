@@ -1,32 +1,21 @@
 /*
- * NVML by dlopen: memory in use and the processes with compute or graphics contexts. Types and numbers are
- * NVML's documented ABI ("NVML API Reference Guide", nvml.h: nvmlMemory_t, nvmlProcessInfo_t, nvmlReturn_t).
- * Holds no state: the process ends right after.
+ * Memory in use and the processes with compute or graphics contexts, by NVML. Holds no state: the process
+ * ends right after.
  */
 #include "gpu/nvml.h"
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "gpu/nvml_library.h"
 #include "gpu/probe.h"
 #include "proto/json.h"
 
-#include <dlfcn.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef int nvml_return;
-typedef struct nvml_device *nvml_handle;
-
-enum { /* nvmlReturn_t */
-       NVML_OK = 0,
-       NVML_INSUFFICIENT_SIZE = 7,
-};
 #define NVML_VALUE_NOT_AVAILABLE UINT64_MAX /* of nvmlProcessInfo_t.usedGpuMemory */
 
-struct nvml_memory { /* nvmlMemory_t */
-    unsigned long long total, free, used;
-};
 struct nvml_process { /* nvmlProcessInfo_t of the _v2 and _v3 calls */
     unsigned pid;
     unsigned long long memory;
@@ -36,53 +25,6 @@ struct nvml_process_v1 { /* nvmlProcessInfo_v1_t of the calls without a suffix (
     unsigned pid;
     unsigned long long memory;
 };
-
-struct nvml {
-    nvml_return (*init)(void);
-    nvml_return (*shutdown)(void);
-    const char *(*error_string)(nvml_return code);
-    nvml_return (*device_count)(unsigned *count);
-    nvml_return (*device_by_index)(unsigned index, nvml_handle *device);
-    nvml_return (*device_uuid)(nvml_handle device, char *uuid, unsigned len);
-    nvml_return (*memory_info)(nvml_handle device, struct nvml_memory *memory);
-    nvml_return (*compute)(nvml_handle device, unsigned *count, void *infos);
-    nvml_return (*graphics)(nvml_handle device, unsigned *count, void *infos);
-};
-
-static const struct {
-    size_t offset;
-    const char *names[3]; /* newest first; the first one found is taken */
-} nvml_symbols[] = {
-    {offsetof(struct nvml, init), {"nvmlInit_v2"}},
-    {offsetof(struct nvml, shutdown), {"nvmlShutdown"}},
-    {offsetof(struct nvml, error_string), {"nvmlErrorString"}},
-    {offsetof(struct nvml, device_count), {"nvmlDeviceGetCount_v2"}},
-    {offsetof(struct nvml, device_by_index), {"nvmlDeviceGetHandleByIndex_v2"}},
-    {offsetof(struct nvml, device_uuid), {"nvmlDeviceGetUUID"}},
-    {offsetof(struct nvml, memory_info), {"nvmlDeviceGetMemoryInfo"}},
-    {offsetof(struct nvml, compute),
-     {"nvmlDeviceGetComputeRunningProcesses_v3", "nvmlDeviceGetComputeRunningProcesses_v2",
-      "nvmlDeviceGetComputeRunningProcesses"}},
-    {offsetof(struct nvml, graphics),
-     {"nvmlDeviceGetGraphicsRunningProcesses_v3", "nvmlDeviceGetGraphicsRunningProcesses_v2",
-      "nvmlDeviceGetGraphicsRunningProcesses"}},
-};
-
-static const char *load_symbols(void *library, struct nvml *nvml, bool *old_processes)
-{
-    for (size_t i = 0; i < sizeof nvml_symbols / sizeof nvml_symbols[0]; i++) {
-        void *found = NULL;
-        size_t n = 0;
-        while (!found && n < 3 && nvml_symbols[i].names[n])
-            found = dlsym(library, nvml_symbols[i].names[n++]);
-        if (!found)
-            return nvml_symbols[i].names[0];
-        if (n == 3) /* only the process calls have a third name, and its entries are shorter */
-            *old_processes = true;
-        memcpy((char *)nvml + nvml_symbols[i].offset, &found, sizeof found);
-    }
-    return NULL;
-}
 
 /* Lists the processes of one kind, as [{"pid","memory_bytes"}]; NULL where the driver refuses. *total counts
  * also what passes GPU_PROCESSES_MAX. The caller owns the list. */
@@ -113,18 +55,13 @@ static cJSON *list_processes(nvml_return (*call)(nvml_handle, unsigned *, void *
     return list;
 }
 
-static cJSON *describe_device(const struct nvml *nvml, unsigned index, bool old_processes, const char **call,
+static cJSON *describe_device(const struct nvml *nvml, nvml_handle device, const char **call,
                               nvml_return *code)
 {
-    nvml_handle device = NULL;
-    char uuid[GPU_UUID_MAX + 32] = ""; /* NVML_DEVICE_UUID_V2_BUFFER_SIZE is 96 */
+    char uuid[NVML_UUID_MAX] = "";
     struct nvml_memory memory = {0};
-    *call = "nvmlDeviceGetHandleByIndex";
-    *code = nvml->device_by_index(index, &device);
-    if (*code == NVML_OK) {
-        *call = "nvmlDeviceGetUUID";
-        *code = nvml->device_uuid(device, uuid, sizeof uuid);
-    }
+    *call = "nvmlDeviceGetUUID";
+    *code = nvml->device_uuid(device, uuid, sizeof uuid);
     if (*code == NVML_OK) {
         *call = "nvmlDeviceGetMemoryInfo";
         *code = nvml->memory_info(device, &memory);
@@ -132,8 +69,8 @@ static cJSON *describe_device(const struct nvml *nvml, unsigned index, bool old_
     if (*code != NVML_OK)
         return NULL;
     unsigned compute_count = 0, graphics_count = 0;
-    cJSON *compute = list_processes(nvml->compute, device, old_processes, &compute_count);
-    cJSON *graphics = list_processes(nvml->graphics, device, old_processes, &graphics_count);
+    cJSON *compute = list_processes(nvml->compute, device, nvml->old_processes, &compute_count);
+    cJSON *graphics = list_processes(nvml->graphics, device, nvml->old_processes, &graphics_count);
     uint64_t graphics_bytes = 0;
     const cJSON *process;
     cJSON_ArrayForEach(process, graphics) graphics_bytes += (uint64_t)json_int(process, "memory_bytes", 0);
@@ -148,43 +85,53 @@ static cJSON *describe_device(const struct nvml *nvml, unsigned index, bool old_
     return gpu;
 }
 
-/* Returns what failed (the caller frees), or NULL. */
-static char *describe_all(const struct nvml *nvml, bool old_processes, cJSON *usage)
+/* One that fails is left out: what a GPU that was divided a moment ago says, say. */
+static void describe_instances(const struct nvml *nvml, nvml_handle device, cJSON *usage)
 {
-    const char *call = "nvmlInit";
-    /* load_symbols found every one of them; the analyzer can't see through its memcpy. */
-    nvml_return code = nvml->init(); /* NOLINT(clang-analyzer-core.CallAndMessage) */
-    if (code != NVML_OK)
-        return xasprintf("%s failed: %s (%d)", call, nvml->error_string(code), code);
-    unsigned count = 0;
-    call = "nvmlDeviceGetCount";
-    code = nvml->device_count(&count);
-    for (unsigned i = 0; code == NVML_OK && i < count && i < RESOURCE_GPUS_MAX; i++) {
-        cJSON *gpu = describe_device(nvml, i, old_processes, &call, &code);
+    unsigned count = nvml_mig_max(nvml, device);
+    const char *call;
+    nvml_return code;
+    for (unsigned i = 0; i < count; i++) {
+        nvml_handle instance = NULL;
+        cJSON *gpu = nvml_mig_device(nvml, device, i, &instance)
+                         ? describe_device(nvml, instance, &call, &code)
+                         : NULL;
         if (gpu)
             cJSON_AddItemToArray(usage, gpu);
     }
-    char *failed =
-        code == NVML_OK ? NULL : xasprintf("%s failed: %s (%d)", call, nvml->error_string(code), code);
+}
+
+/* Returns what failed (the caller frees), or NULL. */
+static char *describe_all(const struct nvml *nvml, cJSON *usage)
+{
+    unsigned count = 0;
+    const char *call = "nvmlDeviceGetCount";
+    nvml_return code = nvml->device_count(&count);
+    for (unsigned i = 0; code == NVML_OK && i < count && i < RESOURCE_GPUS_MAX; i++) {
+        nvml_handle device = NULL;
+        call = "nvmlDeviceGetHandleByIndex";
+        code = nvml->device_by_index(i, &device);
+        if (code == NVML_OK && nvml_in_mig_mode(nvml, device)) {
+            describe_instances(nvml, device, usage);
+            continue;
+        }
+        cJSON *gpu = code == NVML_OK ? describe_device(nvml, device, &call, &code) : NULL;
+        if (gpu)
+            cJSON_AddItemToArray(usage, gpu);
+    }
+    char *failed = code == NVML_OK ? NULL : nvml_failure(nvml, call, code);
     nvml->shutdown();
     return failed;
 }
 
 void nvml_describe_usage(const char *library, cJSON *out)
 {
-    struct nvml nvml = {0};
-    bool old_processes = false;
-    _cleanup_free_ char *failed = NULL;
+    struct nvml nvml;
+    bool there = false;
     cJSON *usage = cJSON_AddArrayToObject(out, "usage");
-    void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
-    if (!handle) {
-        const char *why = dlerror();
-        failed = xasprintf("NVML can't be loaded: %s", why ? why : library);
-    } else {
-        const char *missing = load_symbols(handle, &nvml, &old_processes);
-        failed = missing ? xasprintf("%s has no %s: is it NVML?", library, missing)
-                         : describe_all(&nvml, old_processes, usage);
-    }
-    cJSON_AddBoolToObject(out, "nvml", handle != NULL);
+    _cleanup_free_ char *failed = nvml_open(library, &nvml, &there);
+    if (!failed)
+        failed = describe_all(&nvml, usage);
+    cJSON_AddBoolToObject(out, "nvml", there);
     json_add_str(out, "usage_error", failed);
 }

@@ -9,6 +9,8 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
+#include "gpu/merge.h"
 #include "proto/json.h"
 
 #include <errno.h>
@@ -100,7 +102,7 @@ static bool wait_child(pid_t pid, int64_t wait_ms, int *status)
     }
 }
 
-static bool start_child(const struct gpu_probe_options *o, bool usage, int deadline_ms, pid_t *pid,
+static bool start_child(const struct gpu_probe_options *o, const char *question, int deadline_ms, pid_t *pid,
                         int *answer, struct error *err)
 {
     char deadline[32];
@@ -121,8 +123,8 @@ static bool start_child(const struct gpu_probe_options *o, bool usage, int deadl
             argv[argc++] = given[i].option;
             argv[argc++] = given[i].value;
         }
-    if (usage)
-        argv[argc++] = "--usage";
+    if (question)
+        argv[argc++] = question;
     argv[argc] = NULL;
 
     int ends[2];
@@ -165,8 +167,10 @@ static int deadline_of(const struct gpu_probe_options *o)
     return ms > 0 && ms <= GPU_PROBE_DEADLINE_MAX_MS ? (int)ms : GPU_PROBE_DEADLINE_MS;
 }
 
-/* Runs one probe; NULL and *err on a crash, a hang or nonsense. */
-static cJSON *run_probe(const struct gpu_probe_options *o, bool usage, const char *whom, struct error *err)
+/* Runs one probe, with the option that says what is asked (NULL: what GPUs there are); NULL and *err on a
+ * crash, a hang or nonsense. */
+static cJSON *run_probe(const struct gpu_probe_options *o, const char *question, const char *whom,
+                        struct error *err)
 {
     int deadline_ms = deadline_of(o);
     _cleanup_close_ int answer = -1;
@@ -179,7 +183,7 @@ static cJSON *run_probe(const struct gpu_probe_options *o, bool usage, const cha
     }
     int64_t deadline = clock_boot_ms() + deadline_ms;
     /* The child's own alarm comes second, so that the parent is the one who says what happened. */
-    if (!start_child(o, usage, deadline_ms + KILLED_WAIT_MS, &pid, &answer, err))
+    if (!start_child(o, question, deadline_ms + KILLED_WAIT_MS, &pid, &answer, err))
         return NULL;
     bool answered = read_until(answer, deadline, &text, err);
     int status = 0;
@@ -211,12 +215,28 @@ static cJSON *run_probe(const struct gpu_probe_options *o, bool usage, const cha
     return out;
 }
 
+/* NVML is asked in a child of its own: what it does wrong costs the links and MIG instances, not the GPUs. */
+static void add_topology(const struct gpu_probe_options *options, cJSON *inventory)
+{
+    struct error err = {0};
+    bool driver_works =
+        cJSON_IsObject(json_get(inventory, "gpu_driver")) &&
+        (cJSON_GetArraySize(json_get(inventory, "gpus")) > 0 || !json_str(inventory, "gpu_error", NULL));
+    _cleanup_json_ cJSON *answer = driver_works ? run_probe(options, "--topology", "NVML", &err) : NULL;
+    const char *failed = json_str(answer, "topology_error", NULL);
+    if (err.code || failed)
+        log_info("how the GPUs are linked can't be told: %s", failed ? failed : err.message);
+    gpu_merge_topology(inventory, json_get(answer, "topology"));
+}
+
 cJSON *gpu_probe_inventory(const struct gpu_probe_options *options)
 {
     struct error err = {0};
-    cJSON *out = run_probe(options, false, "the CUDA driver", &err);
-    if (out && cJSON_IsArray(json_get(out, "gpus")))
+    cJSON *out = run_probe(options, NULL, "the CUDA driver", &err);
+    if (out && cJSON_IsArray(json_get(out, "gpus"))) {
+        add_topology(options, out);
         return out;
+    }
     cJSON_Delete(out);
     out = cJSON_CreateObject();
     cJSON_AddArrayToObject(out, "gpus");
@@ -260,7 +280,7 @@ bool gpu_probe_usage(const struct gpu_probe_options *options, struct gpu_usage *
                      size_t *count, struct error *err)
 {
     *count = 0;
-    _cleanup_json_ cJSON *answer = run_probe(options, true, "NVML", err);
+    _cleanup_json_ cJSON *answer = run_probe(options, "--usage", "NVML", err);
     if (!answer)
         return false;
     const char *failed = json_str(answer, "usage_error", NULL);

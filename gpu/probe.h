@@ -32,9 +32,9 @@ struct gpu_probe_options {
     int deadline_ms;          /* 0: $BERTH_GPU_DEADLINE_MS, else GPU_PROBE_DEADLINE_MS */
 };
 
-/* {"gpus":[...],"gpu_driver":{...}|null,"gpu_error":"..."|null}; never NULL: a driver that is absent gives no
- * GPUs and no error, one that fails, crashes or hangs gives no GPUs and says so in gpu_error, and the caller
- * may try again later. The caller deletes it. */
+/* {"gpus":[...],"gpu_driver":{...}|null,"gpu_error":"..."|null}, with links and MIG instances; never NULL: a
+ * driver that is absent gives no GPUs and no error, one that fails, crashes or hangs gives no GPUs and says
+ * so in gpu_error, and the caller may try again later. The caller deletes it. */
 cJSON *gpu_probe_inventory(const struct gpu_probe_options *options);
 
 struct gpu_process {

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "gpu/cuda.h"
 #include "gpu/nvml.h"
+#include "gpu/nvml_topology.h"
 #include "gpu/probe.h"
 #include "proto/json.h"
 
@@ -22,10 +23,11 @@
 
 #define DEADLINE_MAX_MS 3600000
 
-enum { OPT_USAGE = 256, OPT_CUDA, OPT_NVML, OPT_ROOT, OPT_DEADLINE };
+enum { OPT_USAGE = 256, OPT_TOPOLOGY, OPT_CUDA, OPT_NVML, OPT_ROOT, OPT_DEADLINE };
 
 static const struct option probe_options[] = {
     {"usage", no_argument, NULL, OPT_USAGE},
+    {"topology", no_argument, NULL, OPT_TOPOLOGY},
     {"gpu-library", required_argument, NULL, OPT_CUDA},
     {"nvml-library", required_argument, NULL, OPT_NVML},
     {"system-root", required_argument, NULL, OPT_ROOT},
@@ -66,7 +68,7 @@ int gpu_probe_main(int argc, char **argv)
 {
     const char *cuda = non_empty_env("BERTH_CUDA_LIBRARY"), *nvml = NULL, *root = "";
     long deadline_ms = GPU_PROBE_DEADLINE_MS;
-    bool usage = false;
+    bool usage = false, topology = false;
     int opt;
     char *end;
     optind = 0;
@@ -74,6 +76,9 @@ int gpu_probe_main(int argc, char **argv)
         switch (opt) {
         case OPT_USAGE:
             usage = true;
+            break;
+        case OPT_TOPOLOGY:
+            topology = true;
             break;
         case OPT_CUDA:
             cuda = optarg;
@@ -92,9 +97,10 @@ int gpu_probe_main(int argc, char **argv)
                     optarg);
             return 2;
         default:
-            fprintf(opt == 'h' ? stdout : stderr, "usage: berth gpu-probe [--usage] [--gpu-library PATH] "
-                                                  "[--nvml-library PATH] [--system-root DIR] "
-                                                  "[--deadline-ms N]\n");
+            fprintf(opt == 'h' ? stdout : stderr,
+                    "usage: berth gpu-probe [--usage | --topology] [--gpu-library PATH] "
+                    "[--nvml-library PATH] [--system-root DIR] "
+                    "[--deadline-ms N]\n");
             return opt == 'h' ? 0 : 2;
         }
     }
@@ -114,9 +120,11 @@ int gpu_probe_main(int argc, char **argv)
         return 1;
     }
     _cleanup_json_ cJSON *answer = cJSON_CreateObject();
+    _cleanup_free_ char *library = nvml_name(nvml, cuda);
     if (usage) {
-        _cleanup_free_ char *library = nvml_name(nvml, cuda);
         nvml_describe_usage(library, answer);
+    } else if (topology) {
+        nvml_describe_topology(library, root, answer);
     } else {
         cuda_describe(cuda ? cuda : "libcuda.so.1", root, answer);
     }

@@ -132,7 +132,9 @@ static bool make_folders(struct daemon *d, struct error *err)
 static bool recover(struct daemon *d, struct error *err)
 {
     _cleanup_free_ char *folder = xasprintf("%s/journal", d->options.state_dir);
-    struct journal_options options = {.folder = folder, .allow_network = d->options.allow_network_state};
+    struct journal_options options = {.folder = folder,
+                                      .allow_network = d->options.allow_network_state,
+                                      .segment_rows = d->options.checkpoint_rows};
     struct journal_loader loader = {d, load_principal, load_node, load_job};
     d->journal = journal_open(&options, err);
     if (!d->journal)

@@ -25,8 +25,9 @@ struct daemon_options {
     const char *socket_path; /* absolute */
     const char *log_dir, *outputs_dir;
     mode_t socket_mode;
-    int parent_fd;       /* -1: none */
-    int64_t idle_exit_s; /* 0: never */
+    int parent_fd;            /* -1: none */
+    int64_t idle_exit_s;      /* 0: never */
+    uint32_t checkpoint_rows; /* 0: JOURNAL_SEGMENT_ROWS */
     bool allow_network_state;
 };
 

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CLOSENESS_OF_NVLINK 4
+
 void inventory_gpu_key(const char *uuid, uint8_t key[RESOURCE_GPU_KEY_BYTES])
 {
     const char *digits = strncmp(uuid, "GPU-", 4) == 0 ? uuid + 4 : uuid;
@@ -32,6 +34,19 @@ void inventory_gpu_key(const char *uuid, uint8_t key[RESOURCE_GPU_KEY_BYTES])
     uint8_t hash[32];
     gnutls_hash_fast(GNUTLS_DIG_SHA256, uuid, strlen(uuid), hash);
     memcpy(key, hash, RESOURCE_GPU_KEY_BYTES);
+}
+
+uint8_t inventory_link_closeness(enum gpu_link kind, uint32_t nvlinks)
+{
+    static const uint8_t of_kind[GPU_LINK_COUNT] = {
+        [GPU_LINK_SYSTEM] = 10,      [GPU_LINK_NUMA] = 20,    [GPU_LINK_PCIE_BRIDGE] = 40,
+        [GPU_LINK_PCIE_SWITCH] = 60, [GPU_LINK_NVLINK] = 100,
+    };
+    if ((unsigned)kind >= GPU_LINK_COUNT)
+        return 0;
+    uint32_t room = (UINT8_MAX - of_kind[GPU_LINK_NVLINK]) / CLOSENESS_OF_NVLINK;
+    uint32_t counted = kind != GPU_LINK_NVLINK ? 0 : nvlinks < room ? nvlinks : room;
+    return (uint8_t)(of_kind[kind] + CLOSENESS_OF_NVLINK * counted);
 }
 
 static bool parse_core(const cJSON *json, struct inventory_core *core, struct error *err)
@@ -57,6 +72,61 @@ static bool parse_core(const cJSON *json, struct inventory_core *core, struct er
     return true;
 }
 
+static const cJSON *gpu_at(const cJSON *gpus, uint32_t place)
+{
+    return cJSON_GetArrayItem(gpus, (int)place);
+}
+
+/* Where nothing is said of a pair, its NUMA nodes tell the least. MIG instances reach no other's memory. */
+static uint8_t closeness_by_numa(const struct inventory *inv, const cJSON *gpus, uint32_t a, uint32_t b)
+{
+    if (inv->gpus[a].mig || inv->gpus[b].mig || json_int(gpu_at(gpus, a), "numa", -1) < 0 ||
+        json_int(gpu_at(gpus, b), "numa", -1) < 0)
+        return 0;
+    return inventory_link_closeness(inv->gpus[a].numa == inv->gpus[b].numa ? GPU_LINK_NUMA : GPU_LINK_SYSTEM,
+                                    0);
+}
+
+/* A link that is told from one end only, or differently, counts as the better one. A kind that this Berth
+ * does not know, or an index of no GPU, is left out. */
+static void parse_links(const cJSON *gpus, struct inventory *inv)
+{
+    for (uint32_t a = 0; a < inv->gpu_count; a++) {
+        const cJSON *link;
+        cJSON_ArrayForEach(link, json_get(gpu_at(gpus, a), "links"))
+        {
+            int64_t to = json_int(link, "to", -1), nvlinks = json_int(link, "nvlinks", 0);
+            enum gpu_link kind;
+            if (!gpu_link_parse(json_str(link, "kind", ""), &kind))
+                continue;
+            uint8_t closeness =
+                inventory_link_closeness(kind, nvlinks < 0                      ? 0
+                                               : nvlinks > GPU_LINK_NVLINKS_MAX ? GPU_LINK_NVLINKS_MAX
+                                                                                : (uint32_t)nvlinks);
+            for (uint32_t b = 0; b < inv->gpu_count; b++) {
+                if (b == a || inv->gpus[b].index != to || closeness <= inv->gpus[a].link[b])
+                    continue;
+                inv->gpus[a].link[b] = inv->gpus[b].link[a] = closeness;
+            }
+        }
+    }
+    for (uint32_t a = 0; a < inv->gpu_count; a++)
+        for (uint32_t b = 0; b < inv->gpu_count; b++)
+            if (a != b && !inv->gpus[a].link[b])
+                inv->gpus[a].link[b] = closeness_by_numa(inv, gpus, a, b);
+}
+
+static void parse_mig(const cJSON *json, struct inventory_gpu *gpu)
+{
+    const cJSON *mig = json_get(json, "mig");
+    const char *parent = json_str(mig, "parent", "");
+    gpu->mig = cJSON_IsObject(mig) && *parent;
+    if (!gpu->mig)
+        return;
+    inventory_gpu_key(parent, gpu->parent);
+    snprintf(gpu->profile, sizeof gpu->profile, "%s", json_str(mig, "profile", ""));
+}
+
 static bool parse_gpu(const cJSON *json, struct inventory *inv, struct error *err)
 {
     struct inventory_gpu *gpu = &inv->gpus[inv->gpu_count];
@@ -77,6 +147,8 @@ static bool parse_gpu(const cJSON *json, struct inventory *inv, struct error *er
     if (memory < 0 || (uint64_t)memory > RESOURCE_MEMORY_MAX_BYTES)
         return error_field(err, "inventory.gpus", "GPU %s has %lld bytes of memory", uuid, (long long)memory);
     gpu->memory_bytes = (uint64_t)memory;
+    snprintf(gpu->model, sizeof gpu->model, "%s", json_str(json, "name", "GPU"));
+    parse_mig(json, gpu);
     inv->gpu_count++;
     return true;
 }
@@ -111,6 +183,7 @@ static bool parse(const cJSON *json, struct inventory *inv, struct error *err)
         inv->core_count++;
     }
     cJSON_ArrayForEach(item, gpus) if (!parse_gpu(item, inv, err)) return false;
+    parse_links(gpus, inv);
     return true;
 }
 

@@ -4,11 +4,14 @@
 #define BERTH_SCHEDULER_INVENTORY_H
 
 #include "base/buf.h"
+#include "proto/gpu_link.h"
 #include "proto/json.h"
 #include "scheduler/core/core.h"
 
 #define INVENTORY_JOB_MEMORY_PERCENT 90 /* of a node's memory; the rest is the machine's own */
 #define INVENTORY_UUID_MAX 96
+#define INVENTORY_MODEL_MAX 128  /* bytes of a GPU's model, with its NUL; a longer name is cut */
+#define INVENTORY_PROFILE_MAX 32 /* of a MIG profile */
 
 struct inventory_core {
     uint16_t unit;
@@ -22,6 +25,13 @@ struct inventory_gpu {
     uint32_t index;
     uint8_t numa;
     uint64_t memory_bytes;
+    char model[INVENTORY_MODEL_MAX]; /* the driver's name of it; of a MIG instance with its profile */
+    /* How close it is to the GPU at each place of inventory.gpus, as inventory_link_closeness has it and the
+     * same both ways; 0 to itself and where nothing is known. */
+    uint8_t link[RESOURCE_GPUS_MAX];
+    bool mig; /* an instance of the GPU whose key is `parent` */
+    uint8_t parent[RESOURCE_GPU_KEY_BYTES];
+    char profile[INVENTORY_PROFILE_MAX]; /* "1g.10gb" */
 };
 
 struct inventory {
@@ -39,6 +49,10 @@ struct core_inventory *inventory_for_core(const struct inventory *inventory);
 /* The 16 bytes that stand for a UUID: its own where it is one ("GPU-" and 32 hexadecimal digits), else of its
  * SHA-256. */
 void inventory_gpu_key(const char *uuid, uint8_t key[RESOURCE_GPU_KEY_BYTES]);
+
+/* How good a link between two GPUs is, from 1 to 255: NVLinks beat all of PCIe, and more of them fewer; 0 for
+ * GPU_LINK_COUNT, a link of which nothing is known. */
+uint8_t inventory_link_closeness(enum gpu_link kind, uint32_t nvlinks);
 
 /* {"cores":[..],"cpus":[..],"mems":[..],"memory_bytes":N,"gpus":[...]} ; gpus as {"uuid","index"} for orders,
  * as uuids for people. */

@@ -30,6 +30,7 @@ static const char usage[] =
     "  --outputs-dir DIR         the tasks' outputs (DIR/outputs)\n"
     "  --parent-fd N             leave when this pipe ends\n"
     "  --idle-exit SECONDS       leave when no job was live and no request came for so long\n"
+    "  --checkpoint-rows N       journal rows between two checkpoints (50000): recovery applies no more\n"
     "  --allow-network-state     accept a state folder on a network filesystem\n";
 
 enum {
@@ -40,6 +41,7 @@ enum {
     OPT_OUTPUTS,
     OPT_PARENT,
     OPT_IDLE,
+    OPT_CHECKPOINT,
     OPT_NETWORK,
     OPT_HELP
 };
@@ -52,6 +54,7 @@ static const struct option options[] = {
     {"outputs-dir", required_argument, NULL, OPT_OUTPUTS},
     {"parent-fd", required_argument, NULL, OPT_PARENT},
     {"idle-exit", required_argument, NULL, OPT_IDLE},
+    {"checkpoint-rows", required_argument, NULL, OPT_CHECKPOINT},
     {"allow-network-state", no_argument, NULL, OPT_NETWORK},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -110,6 +113,10 @@ static bool parse(int argc, char **argv, struct arguments *a)
         case OPT_IDLE:
             ok = number(optarg, 10, LONG_MAX / 1000, &n);
             a->o.idle_exit_s = n;
+            break;
+        case OPT_CHECKPOINT:
+            ok = number(optarg, 10, JOURNAL_SEGMENT_ROWS, &n) && n > 0;
+            a->o.checkpoint_rows = (uint32_t)n;
             break;
         case OPT_NETWORK:
             a->o.allow_network_state = true;

@@ -177,12 +177,13 @@ void submit_refusal(const struct core_decision *decision, struct error *err)
                                                             [RESOURCE_CPUS] = "resources.cpus",
                                                             [RESOURCE_MEMORY] = "resources.memory",
                                                             [RESOURCE_GPUS] = "resources.gpus"};
-    static const char *const names[RESOURCE_KIND_COUNT] = {[RESOURCE_CORES] = "cores",
-                                                           [RESOURCE_CPUS] = "CPUs",
+    static const char *const names[RESOURCE_KIND_COUNT] = {[RESOURCE_CORES] = "core",
+                                                           [RESOURCE_CPUS] = "CPU",
                                                            [RESOURCE_MEMORY] = "memory",
-                                                           [RESOURCE_GPUS] = "GPUs"};
+                                                           [RESOURCE_GPUS] = "GPU"};
     enum resource_kind kind = decision->as.refused.resource;
     uint64_t wanted = decision->as.refused.wanted, best = decision->as.refused.best;
+    const char *plural = "";
     char a[32], b[32];
     switch (decision->as.refused.refusal) {
     case CORE_REFUSED_NEVER_FITS:
@@ -193,11 +194,15 @@ void submit_refusal(const struct core_decision *decision, struct error *err)
             uint64_t unit = kind == RESOURCE_GPUS ? RESOURCE_GPU_WHOLE : 1;
             snprintf(a, sizeof a, "%llu", (unsigned long long)(wanted / unit));
             snprintf(b, sizeof b, "%llu", (unsigned long long)(best / unit));
+            plural = wanted / unit == 1 ? "" : "s";
         }
         error_field(err, fields[kind],
-                    "the job can never run: it wants %s %s, and the most that a node gives to jobs is %s", a,
-                    names[kind], b);
-        error_hint(err, "ask for at most %s", b);
+                    "the job can never run: it wants %s %s%s, and the most that a node gives to jobs is %s",
+                    a, names[kind], plural, b);
+        if (best)
+            error_hint(err, "ask for at most %s", b);
+        else
+            error_hint(err, "ask for none; berth node list shows what each has");
         break;
     case CORE_REFUSED_NO_COMBINATION:
         error_field(err, "resources", "the job can never run: no node has all that it asks for at once");

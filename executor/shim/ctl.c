@@ -7,13 +7,16 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "executor/gpu_lock.h"
 
 #include <fcntl.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #define CONNECTIONS_MAX (CTL_POLLS_MAX - 1)
 #define LINE_BYTES_MAX 256
@@ -136,10 +139,55 @@ static const struct {
 } verbs[] = {{"stop", do_stop},     {"kill", do_kill}, {"pause", do_pause},
              {"resume", do_resume}, {"eof", do_eof},   {"resize", do_resize}};
 
+/* Our copy of a GPU's lock: a descriptor of ours, not to be closed; -1 where the task has no such GPU. */
+static int gpu_lock_of(const struct shim *s, const char *uuid)
+{
+    char name[sizeof((struct sockaddr_un *)0)->sun_path];
+    int length = snprintf(name, sizeof name, "%c%s%s", '\0', GPU_LOCK_PREFIX, uuid);
+    for (int fd = SHIM_FIRST_KEPT_FD; fd < SHIM_FIRST_KEPT_FD + (int)s->spec.gpu_minors.n; fd++) {
+        struct sockaddr_un a = {0};
+        socklen_t n = sizeof a;
+        if (getsockname(fd, (struct sockaddr *)&a, &n) == 0 && a.sun_family == AF_UNIX &&
+            n == offsetof(struct sockaddr_un, sun_path) + (size_t)length &&
+            memcmp(a.sun_path, name, (size_t)length) == 0)
+            return fd;
+    }
+    return -1;
+}
+
+/* For another task of the same executor, which has a share of the same GPU. */
+static void give_gpu_lock(struct shim *s, struct connection *c, const char *uuid)
+{
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {
+        .header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    char line[] = "gpu-lock\n";
+    struct iovec io = {.iov_base = line, .iov_len = sizeof line - 1};
+    struct msghdr m = {
+        .msg_iov = &io, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+    int fd = gpu_lock_of(s, uuid);
+    if (fd < 0) {
+        tell(c, "gpu-lock none");
+        return;
+    }
+    memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+    flush(c);
+    /* It goes with its own line or not at all: who doesn't read what he was told is cut off. */
+    if (c->fd >= 0 && (c->out.len || sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)io.iov_len))
+        drop(c);
+}
+
 /* One line, without its newline. False for what is no line of ours. */
 static bool obey(struct shim *s, struct connection *c, const char *line)
 {
     int64_t n = 0;
+    const char *uuid;
+    if (words_after(line, "gpu-lock", NULL, 0, &uuid) >= 0) {
+        give_gpu_lock(s, c, uuid);
+        return true;
+    }
     if (words_after(line, "stdin", &n, 1, NULL) == 1) {
         c->stdin_left = n < 0 ? 0 : (size_t)n;
         return n >= 0 && n <= STDIN_BYTES_MAX;

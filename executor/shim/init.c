@@ -5,7 +5,8 @@
  *
  * Channel to the shim (SOCK_SEQPACKET, text): from init "run", "fail ERRNO", "fail-cwd ERRNO", "tty" with its
  * master (plain.c), "signal N PID UID" (one that came from elsewhere),
- * "exit CODE SIGNAL", "error TEXT"; to init "signal N".
+ * "warned N", "exit CODE SIGNAL", "error TEXT"; to init "signal N", "stop N" (the same, and the task is to
+ * end), "warn N" (the time limit comes near: warn.c).
  */
 #include "executor/shim/shim.h"
 #include "executor/shim/words.h"
@@ -51,16 +52,28 @@ static void tell(const struct init *i, const char *text)
     send(i->o->status_fd, text, strlen(text), MSG_NOSIGNAL);
 }
 
-/* SIGTERM is for all of the task: a shell that dies of it must not take the training under it along unasked.
- */
 static void signal_task(struct init *i, int signo)
 {
     if (i->o->first)
         kill(-1, signo);
     else if (i->payload > 0)
         kill(-i->payload, signo);
-    if (signo == SIGTERM)
-        i->stopping = true;
+}
+
+/* The signal to end is for all of the task: a shell that dies of it must not take the training under it along
+ * unasked. */
+static void stop_task(struct init *i, int signo)
+{
+    signal_task(i, signo);
+    i->stopping = true;
+}
+
+static void warn_task(struct init *i, int signo)
+{
+    char line[64];
+    snprintf(line, sizeof line, "warned %lld",
+             (long long)warn_processes(signo, i->o->first ? 0 : i->payload));
+    tell(i, line);
 }
 
 static void reap(struct init *i)
@@ -98,7 +111,7 @@ static void take_signal(struct init *i)
         snprintf(line, sizeof line, "signal %d %u %u", signo, info.ssi_pid, info.ssi_uid);
         tell(i, line);
         if (signo == SIGTERM)
-            signal_task(i, signo);
+            stop_task(i, signo);
         else if (i->payload > 0 && !i->payload_gone)
             kill(i->o->tty ? -i->payload : i->payload, signo);
     }
@@ -114,9 +127,14 @@ static bool take_order(struct init *i)
     if (n == 0)
         return false;
     line[n] = '\0';
+    static const struct {
+        const char *word;
+        void (*run)(struct init *i, int signo);
+    } orders[] = {{"signal", signal_task}, {"stop", stop_task}, {"warn", warn_task}};
     int64_t signo;
-    if (words_after(line, "signal", &signo, 1, NULL) == 1 && signo > 0 && signo < NSIG)
-        signal_task(i, (int)signo);
+    for (size_t k = 0; k < sizeof orders / sizeof *orders; k++)
+        if (words_after(line, orders[k].word, &signo, 1, NULL) == 1 && signo > 0 && signo < NSIG)
+            orders[k].run(i, (int)signo);
     return true;
 }
 

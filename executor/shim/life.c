@@ -118,7 +118,7 @@ void life_stop(struct shim *s, int64_t grace_ms, const char *reason)
         life_kill(s, reason);
     else if (!is_state(s, "ending")) {
         char line[32];
-        snprintf(line, sizeof line, "signal %d", SIGTERM);
+        snprintf(line, sizeof line, "stop %d", s->spec.stop_signal > 0 ? (int)s->spec.stop_signal : SIGTERM);
         send(s->status_fd, line, strlen(line), MSG_NOSIGNAL);
         life_set_state(s, "ending");
     }
@@ -203,6 +203,8 @@ static void payload_runs(struct shim *s)
     s->started_ms = clock_wall_ms();
     if (s->spec.time_limit_ms > 0)
         s->limit_at_ms = clock_boot_ms() + s->spec.time_limit_ms;
+    if (s->spec.time_limit_ms > 0 && s->spec.warn_ms > 0)
+        s->warn_at_ms = s->limit_at_ms - s->spec.warn_ms;
     if (!is_state(s, "ending"))
         life_set_state(s, "running");
     FAULT("shim.running");
@@ -230,6 +232,8 @@ static void take_status(struct shim *s)
             o->payload_exited = true;
             o->code = (int)v[0];
             o->signal = (int)v[1];
+        } else if (words_after(text, "warned", v, 1, NULL) == 1) {
+            o->warned = v[0];
         } else if (words_after(text, "signal", v, 3, NULL) == 3) {
             o->foreign_signal = v[0];
             o->foreign_pid = v[1];
@@ -345,7 +349,7 @@ static int next_timeout(const struct shim *s, bool more)
 {
     if (more)
         return 0;
-    const int64_t at[] = {s->limit_at_ms, s->kill_at_ms, s->retry_at_ms};
+    const int64_t at[] = {s->limit_at_ms, s->warn_at_ms, s->kill_at_ms, s->retry_at_ms};
     int64_t now = clock_boot_ms(), best = INT64_MAX;
     for (size_t i = 0; i < sizeof at / sizeof *at; i++)
         if (at[i] && at[i] < best)
@@ -357,9 +361,25 @@ static int next_timeout(const struct shim *s, bool more)
     return left < 0 ? 0 : left > 60000 ? 60000 : (int)left;
 }
 
+/* Once, and not to one that is being ended already. */
+static void warn(struct shim *s)
+{
+    s->warn_at_ms = 0;
+    if (s->outcome.payload_exited || is_state(s, "ending"))
+        return;
+    char line[32];
+    int signo = s->spec.warn_signal > 0 ? (int)s->spec.warn_signal : SIGUSR1;
+    snprintf(line, sizeof line, "warn %d", signo);
+    if (send(s->status_fd, line, strlen(line), MSG_NOSIGNAL) > 0)
+        s->outcome.warn_signal = signo;
+    FAULT("shim.warned");
+}
+
 static void check_times(struct shim *s)
 {
     int64_t now = clock_boot_ms();
+    if (s->warn_at_ms && now >= s->warn_at_ms)
+        warn(s);
     if (s->limit_at_ms && now >= s->limit_at_ms) {
         s->limit_at_ms = 0;
         if (!s->outcome.payload_exited)
@@ -525,6 +545,14 @@ static bool prepare(struct shim *s, struct error *err)
     return record_exit_reserve(err) && log_open(s, err) && open_channels(s, err);
 }
 
+/* What the executor gave the shim only to hold: all below the first descriptor of its own. Whoever sees the
+ * connection end may look at once whether a GPU is free, and a shim can be slow to die. */
+static void give_back_kept(const struct shim *s)
+{
+    if (s->exe_fd > SHIM_FIRST_KEPT_FD)
+        close_range(SHIM_FIRST_KEPT_FD, (unsigned)s->exe_fd - 1, 0);
+}
+
 int life_run(struct shim *s)
 {
     struct error err = {0};
@@ -553,6 +581,7 @@ int life_run(struct shim *s)
     if (s->status_fd >= 0)
         take_status(s);
     s->ended_ms = clock_wall_ms();
+    s->outcome.disk_free_bytes = verdict_disk_free(); /* before anyone makes room for the log */
     if (!is_state(s, "ending"))
         life_set_state(s, "ending");
     s->outcome.not_empty = !clear_away(s, signal_fd, clock_boot_ms() + RECORD_UNEMPTY_MS);
@@ -566,6 +595,8 @@ int life_run(struct shim *s)
     if (s->has_cgroup && !ctl_connected(s)) /* no executor is there to do it */
         cgroup_tree_remove(&s->tree);
     FAULT("shim.before_end");
+    give_back_kept(s);
     ctl_finish(s);
+    FAULT("shim.end_told");
     return 0;
 }

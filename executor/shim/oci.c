@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -42,6 +43,21 @@ static void add_list(struct buf *b, const char *key, const char *const *v)
     buf_add_char(b, ']');
 }
 
+/* Init passes fault points too, in test builds; the payload's environment is another one. */
+static void add_fault_environment(struct buf *b)
+{
+#ifdef BERTH_FAULT_POINTS
+    static const char *const names[] = {"BERTH_FAULT", "BERTH_FAULT_ONCE", "BERTH_FAULT_LOG"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = getenv(names[i]);
+        if (value && !strpbrk(value, "\"\\"))
+            buf_printf(b, ",\"%s=%s\"", names[i], value);
+    }
+#else
+    (void)b;
+#endif
+}
+
 static void add_process(const struct shim *s, struct buf *b)
 {
     static const char *const none[] = {NULL};
@@ -64,9 +80,10 @@ static void add_process(const struct shim *s, struct buf *b)
     }
     buf_printf(
         b,
-        "},\"args\":[\"/proc/self/fd/3\",\"--init\",\"%s\"],\"env\":[\"PATH=/usr/sbin:/usr/bin:/sbin:/bin\"],"
-        "\"cwd\":\"/\",\"noNewPrivileges\":true,\"capabilities\":{",
+        "},\"args\":[\"/proc/self/fd/3\",\"--init\",\"%s\"],\"env\":[\"PATH=/usr/sbin:/usr/bin:/sbin:/bin\"",
         flags);
+    add_fault_environment(b);
+    buf_add_str(b, "],\"cwd\":\"/\",\"noNewPrivileges\":true,\"capabilities\":{");
     static const char *const sets[] = {"bounding", "effective", "permitted"};
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         if (i)
@@ -194,16 +211,14 @@ static void __attribute__((noreturn)) exec_runtime(const struct shim *s, int arg
     /* In hybrid mode crun 1.8 takes the controllerless v2 mount for the whole truth: it must not see it. */
     if (access("/sys/fs/cgroup/memory", F_OK) == 0 && unshare(CLONE_NEWNS) == 0)
         mount(NEST "/empty.d", "/sys/fs/cgroup/unified", NULL, MS_BIND, NULL);
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC), nothing[2] = {-1, -1};
-    /* Not /dev/null for stdin: runtimes hand the standard descriptors to the user, and that one is
-     * everybody's. */
-    if (pipe2(nothing, O_CLOEXEC) != 0)
+    /* Never /dev/null: runtimes give the standard descriptors to the user, who would own the machine's. Where
+     * there is a terminal, it takes their place inside, and what the runtime says on them is for nobody. */
+    int nothing[2] = {-1, -1}, nobody = memfd_create("berth-runtime", MFD_CLOEXEC);
+    if (nobody < 0 || pipe2(nothing, O_CLOEXEC) != 0)
         _exit(127);
-    start_child_setup(s, (struct start_fds){.in = s->spec.tty          ? null
-                                                  : s->spec.stdin_open ? s->in_r
-                                                                       : nothing[0],
-                                            .out = s->spec.tty ? null : s->out_w,
-                                            .err = s->spec.tty ? null : s->err_w,
+    start_child_setup(s, (struct start_fds){.in = s->spec.stdin_open && !s->spec.tty ? s->in_r : nothing[0],
+                                            .out = s->spec.tty ? nobody : s->out_w,
+                                            .err = s->spec.tty ? nobody : s->err_w,
                                             .init = {s->exe_fd, s->init_status_fd, args_fd}});
     FAULT("shim.before_runtime_exec");
     execve(s->spec.runtime_path, argv, env);

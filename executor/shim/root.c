@@ -69,12 +69,43 @@ static bool link_inside(struct new_root *r, const char *to, const char *folder, 
     return true;
 }
 
+static bool put_device(struct new_root *r, const char *path, struct error *err)
+{
+    return access(path, F_OK) != 0 || put_clone(r, path, path, 0, err);
+}
+
+/* The leased GPUs' nodes, those that open MIG instances, and what all of them need. */
+static bool put_gpus(struct shim *s, struct new_root *r, struct error *err)
+{
+    static const char *const common[] = {"nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset"};
+    char path[PATH_BYTES_MAX];
+    bool any = false;
+    for (size_t i = 0; i < s->spec.gpu_minors.n; i++) {
+        snprintf(path, sizeof path, "/dev/nvidia%s", s->spec.gpu_minors.v[i]);
+        if (strcmp(s->spec.gpu_minors.v[i], "-1") == 0 || access(path, F_OK) != 0)
+            continue;
+        any = true;
+        if (!put_clone(r, path, path, 0, err))
+            return false;
+    }
+    for (size_t i = 0; any && i < s->spec.gpu_caps.n; i++) {
+        snprintf(path, sizeof path, "/dev/nvidia-caps/nvidia-cap%s", s->spec.gpu_caps.v[i]);
+        if (!put_device(r, path, err))
+            return false;
+    }
+    for (size_t i = 0; any && i < sizeof common / sizeof *common; i++) {
+        snprintf(path, sizeof path, "/dev/%s", common[i]);
+        if (!put_device(r, path, err))
+            return false;
+    }
+    return true;
+}
+
 /* /dev with the usual nodes and the leased GPUs', nothing else. The nodes are bound, so that it works without
  * the right to make any; everywhere else in the root devices are switched off. */
 bool root_put_dev(struct shim *s, struct new_root *r, struct error *err)
 {
     static const char *const nodes[] = {"null", "zero", "full", "random", "urandom", "tty"};
-    static const char *const gpu_common[] = {"nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset"};
     static const struct {
         const char *name, *to;
     } links[] = {{"ptmx", "pts/ptmx"},         {"core", "/proc/kcore"},       {"fd", "/proc/self/fd"},
@@ -90,20 +121,8 @@ bool root_put_dev(struct shim *s, struct new_root *r, struct error *err)
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
         if (!link_inside(r, links[i].to, "/dev", links[i].name, err))
             return false;
-    bool any_gpu = false;
-    for (size_t i = 0; i < s->spec.gpu_minors.n; i++) {
-        snprintf(path, sizeof path, "/dev/nvidia%s", s->spec.gpu_minors.v[i]);
-        if (strcmp(s->spec.gpu_minors.v[i], "-1") == 0 || access(path, F_OK) != 0)
-            continue;
-        any_gpu = true;
-        if (!put_clone(r, path, path, 0, err))
-            return false;
-    }
-    for (size_t i = 0; any_gpu && i < sizeof gpu_common / sizeof *gpu_common; i++) {
-        snprintf(path, sizeof path, "/dev/%s", gpu_common[i]);
-        if (access(path, F_OK) == 0 && !put_clone(r, path, path, 0, err))
-            return false;
-    }
+    if (!put_gpus(s, r, err))
+        return false;
     _cleanup_close_ int pts = root_make(r, "/dev/pts", true, err);
     _cleanup_close_ int mqueue = pts < 0 ? -1 : root_make(r, "/dev/mqueue", true, err);
     uint64_t shm = (uint64_t)s->spec.shm_bytes;

@@ -54,8 +54,9 @@ struct spec {
     struct strings bind_sources, bind_targets, bind_flags;
     const char *cpus, *mems;
     int64_t memory_bytes, pids, shm_bytes;
-    struct strings gpu_minors;
+    struct strings gpu_minors, gpu_caps;
     int64_t time_limit_ms, log_limit_bytes, grace_ms;
+    int64_t stop_signal, warn_ms, warn_signal; /* 0: SIGTERM; no warning; SIGUSR1 */
     int64_t tty, stdin_open, split_streams, rows, cols;
     const char *log_path, *err_path;
     const char *cache_dir, *cache_target;
@@ -85,8 +86,11 @@ struct outcome {
     int exec_errno;          /* the payload's exec failed */
     const char *stop_reason; /* why the shim ended it: cancel, time_limit, log_limit, ...; NULL: it did not */
     bool forced;             /* the grace period ran out, or force was asked for */
+    int warn_signal;         /* sent ahead of the time limit; 0: none was */
+    int64_t warned;          /* processes that had asked for it */
     int64_t foreign_signal, foreign_pid, foreign_uid; /* a signal that came to init from elsewhere */
     char start_kind[16], start_text[1024];            /* what failed before the payload ran */
+    int64_t disk_free_bytes; /* of the working folder's disk when the task was over; -1: not known */
     bool log_gave_up;
     bool not_empty;    /* processes were left when the record was written */
     char refused[256]; /* limits that the kernel refused */
@@ -145,7 +149,7 @@ struct shim {
 
     const char *state; /* starting, running, paused, ending */
     int64_t started_ms, ended_ms;
-    int64_t limit_at_ms, kill_at_ms, retry_at_ms, give_up_at_ms; /* CLOCK_BOOTTIME; 0: none */
+    int64_t limit_at_ms, warn_at_ms, kill_at_ms, retry_at_ms, give_up_at_ms; /* CLOCK_BOOTTIME; 0: none */
     struct outcome outcome;
     struct ctl *ctl;
 };
@@ -200,6 +204,7 @@ bool plain_start(struct shim *s, struct error *err);
 
 /* verdict.c */
 void verdict_write(struct shim *s);
+int64_t verdict_disk_free(void); /* bytes on the disk of the task's folder; -1: not known */
 
 /* init.c */
 int init_main(int argc, char **argv);
@@ -210,6 +215,12 @@ struct init_options {
     int64_t as_uid, as_gid; /* > 0: root of a user namespace looks like this user to the payload */
 };
 int init_run(const struct init_options *o, char **argv, char **env);
+
+/* warn.c: inside the task */
+/* Sends the signal to every process that handles it or waits for it, and to no other: a warning kills nobody.
+ * `session` 0: to all of the PID namespace, else to that session and process group. Returns how many there
+ * were. */
+int64_t warn_processes(int signo, pid_t session);
 
 /* confine.c: on the payload, just before its exec */
 bool confine_seccomp(void);

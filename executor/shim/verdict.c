@@ -94,13 +94,18 @@ static void advise_read_only(struct verdict *v, const char *tail, struct buf *b)
              path, folder);
 }
 
-/* "No space left" in the last words, and a disk of the task's that really is full. */
-static bool disk_was_full(const char *tail)
+int64_t verdict_disk_free(void)
+{
+    struct statvfs disk;
+    return fstatvfs(SHIM_TASK_FD, &disk) == 0 ? (int64_t)(disk.f_bavail * disk.f_frsize) : -1;
+}
+
+/* "No space left" in the last words, and a disk of the task's that really was full. */
+static bool disk_was_full(const struct outcome *o, const char *tail)
 {
     if (!strstr(tail, "No space left on device") && !strstr(tail, "Disk quota exceeded"))
         return false;
-    struct statvfs disk;
-    return fstatvfs(SHIM_TASK_FD, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < DISK_FULL_BYTES;
+    return o->disk_free_bytes >= 0 && o->disk_free_bytes < DISK_FULL_BYTES;
 }
 
 static void judge_start(const struct shim *s, struct verdict *v)
@@ -170,6 +175,9 @@ static bool judge_stop(const struct shim *s, struct verdict *v)
         human((uint64_t)s->spec.log_limit_bytes, limit, sizeof limit);
         v->kind = "log_limit";
         snprintf(v->text, sizeof v->text, "the log passed its limit of %s%s", limit, how);
+    } else if (strcmp(o->stop_reason, "preempt") == 0) {
+        v->kind = "preempted";
+        snprintf(v->text, sizeof v->text, "preempted: its place was needed%s", how);
     } else {
         v->kind = "canceled";
         snprintf(v->text, sizeof v->text, "ended on request (%s)%s", o->stop_reason, how);
@@ -208,16 +216,20 @@ static void judge(const struct shim *s, const struct cgroup_usage *u, const char
         judge_oom(u, v);
     else if (v->signal)
         judge_signal(o, v);
-    else if (disk_was_full(tail)) {
+    else if (disk_was_full(o, tail)) {
         v->kind = "disk_full";
         snprintf(v->text, sizeof v->text, "exit code %d: the disk of the working folder is full", v->code);
+        snprintf(v->advice, sizeof v->advice,
+                 "Make room where Berth keeps its state, or write to another disk: --mount FOLDER:rw "
+                 "(mounts: in a job file)");
     } else {
         v->kind = "exit";
         snprintf(v->text, sizeof v->text, "exit code %d", v->code);
     }
 }
 
-static void add_evidence(const struct shim *s, const struct cgroup_usage *u, struct buf *b)
+static void add_evidence(const struct shim *s, const struct cgroup_usage *u, const struct verdict *v,
+                         struct buf *b)
 {
     const struct outcome *o = &s->outcome;
     if (u->known) {
@@ -231,6 +243,10 @@ static void add_evidence(const struct shim *s, const struct cgroup_usage *u, str
         kv_add(b, "ev.stopped_for", o->stop_reason);
         kv_add_int(b, "ev.forced", o->forced);
     }
+    if (o->warn_signal) {
+        kv_addf(b, "ev.warned_with", "SIG%s", signal_word(o->warn_signal));
+        kv_add_int(b, "ev.warned", o->warned);
+    }
     if (o->foreign_signal) {
         kv_add_int(b, "ev.signal", o->foreign_signal);
         kv_add_int(b, "ev.signal_pid", o->foreign_pid);
@@ -238,6 +254,8 @@ static void add_evidence(const struct shim *s, const struct cgroup_usage *u, str
     }
     if (o->exec_errno)
         kv_add_int(b, "ev.errno", o->exec_errno);
+    if (strcmp(v->kind, "disk_full") == 0 && o->payload_started)
+        kv_add_int(b, "ev.disk_free_bytes", o->disk_free_bytes);
     if (o->refused[0])
         kv_add(b, "ev.limits_refused", o->refused);
     if (o->notes[0])
@@ -267,7 +285,7 @@ void verdict_write(struct shim *s)
     kv_add_int(&b, "ended_ms", s->ended_ms);
     kv_addf(&b, "log_bytes", "%" PRIu64, s->out.bytes);
     kv_addf(&b, "err_bytes", "%" PRIu64, s->err.bytes);
-    add_evidence(s, &usage, &b);
+    add_evidence(s, &usage, &v, &b);
     if (v.code != 0 && v.kind[0])
         advise_read_only(&v, tail, &b);
     if (v.advice[0])

@@ -14,7 +14,7 @@ static int check(int device)
 {
     if (!initialized)
         return NOT_INITIALIZED;
-    return device >= 0 && device < fake_count() ? OK : INVALID_DEVICE;
+    return device >= 0 && device < fake_cuda_count() ? OK : INVALID_DEVICE;
 }
 
 FAKE_API int cuInit(unsigned flags)
@@ -36,7 +36,7 @@ FAKE_API int cuInit(unsigned flags)
         raise(SIGSEGV);
     if (strcmp(what, "chatter") == 0)
         puts("{\"gpus\": \"the driver says good morning\"}");
-    if (fake_count() == 0)
+    if (fake_cuda_count() == 0)
         return NO_DEVICE;
     /* The real one hides devices by these; a probe that leaves them set would find fewer. */
     const char *visible = getenv("CUDA_VISIBLE_DEVICES");
@@ -56,7 +56,7 @@ FAKE_API int cuDeviceGetCount(int *count)
 {
     char what[64];
     int code = fake_code(fake_get("cuda", "ok", what, sizeof what), "count");
-    *count = fake_count();
+    *count = fake_cuda_count();
     return code >= 0 ? code : initialized ? OK : NOT_INITIALIZED;
 }
 
@@ -80,13 +80,24 @@ FAKE_API int cuDeviceGetName(char *name, int len, int device)
 
 FAKE_API int cuDeviceGetUuid_v2(unsigned char *uuid, int device)
 {
-    fake_uuid(device, uuid);
+    int gpu, instance;
+    fake_cuda_device(device, &gpu, &instance);
+    if (instance < 0)
+        fake_uuid(gpu, uuid);
+    else
+        fake_instance_uuid(gpu, instance, uuid);
     return check(device);
 }
 
 FAKE_API int cuDeviceTotalMem_v2(size_t *bytes, int device)
 {
-    *bytes = (size_t)fake_number("memory", 24ll << 30);
+    int gpu, instance, slices;
+    char name[64];
+    long long memory = fake_number("memory", 24ll << 30);
+    fake_cuda_device(device, &gpu, &instance);
+    if (instance >= 0)
+        fake_profile(gpu, instance, name, sizeof name, &slices, &memory);
+    *bytes = (size_t)memory;
     return check(device);
 }
 
@@ -119,8 +130,57 @@ FAKE_API int cuDeviceGetAttribute(int *value, int attribute, int device)
 
 FAKE_API int cuDeviceGetPCIBusId(char *text, int len, int device)
 {
-    snprintf(text, (size_t)len, "0000:%02X:00.0", 0x3a + device);
+    int gpu, instance;
+    fake_cuda_device(device, &gpu, &instance);
+    snprintf(text, (size_t)len, "0000:%02X:00.0", 0x3a + gpu);
     return check(device);
+}
+
+static int p2p_fails(int device, int peer)
+{
+    char what[64];
+    int code = fake_code(fake_get("p2p", "ok", what, sizeof what), "error");
+    return code >= 0             ? code
+           : check(device) != OK ? check(device)
+           : device == peer      ? INVALID_DEVICE
+                                 : check(peer);
+}
+
+/* Both GPUs are whole: an instance is shown alone. */
+static void pair(int device, int peer, int *from, int *to)
+{
+    int instance;
+    fake_cuda_device(device, from, &instance);
+    fake_cuda_device(peer, to, &instance);
+}
+
+FAKE_API int cuDeviceCanAccessPeer(int *can, int device, int peer)
+{
+    int from, to;
+    pair(device, peer, &from, &to);
+    *can = fake_can_access(from, to);
+    return p2p_fails(device, peer);
+}
+
+FAKE_API int cuDeviceGetP2PAttribute(int *value, int attribute, int device, int peer)
+{
+    int from, to;
+    pair(device, peer, &from, &to);
+    int nvlink = fake_nvlinks(from, to) > 0 || fake_number("nvswitch", 0) > 0;
+    switch (attribute) {
+    case 1: /* performance rank: 0 is best */
+        *value = nvlink ? 0 : 1;
+        break;
+    case 2:
+        *value = fake_can_access(from, to);
+        break;
+    case 3:
+        *value = nvlink;
+        break;
+    default:
+        return INVALID_VALUE;
+    }
+    return p2p_fails(device, peer);
 }
 
 static const struct {

@@ -60,6 +60,18 @@ def processes_naming(path):
     return found
 
 
+def cgroups_of(executor, tasks_only=False):
+    """The cgroups of the executor whose folder this is (executor/isolation.c names them after it), or those of its tasks alone."""
+    st = os.stat(executor)
+    h = 0xcbf29ce484222325
+    for byte in st.st_dev.to_bytes(8, "little") + st.st_ino.to_bytes(8, "little"):
+        h = (h ^ byte) * 0x100000001b3 & 0xffffffffffffffff
+    name, found = "berth-b%012x" % (h & 0xffffffffffff), []
+    for root, dirs, _ in os.walk("/sys/fs/cgroup"):
+        found += [os.path.join(root, d) for d in dirs if name in root or (d == name and not tasks_only)]
+    return found
+
+
 def clean_environment(**more):
     """The environment of a user's shell: nothing of Berth's, no PYTHONUNBUFFERED; None takes a name out."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("BERTH") and k not in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")}

@@ -182,6 +182,29 @@ static void test_a_folder_over_a_gigabyte_is_refused_before_it_is_read(void **st
     check_refused(root, ERROR_LIMIT, "larger than 1 GB");
 }
 
+static void test_a_folder_may_have_as_many_files_as_the_limit_and_no_more(void **state)
+{
+    (void)state;
+    char name[32];
+    _cleanup_close_ int dir = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; i <= SNAPSHOT_DEFAULT_MAX_FILES; i++) {
+        if (i == SNAPSHOT_DEFAULT_MAX_FILES) {
+            struct code_snapshot s;
+            assert_true(code_snapshot_take(root, true, NULL, NULL, &s, NULL));
+            assert_int_equal(s.files, SNAPSHOT_DEFAULT_MAX_FILES);
+            code_snapshot_finish(&s);
+        }
+        snprintf(name, sizeof name, "%d", i);
+        _cleanup_close_ int fd = openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+        assert_true(fd >= 0);
+    }
+    check_refused(root, ERROR_LIMIT, "more than 50000 files");
+    put(".gitignore", "1*\n"); /* what is ignored does not count */
+    struct code_snapshot s;
+    assert_true(code_snapshot_take(root, true, NULL, NULL, &s, NULL));
+    code_snapshot_finish(&s);
+}
+
 static void test_an_unreadable_file_is_refused_by_name(void **state)
 {
     (void)state;
@@ -265,6 +288,7 @@ int main(void)
         CASE(test_the_manifest_is_sorted_and_its_odd_names_encoded),
         CASE(test_a_home_and_the_root_folder_are_refused),
         CASE(test_a_folder_over_a_gigabyte_is_refused_before_it_is_read),
+        CASE(test_a_folder_may_have_as_many_files_as_the_limit_and_no_more),
         CASE(test_an_unreadable_file_is_refused_by_name),
         CASE(test_credentials_leave_a_remote_url),
         CASE(test_a_state_folder_is_made_private_and_versioned),

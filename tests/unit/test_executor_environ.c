@@ -15,6 +15,8 @@
 #include "executor/user.h"
 
 #include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +125,164 @@ static void an_image_gets_nothing_of_the_submitting_shell(void **state)
     assert_string_equal(value(&env, "SHELL"), "/bin/sh");
     assert_string_equal(value(&env, "BERTH_OUTPUTS"), "/berth/work/outputs");
     text_list_finish(&env);
+}
+
+/* An order with some of HEAD replaced; the error's field where it is refused. */
+static struct order *order_with(const char *const (*changes)[2], size_t count, char *field)
+{
+    struct error err = {0};
+    char *text =
+        xasprintf("%s{\"command\":\"x\",\"environment_variables\":{\"CUDA_MPS_ACTIVE_THREAD_PERCENTAGE\":"
+                  "\"100\",\"MASTER_PORT\":\"7\"}}}",
+                  HEAD);
+    for (size_t i = 0; i < count; i++) {
+        char *at = strstr(text, changes[i][0]);
+        assert_non_null(at);
+        char *next = xasprintf("%.*s%s%s", (int)(at - text), text, changes[i][1], at + strlen(changes[i][0]));
+        free(text);
+        text = next;
+    }
+    _cleanup_json_ cJSON *json = json_parse(text, strlen(text), &err);
+    free(text);
+    assert_non_null(json);
+    struct order *order = order_parse(json, &err);
+    snprintf(field, ERROR_FIELD_MAX, "%s", err.field);
+    return order;
+}
+
+static void environment_of(struct order *order, struct text_list *env)
+{
+    struct error err = {0};
+    struct places places;
+    assert_non_null(order);
+    places_init(&places, order);
+    memset(env, 0, sizeof *env);
+    assert_true(environ_build(order, &alice, &places, "box", true, env, &err));
+    places_finish(&places);
+    order_destroy(order);
+}
+
+static void a_task_of_a_gang_knows_the_others(void **state)
+{
+    (void)state;
+    char field[ERROR_FIELD_MAX];
+    struct text_list env;
+    const char *const changes[][2] = {
+        {"12.3.0", "12.3.2"},
+        {"\"epoch\"", "\"gang\":{\"instances\":3,\"hosts\":[\"a\",\"b-1\",\"c.d\"],\"rank\":2,"
+                      "\"processes_per_instance\":4},\"master_port\":29501,\"epoch\""}};
+    environment_of(order_with(changes, 2, field), &env);
+    assert_string_equal(value(&env, "BERTH_RANK"), "2");
+    assert_string_equal(value(&env, "BERTH_ATTEMPT"), "3");
+    assert_string_equal(value(&env, "BERTH_INSTANCES"), "3");
+    assert_string_equal(value(&env, "BERTH_PROCESSES_PER_INSTANCE"), "4");
+    assert_string_equal(value(&env, "BERTH_HOSTS"), "a,b-1,c.d");
+    assert_string_equal(value(&env, "MASTER_ADDR"), "a");
+    assert_string_equal(value(&env, "WORLD_SIZE"), "12");
+    assert_string_equal(value(&env, "NODE_RANK"), "2");
+    assert_null(value(&env, "RANK"));                     /* its processes have one each */
+    assert_string_equal(value(&env, "MASTER_PORT"), "7"); /* the job's own word */
+    text_list_finish(&env);
+    const char *const alone[][2] = {{"\"epoch\"", "\"master_port\":1,\"epoch\""}};
+    environment_of(order_with(alone, 1, field), &env);
+    assert_string_equal(value(&env, "BERTH_INSTANCES"), "1");
+    assert_string_equal(value(&env, "BERTH_HOSTS"), "box");
+    assert_string_equal(value(&env, "MASTER_ADDR"), "box");
+    assert_string_equal(value(&env, "WORLD_SIZE"), "1");
+    assert_string_equal(value(&env, "RANK"), "0");
+    assert_string_equal(value(&env, "LOCAL_RANK"), "0");
+    text_list_finish(&env);
+}
+
+static void the_biggest_gang_of_the_longest_names_is_one_variable_that_exec_takes(void **state)
+{
+    (void)state;
+    for (int more = 0; more < 2; more++) {
+        struct buf gang = {0};
+        char field[ERROR_FIELD_MAX];
+        buf_printf(&gang, "\"gang\":{\"instances\":%d,\"hosts\":[", ORDER_INSTANCES_MAX + more);
+        for (int i = 0; i < ORDER_INSTANCES_MAX + more; i++)
+            buf_printf(&gang, "%s\"%064d\"", i ? "," : "", i);
+        buf_add_str(&gang, "]},\"epoch\"");
+        const char *const changes[][2] = {{"\"epoch\"", gang.data}};
+        struct order *order = order_with(changes, 1, field);
+        buf_finish(&gang);
+        if (more) {
+            assert_null(order);
+            assert_string_equal(field, "gang.instances");
+            continue;
+        }
+        struct text_list env;
+        environment_of(order, &env);
+        assert_true(strlen(value(&env, "BERTH_HOSTS")) + sizeof "BERTH_HOSTS=" <= 128 << 10);
+        text_list_finish(&env);
+    }
+}
+
+static void a_share_of_a_gpu_is_told_to_the_task_and_to_mps(void **state)
+{
+    (void)state;
+    char field[ERROR_FIELD_MAX];
+    struct text_list env;
+    const char *const half[][2] = {
+        {"{\"uuid\":\"GPU-1\"", "{\"milli\":500,\"memory_bytes\":10737418240,\"uuid\":\"GPU-1\""}};
+    environment_of(order_with(half, 1, field), &env);
+    assert_string_equal(value(&env, "BERTH_GPU_MILLI"), "500");
+    assert_string_equal(value(&env, "BERTH_GPUS"), "1");
+    assert_string_equal(value(&env, "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"), "50"); /* not the job's 100 */
+    assert_string_equal(value(&env, "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"), "0=10240M");
+    text_list_finish(&env);
+    const char *const two[][2] = {
+        {"{\"uuid\":\"GPU-1\"", "{\"uuid\":\"GPU-2\"},{\"milli\":5,\"uuid\":\"GPU-1\""}};
+    environment_of(order_with(two, 1, field), &env);
+    assert_string_equal(value(&env, "BERTH_GPU_MILLI"), "1000,5");
+    assert_string_equal(value(&env, "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"), "1");
+    assert_null(value(&env, "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"));
+    text_list_finish(&env);
+    environment_of(order_with(NULL, 0, field), &env);
+    assert_string_equal(value(&env, "BERTH_GPU_MILLI"), "1000");
+    assert_string_equal(value(&env, "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"),
+                        "100"); /* a whole GPU is the job's affair */
+    text_list_finish(&env);
+}
+
+static void what_an_order_says_of_shares_gangs_and_signals_must_make_sense(void **state)
+{
+    (void)state;
+#define GANG(text) "\"epoch\"", "\"gang\":" text ",\"epoch\""
+    const char *const wrong[][3] = {
+        {"\"uuid\":\"GPU-1\"", "\"milli\":0,\"uuid\":\"GPU-1\"", "lease.gpus"},
+        {"\"uuid\":\"GPU-1\"", "\"milli\":1001,\"uuid\":\"GPU-1\"", "lease.gpus"},
+        {"\"uuid\":\"GPU-1\"", "\"memory_bytes\":-1,\"uuid\":\"GPU-1\"", "lease.gpus"},
+        {"{\"uuid\":\"GPU-1\"", "{\"uuid\":\"GPU-1\"},{\"uuid\":\"GPU-1\"", "lease.gpus"},
+        {"12.3.0", "12.3.1", "gang"},
+        {GANG("{\"instances\":0,\"hosts\":[]}"), "gang.instances"},
+        {GANG("{\"instances\":2,\"hosts\":[\"a\"]}"), "gang.hosts"},
+        {GANG("{\"instances\":2,\"hosts\":[\"a\",\"b,c\"]}"), "gang.hosts"},
+        {GANG("{\"instances\":2,\"hosts\":[\"a\",\"\"]}"), "gang.hosts"},
+        {GANG("{\"instances\":2,\"hosts\":[\"a\",\"b\"],\"rank\":1}"), "gang.rank"},
+        {GANG("{\"instances\":1,\"hosts\":[\"a\"],\"processes_per_instance\":1025}"),
+         "gang.processes_per_instance"},
+        {"\"epoch\"", "\"master_port\":65536,\"epoch\"", "master_port"},
+        {"\"epoch\"", "\"warn_signal\":\"SIGKILL\",\"epoch\"", "warn_signal"},
+        {"\"epoch\"", "\"stop_signal\":0,\"epoch\"", "stop_signal"},
+        {"\"epoch\"", "\"stop_signal\":[],\"epoch\"", "stop_signal"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const char *const change[][2] = {{wrong[i][0], wrong[i][1]}};
+        char field[ERROR_FIELD_MAX];
+        assert_null(order_with(change, 1, field));
+        assert_string_equal(field, wrong[i][2]);
+    }
+    const char *const good[][2] = {
+        {"\"epoch\"", "\"warn_ms\":60000,\"warn_signal\":\"USR2\",\"stop_signal\":2,\"epoch\""}};
+    char field[ERROR_FIELD_MAX];
+    struct order *order = order_with(good, 1, field);
+    assert_non_null(order);
+    assert_int_equal(order->warn_ms, 60000);
+    assert_int_equal(order->warn_signal, SIGUSR2);
+    assert_int_equal(order->stop_signal, SIGINT);
+    order_destroy(order);
 }
 
 static void check_places(const char *spec, const char *work, const char *cwd)
@@ -320,6 +480,10 @@ int main(void)
         cmocka_unit_test(bindings_are_put_in_once_and_unknown_ones_refused),
         cmocka_unit_test(a_command_runs_by_the_shell_and_argv_as_it_is),
         cmocka_unit_test(half_an_order_is_refused),
+        cmocka_unit_test(a_task_of_a_gang_knows_the_others),
+        cmocka_unit_test(the_biggest_gang_of_the_longest_names_is_one_variable_that_exec_takes),
+        cmocka_unit_test(a_share_of_a_gpu_is_told_to_the_task_and_to_mps),
+        cmocka_unit_test(what_an_order_says_of_shares_gangs_and_signals_must_make_sense),
         cmocka_unit_test(left_out_paths_never_cover_outputs),
         cmocka_unit_test(cpus_that_this_machine_has_not_are_left_out),
         cmocka_unit_test(a_principal_without_a_login_is_refused_by_name),

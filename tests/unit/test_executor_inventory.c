@@ -161,6 +161,9 @@ static void the_least_memory_limit_on_the_way_up_counts(void **state)
     "1]}],"                                                                                                  \
     "\"gpus\":[{\"index\":0,\"uuid\":\"GPU-1\",\"name\":\"X\",\"memory_bytes\":1}]}"
 
+#define TWIN "{\"index\":1,\"uuid\":\"GPU-2\",\"name\":\"Y\",\"memory_bytes\":1,"
+#define LINK "{\"to\":0,\"kind\":\"nvlink\",\"nvlinks\":128,\"p2p\":null}"
+
 static bool from_text(const char *text, cJSON **out, struct error *err)
 {
     char path[] = "/tmp/berth-test-inventory-XXXXXX";
@@ -209,6 +212,27 @@ static void a_wrong_inventory_is_refused_by_the_name_of_the_field(void **state)
         {"\"GPU-1\"", "\"\"", "gpus[0].uuid", ERROR_INVALID},
         {"\"name\":\"X\"", "\"name\":7", "gpus[0].name", ERROR_INVALID},
         {"\"index\":0,", "", "gpus[0].index", ERROR_INVALID},
+        {"\"index\":0", "\"links\":7,\"index\":0", "gpus[0].links", ERROR_INVALID},
+        {"\"index\":0", "\"links\":[{\"to\":0,\"kind\":\"numa\"}],\"index\":0", "gpus[0].links",
+         ERROR_INVALID},
+        {"\"index\":0", "\"links\":[{\"to\":1,\"kind\":\"numa\"}],\"index\":0", "gpus[0].links",
+         ERROR_INVALID},
+        {"\"gpus\":[{", "\"gpus\":[" TWIN "\"links\":[{\"to\":0,\"kind\":\"near\"}]},{", "gpus[0].links",
+         ERROR_INVALID},
+        {"\"gpus\":[{", "\"gpus\":[" TWIN "\"links\":[" LINK "," LINK "]},{", "gpus[0].links", ERROR_INVALID},
+        {"\"gpus\":[{", "\"gpus\":[" TWIN "\"links\":[{\"to\":0,\"kind\":\"nvlink\",\"nvlinks\":129}]},{",
+         "gpus[0].links", ERROR_INVALID},
+        {"\"gpus\":[{", "\"gpus\":[" TWIN "\"links\":[{\"to\":0,\"kind\":\"numa\",\"p2p\":\"yes\"}]},{",
+         "gpus[0].links", ERROR_INVALID},
+        {"\"index\":0", "\"mig\":{\"profile\":\"1g.3gb\",\"gi\":1,\"ci\":0},\"index\":0", "gpus[0].mig",
+         ERROR_INVALID},
+        {"\"index\":0", "\"mig\":{\"parent\":\"GPU-2\",\"gi\":1,\"ci\":0},\"index\":0", "gpus[0].mig",
+         ERROR_INVALID},
+        {"\"index\":0", "\"mig\":{\"parent\":\"GPU-2\",\"profile\":\"x\",\"gi\":-1,\"ci\":0},\"index\":0",
+         "gpus[0].mig", ERROR_INVALID},
+        {"\"index\":0",
+         "\"mig\":{\"parent\":\"GPU-2\",\"profile\":\"x\",\"gi\":1,\"ci\":0,\"caps\":[1,2,3]},\"index\":0",
+         "gpus[0].mig", ERROR_INVALID},
         {"\"cores\"", "\"kores\"", "cores", ERROR_INVALID},
         {"\"gpus\":[", "\"numa\":7,\"gpus\":[", "numa", ERROR_INVALID},
         {"\"gpus\":[{", "\"gpus\":[{\"index\":1,\"uuid\":\"GPU-1\",\"name\":\"Y\",\"memory_bytes\":1},{",
@@ -248,10 +272,20 @@ static void gpus_and_a_drivers_failure_arrive_in_the_inventory(void **state)
         .gpu = {.program = self, .cuda_library = library, .deadline_ms = 60000}};
     struct error err = {0};
     cJSON *out = NULL;
-    setenv("BERTH_FAKE_GPUS", "gpus=8;seed=inventory", 1);
-    assert_true(inventory_read(&options, &out, &err));
-    assert_int_equal(cJSON_GetArraySize(json_get(out, "gpus")), 8);
-    cJSON_Delete(out);
+    static const char *const machines[] = {
+        "gpus=8;seed=inventory;topology=islands",
+        "gpus=3;seed=inventory;mig.0=1g.3gb,1g.3gb,2g.6gb;mig.1=1g.3gb,2g.6gb,3g.9gb",
+        "gpus=2;seed=inventory;nvml=error:9"};
+    static const int counts[] = {8, 7, 2};
+    for (size_t i = 0; i < sizeof machines / sizeof *machines; i++) {
+        setenv("BERTH_FAKE_GPUS", machines[i], 1);
+        assert_true(inventory_read(&options, &out, &err));
+        assert_int_equal(cJSON_GetArraySize(json_get(out, "gpus")), counts[i]);
+        _cleanup_free_ char *text = json_text(out);
+        cJSON_Delete(out);
+        assert_true(from_text(text, &out, &err)); /* what is found can be given back */
+        cJSON_Delete(out);
+    }
     setenv("BERTH_FAKE_GPUS", "cuda=hang", 1);
     options.gpu.deadline_ms = 300;
     assert_true(inventory_read(&options, &out, &err));

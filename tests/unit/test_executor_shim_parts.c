@@ -15,11 +15,13 @@
 #include "proto/kv.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char dir[64];
@@ -82,7 +84,7 @@ static void the_spec_says_what_was_asked(void **state)
 {
     (void)state;
     struct bundle_request r = request();
-    struct bundle_gpu gpus[] = {{"GPU-a", 3}, {"GPU-b", 0}};
+    struct bundle_gpu gpus[] = {{.uuid = "GPU-a", .minor = 3, .caps = {21, 22}}, {.uuid = "GPU-b"}};
     r.gpus = gpus;
     r.n_gpus = 2;
     r.cache_dir = "/var/cache/x";
@@ -251,6 +253,39 @@ static void a_pid_that_was_given_to_another_is_left_alone(void **state)
     assert_true(empty);
 }
 
+static void say_init(pid_t pid, uint64_t start)
+{
+    struct buf b = {0};
+    kv_add(&b, "boot_id", clock_boot_id());
+    put("shim", b.data, b.len);
+    buf_clear(&b);
+    kv_add(&b, "state", "running");
+    kv_add_int(&b, "payload_pid", pid);
+    kv_add_int(&b, "payload_start", (int64_t)start);
+    put("state", b.data, b.len);
+    buf_finish(&b);
+}
+
+static void a_dead_init_that_nobody_waits_for_holds_up_nothing(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0)
+        for (;;)
+            pause();
+    say_init(child, clock_process_start(child));
+    assert_int_equal(kill(child, SIGKILL), 0);
+    siginfo_t info;
+    assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+    bool empty = false;
+    assert_true(reap_kill(dir, 0, &empty, NULL));
+    assert_true(empty);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    say_init(child, 0); /* its start was never known */
+    assert_true(reap_kill(dir, 0, &empty, NULL));
+    assert_true(empty);
+}
+
 static void a_newer_exit_record_is_refused(void **state)
 {
     (void)state;
@@ -286,6 +321,7 @@ int main(void)
         TEST(cgroup_hierarchies_travel_as_text),
         TEST(a_folder_tells_what_became_of_its_shim),
         TEST(a_pid_that_was_given_to_another_is_left_alone),
+        TEST(a_dead_init_that_nobody_waits_for_holds_up_nothing),
         TEST(a_newer_exit_record_is_refused),
         TEST(tags_stand_for_folders),
     };

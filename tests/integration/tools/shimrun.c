@@ -6,7 +6,8 @@
  *     --user UID:GID[:GROUP...]  --name NAME  --home DIR     (default: the caller)
  *     --image FOLDER             --runtime crun|runc|process
  *     --env NAME=VALUE  --cwd DIR  --work TARGET  --bind SRC:DST[:rw][:optional]  --cover PATH  --cache DIR
- *     --cpus LIST  --memory BYTES  --pids N  --gpu UUID:MINOR  --shm BYTES
+ *     --cpus LIST  --memory BYTES  --pids N  --gpu UUID:MINOR[:CAP...]  --shm BYTES
+ *     --warn MS  --warn-signal N  --stop-signal N  --stop-reason WORD
  *     --time-limit MS  --log-limit BYTES  --grace MS  --split  --tty  --stdin (fed from ours)
  *     --rows N  --cols N  --log PATH  --err PATH  --no-wait  --stop-after MS  --timing  --adopt (a shim that
  * runs)  --reap (one that died) Prints the exit record as KEY=VALUE lines ("exit.code=0"), then "gone". With
@@ -39,6 +40,7 @@ static gid_t groups[LIST_MAX];
 static size_t n_env, n_covers;
 static bool no_wait, timing, adopt, reap;
 static uint64_t stop_after_ms;
+static const char *stop_reason = "cancel";
 static struct shim_client *client;
 static uv_pipe_t stdin_pipe;
 
@@ -67,7 +69,9 @@ static void parse_gpu(char *text)
 {
     struct bundle_gpu *g = &gpus[request.n_gpus++];
     g->uuid = strsep(&text, ":");
-    g->minor = text ? atoi(text) : -1;
+    g->minor = text ? atoi(strsep(&text, ":")) : -1;
+    for (size_t i = 0; text && i < BUNDLE_GPU_CAPS; i++)
+        g->caps[i] = atoi(strsep(&text, ":"));
 }
 
 static enum bundle_runtime runtime_named(const char *name)
@@ -109,37 +113,58 @@ enum {
     OPT_ADOPT,
     OPT_REAP,
     OPT_ROWS,
+    OPT_WARN,
+    OPT_WARN_SIGNAL,
+    OPT_STOP_SIGNAL,
+    OPT_STOP_REASON,
     OPT_COLS
 };
 
-static const struct option options[] = {{"user", 1, 0, OPT_USER},       {"name", 1, 0, OPT_NAME},
-                                        {"home", 1, 0, OPT_HOME},       {"image", 1, 0, OPT_IMAGE},
-                                        {"runtime", 1, 0, OPT_RUNTIME}, {"env", 1, 0, OPT_ENV},
-                                        {"cwd", 1, 0, OPT_CWD},         {"work", 1, 0, OPT_WORK},
-                                        {"bind", 1, 0, OPT_BIND},       {"cover", 1, 0, OPT_COVER},
-                                        {"cache", 1, 0, OPT_CACHE},     {"cpus", 1, 0, OPT_CPUS},
-                                        {"memory", 1, 0, OPT_MEMORY},   {"pids", 1, 0, OPT_PIDS},
-                                        {"gpu", 1, 0, OPT_GPU},         {"shm", 1, 0, OPT_SHM},
-                                        {"time-limit", 1, 0, OPT_TIME}, {"log-limit", 1, 0, OPT_LOG_LIMIT},
-                                        {"grace", 1, 0, OPT_GRACE},     {"split", 0, 0, OPT_SPLIT},
-                                        {"tty", 0, 0, OPT_TTY},         {"stdin", 0, 0, OPT_STDIN},
-                                        {"log", 1, 0, OPT_LOG},         {"err", 1, 0, OPT_ERR},
-                                        {"no-wait", 0, 0, OPT_NO_WAIT}, {"stop-after", 1, 0, OPT_STOP},
-                                        {"timing", 0, 0, OPT_TIMING},   {"rows", 1, 0, OPT_ROWS},
-                                        {"cols", 1, 0, OPT_COLS},       {"adopt", 0, 0, OPT_ADOPT},
-                                        {"reap", 0, 0, OPT_REAP},       {0, 0, 0, 0}};
+static const struct option options[] = {{"user", 1, 0, OPT_USER},
+                                        {"name", 1, 0, OPT_NAME},
+                                        {"home", 1, 0, OPT_HOME},
+                                        {"image", 1, 0, OPT_IMAGE},
+                                        {"runtime", 1, 0, OPT_RUNTIME},
+                                        {"env", 1, 0, OPT_ENV},
+                                        {"cwd", 1, 0, OPT_CWD},
+                                        {"work", 1, 0, OPT_WORK},
+                                        {"bind", 1, 0, OPT_BIND},
+                                        {"cover", 1, 0, OPT_COVER},
+                                        {"cache", 1, 0, OPT_CACHE},
+                                        {"cpus", 1, 0, OPT_CPUS},
+                                        {"memory", 1, 0, OPT_MEMORY},
+                                        {"pids", 1, 0, OPT_PIDS},
+                                        {"gpu", 1, 0, OPT_GPU},
+                                        {"shm", 1, 0, OPT_SHM},
+                                        {"time-limit", 1, 0, OPT_TIME},
+                                        {"log-limit", 1, 0, OPT_LOG_LIMIT},
+                                        {"grace", 1, 0, OPT_GRACE},
+                                        {"split", 0, 0, OPT_SPLIT},
+                                        {"tty", 0, 0, OPT_TTY},
+                                        {"stdin", 0, 0, OPT_STDIN},
+                                        {"log", 1, 0, OPT_LOG},
+                                        {"err", 1, 0, OPT_ERR},
+                                        {"no-wait", 0, 0, OPT_NO_WAIT},
+                                        {"stop-after", 1, 0, OPT_STOP},
+                                        {"timing", 0, 0, OPT_TIMING},
+                                        {"rows", 1, 0, OPT_ROWS},
+                                        {"cols", 1, 0, OPT_COLS},
+                                        {"adopt", 0, 0, OPT_ADOPT},
+                                        {"reap", 0, 0, OPT_REAP},
+                                        {"warn", 1, 0, OPT_WARN},
+                                        {"warn-signal", 1, 0, OPT_WARN_SIGNAL},
+                                        {"stop-signal", 1, 0, OPT_STOP_SIGNAL},
+                                        {"stop-reason", 1, 0, OPT_STOP_REASON},
+                                        {0, 0, 0, 0}};
 
 static void take_option(int option)
 {
-    const char **const texts[] = {[OPT_NAME - OPT_USER] = &request.user.name,
-                                  [OPT_HOME - OPT_USER] = &request.user.home,
-                                  [OPT_CWD - OPT_USER] = &request.cwd,
-                                  [OPT_WORK - OPT_USER] = &request.work_target,
-                                  [OPT_CACHE - OPT_USER] = &request.cache_dir,
-                                  [OPT_CPUS - OPT_USER] = &request.cpus,
-                                  [OPT_LOG - OPT_USER] = &request.log_path,
-                                  [OPT_ERR - OPT_USER] = &request.err_path,
-                                  [OPT_COLS - OPT_USER] = NULL};
+    const char **const texts[] = {
+        [OPT_NAME - OPT_USER] = &request.user.name,  [OPT_HOME - OPT_USER] = &request.user.home,
+        [OPT_CWD - OPT_USER] = &request.cwd,         [OPT_WORK - OPT_USER] = &request.work_target,
+        [OPT_CACHE - OPT_USER] = &request.cache_dir, [OPT_CPUS - OPT_USER] = &request.cpus,
+        [OPT_LOG - OPT_USER] = &request.log_path,    [OPT_ERR - OPT_USER] = &request.err_path,
+        [OPT_STOP_REASON - OPT_USER] = &stop_reason, [OPT_COLS - OPT_USER] = NULL};
     uint64_t *const numbers[] = {[OPT_MEMORY - OPT_USER] = &request.memory_bytes,
                                  [OPT_PIDS - OPT_USER] = &request.pids_limit,
                                  [OPT_SHM - OPT_USER] = &request.shm_bytes,
@@ -147,6 +172,7 @@ static void take_option(int option)
                                  [OPT_LOG_LIMIT - OPT_USER] = &request.log_limit_bytes,
                                  [OPT_GRACE - OPT_USER] = &request.grace_ms,
                                  [OPT_STOP - OPT_USER] = &stop_after_ms,
+                                 [OPT_WARN - OPT_USER] = &request.warn_ms,
                                  [OPT_COLS - OPT_USER] = NULL};
     bool *const flags[] = {[OPT_SPLIT - OPT_USER] = &request.split_streams,
                            [OPT_TTY - OPT_USER] = &request.tty,
@@ -163,6 +189,10 @@ static void take_option(int option)
         *numbers[i] = strtoull(optarg, NULL, 10);
     else if (flags[i])
         *flags[i] = true;
+    else if (option == OPT_WARN_SIGNAL)
+        request.warn_signal = atoi(optarg);
+    else if (option == OPT_STOP_SIGNAL)
+        request.stop_signal = atoi(optarg);
     else if (option == OPT_ROWS)
         request.rows = (unsigned)atoi(optarg);
     else if (option == OPT_COLS)
@@ -248,7 +278,7 @@ static void on_taken(void *data, size_t bytes)
 static void on_stop(uv_timer_t *t)
 {
     (void)t;
-    shim_client_stop(client, request.grace_ms, "cancel");
+    shim_client_stop(client, request.grace_ms, stop_reason);
 }
 
 static void print_exit(const char *task_dir)
