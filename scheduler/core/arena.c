@@ -288,5 +288,11 @@ uint64_t core_promises_voided(const struct core *core)
 
 uint64_t core_timer_at(const struct core *core)
 {
-    return core->h->heap_count ? wake_time(core, core->heap[1]) : 0;
+    uint64_t at = core->h->heap_count ? wake_time(core, core->heap[1]) : 0;
+    for (uint32_t i = 0; i < core->h->promised_count; i++) {
+        uint64_t hold = core->jobs[core->h->promised[i]].facts.hold_ms;
+        if (hold > core->h->facts.now_ms && (!at || hold < at))
+            at = hold;
+    }
+    return at;
 }

@@ -236,13 +236,13 @@ void task_give_up(struct step *step, uint32_t task_slot)
 
 /* ---- jobs that wait ---- */
 
-enum core_reason job_waits_for(const struct job_facts *job)
+static enum core_reason waits_for(const struct job_facts *job, uint64_t now_ms)
 {
     if (job->held)
         return CORE_REASON_HELD;
     if (job->waits_on)
         return CORE_REASON_DEPENDENCY;
-    return job->begin_ms ? CORE_REASON_BEGIN : CORE_REASON_WAITING;
+    return job->begin_ms > now_ms ? CORE_REASON_BEGIN : CORE_REASON_WAITING;
 }
 
 bool stirred_settle(struct step *step)
@@ -263,7 +263,7 @@ bool stirred_settle(struct step *step)
                      (struct core_end){.kind = END_CANCELED});
             continue;
         }
-        enum core_reason reason = job_waits_for(job);
+        enum core_reason reason = waits_for(job, core->h->facts.now_ms);
         bool ready = job_ready(job);
         if (reason == CORE_REASON_WAITING ? !ready : reason != (enum core_reason)job->reason)
             job_goes(step, slot, JOB_QUEUED, reason);

@@ -291,7 +291,9 @@ static bool room_from(const struct walk *w, uint32_t job_slot, const struct caps
     const struct core *core = w->core;
     const struct job_facts *job = &core->jobs[job_slot].facts;
     struct caps free = w->free;
-    uint64_t end = job->time_limit_ms ? at_ms + job->time_limit_ms + job->grace_ms : CORE_NEVER;
+    uint64_t end = CORE_NEVER;
+    if (job->time_limit_ms)
+        end = at_ms + job->time_limit_ms + job->grace_ms + (at_ms > core->h->facts.now_ms ? PLAN_SLACK_MS : 0);
     for (uint32_t hold = w->node->first_hold; hold; hold = core->holds[hold].node_next) {
         const struct job_facts *other = hold_job(core, hold);
         if (!binds(core, hold, job_slot) || hold_time(core, hold) >= end || other->hold_end_ms <= at_ms)

@@ -10,7 +10,6 @@
 
 #define LOOKS_MAX 256  /* nodes */
 #define VICTIMS_MAX 32 /* on one node */
-#define SLACK_MS 60000 /* what a node may take to end a task and clean up after it, beyond its grace */
 
 struct offer {
     uint64_t lost_ms; /* core-milliseconds of work */
@@ -133,7 +132,7 @@ bool preempt_for(struct step *step, uint32_t job_slot)
     struct core_decision d = {.kind = CORE_DECISION_REQUEUE};
     d.as.requeue.job.v = job->id;
     d.as.requeue.reason = CORE_REASON_NONE;
-    d.as.requeue.until_ms = now + grace + SLACK_MS;
+    d.as.requeue.until_ms = now + grace + PLAN_SLACK_MS;
     step_emit(step, &d);
     for (uint32_t i = 0; i < wanted; i++) {
         for (uint32_t v = 0; v < offers[i].count; v++)

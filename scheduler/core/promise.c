@@ -4,8 +4,6 @@
  */
 #include "scheduler/core/step.h"
 
-#define SLACK_MS 60000 /* what a node may take to end a task, tell of it, and clean up after its time */
-
 static struct core_decision about(const struct core *core, enum core_decision_kind kind, uint32_t job_slot)
 {
     struct core_decision d = {.kind = kind};
@@ -55,7 +53,10 @@ void promise_make(struct step *step, uint32_t job_slot, const struct plan_start 
     const struct job_facts *job = &core->jobs[job_slot].facts;
     struct core_decision d = about(core, CORE_DECISION_PROMISE, job_slot);
     d.as.plan.at_ms = start->at_ms;
-    d.as.plan.end_ms = job->time_limit_ms ? start->at_ms + job->time_limit_ms + job->grace_ms : CORE_NEVER;
+    /* It may start a little late, and must not run into who comes after it then. */
+    d.as.plan.end_ms = CORE_NEVER;
+    if (job->time_limit_ms)
+        d.as.plan.end_ms = start->at_ms + job->time_limit_ms + job->grace_ms + PLAN_SLACK_MS;
     step->memory.count = 0;
     step_emit(step, &d);
     for (uint32_t i = 0; i < start->count; i++) {
@@ -85,7 +86,7 @@ void promises_check(struct step *step)
     const struct header *h = step->core->h;
     for (uint32_t i = 0; i < h->promised_count;) {
         const struct job *job = &step->core->jobs[h->promised[i]];
-        if (h->facts.now_ms > job->facts.hold_ms + SLACK_MS)
+        if (h->facts.now_ms > job->facts.hold_ms + PLAN_SLACK_MS)
             promise_void(step, h->promised[i], CORE_VOID_OVERRUN);
         else if (job->klass && !tenant_allows(step->core, &step->core->klasses[job->klass]))
             promise_void(step, h->promised[i], CORE_VOID_QUOTA);

@@ -305,6 +305,9 @@ static void on_tick(struct step *step)
         else
             task_give_up(step, entry); /* takes it out of the heap */
     }
+    for (uint32_t i = 0; i < core->h->promised_count; i++)
+        step->want_place =
+            step->want_place || core->jobs[core->h->promised[i]].facts.hold_ms <= core->h->facts.now_ms;
 }
 
 static void on_rules(struct step *step)
@@ -381,7 +384,7 @@ void core_step(struct core *core, uint64_t now_ms, const struct core_event *even
     CORE_ASSERT(!apply_event(core, event));
     decide(&step);
     pass_run(&step);
-    if (core_timer_at(core) != timer || (event->kind == CORE_EVENT_TICK && core->h->heap_count)) {
+    if (core_timer_at(core) != timer || (event->kind == CORE_EVENT_TICK && core_timer_at(core))) {
         struct core_decision d = {.kind = CORE_DECISION_TIMER_AT};
         d.as.timer.at_ms = core_timer_at(core);
         step_emit(&step, &d);

@@ -39,8 +39,6 @@ void job_follows(struct step *step, uint32_t job_slot);
 void task_give_up(struct step *step, uint32_t task_slot);
 /* An attempt's first bad exit, or its loss: the others of its gang end, and it may be tried again. */
 void job_after_exit(struct step *step, uint32_t job_slot, const struct task_facts *task);
-/* The reason that a waiting job's own facts give. */
-enum core_reason job_waits_for(const struct job_facts *job);
 /* Jobs whose dependencies or times changed: CORE_STEP_WORK allowing. False: some are left. */
 bool stirred_settle(struct step *step);
 

@@ -201,15 +201,19 @@ static void on_update_event(struct sim *sim, const struct core_update *u)
         job->submit.priority_class = u->priority_class;
         job->submit.priority = u->priority;
     }
-    if (u->set_time_limit)
+    if (u->set_time_limit) {
         job->submit.time_limit_ms = u->time_limit_ms;
+        model_lease_limit(sim, job);
+    }
     if (u->set_begin && waits)
         job->submit.begin_ms = u->begin_ms;
 }
 
 void model_event(struct sim *sim, const struct core_event *event)
 {
-    sim->overdue = model_lease_overdue(sim); /* this event may end it */
+    /* This event may end it; and a pass that was put off is late by itself. */
+    if (model_lease_overdue(sim) || core_continue_due(sim->main))
+        sim->overdue_ms = sim->now_ms;
     switch (event->kind) {
     case CORE_EVENT_CONFIG:
         sim->config = event->as.config;
@@ -415,7 +419,7 @@ static void on_void(struct sim *sim, const struct core_event *event, const struc
     const bool named[CORE_VOID_END] = {[CORE_VOID_NODE] = node,
                                        [CORE_VOID_HIGHER] = higher_exists(sim, job),
                                        [CORE_VOID_ADMIN] = admin,
-                                       [CORE_VOID_OVERRUN] = sim->overdue,
+                                       [CORE_VOID_OVERRUN] = sim->overdue_ms >= job->promised_ms,
                                        [CORE_VOID_QUOTA] = !quotas_allow(sim, job)};
     if (!job->promised_ms || !named[d->as.plan.why])
         sim_fail(sim, "job %llu: a promise is taken back (%d) and no event names it",

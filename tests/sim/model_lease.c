@@ -106,6 +106,7 @@ void model_lease_start(struct sim *sim, const struct mjob *job, const struct cor
                         .node = d->as.start.node,
                         .lease = *lease,
                         .held = true,
+                        .began_ms = core_now(sim->main),
                         .ends_ms = limit ? core_now(sim->main) + limit + job->submit.grace_ms : UINT64_MAX};
     node->lease_count++;
     node->tenant = isolated ? job->submit.principal.v : 0;
@@ -154,6 +155,16 @@ void model_lease_forgotten(struct sim *sim, const struct core_decision *d)
     const struct mlease *lease = lease_find(sim, d->as.task.task);
     if (!lease || lease->held)
         sim_fail(sim, "a task is forgotten with its lease held");
+}
+
+void model_lease_limit(struct sim *sim, const struct mjob *job)
+{
+    for (uint32_t i = 0; i < sim->lease_count; i++) {
+        struct mlease *l = &sim->leases[i];
+        uint64_t limit = job->submit.time_limit_ms;
+        if (l->task.job.v == job->submit.job.v && l->task.attempt == job->attempt)
+            l->ends_ms = limit ? l->began_ms + limit + job->submit.grace_ms : UINT64_MAX;
+    }
 }
 
 bool model_lease_overdue(const struct sim *sim)

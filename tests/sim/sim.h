@@ -82,6 +82,7 @@ struct mlease {
     struct node_id node;
     struct resource_lease lease;
     bool held;
+    uint64_t began_ms;
     uint64_t ends_ms; /* by its declared limit */
 };
 
@@ -117,7 +118,7 @@ struct sim {
     struct core_config config;
     struct core_quota quotas[CORE_QUOTA_SCOPE_COUNT][SIM_TENANTS];
     uint32_t licences[RESOURCE_LICENCES_MAX];
-    bool overdue; /* some task had outlived its declared time before this event */
+    uint64_t overdue_ms; /* when last some task had outlived its time, or a pass was put off */
     bool aged;    /* some job counts as one class higher */
     bool verbose;
     uint64_t trace; /* a job whose life is printed; 0: none */
@@ -164,6 +165,7 @@ uint32_t model_gpu_takes(const struct core_inventory_gpu *gpu, const struct reso
 void model_lease_start(struct sim *sim, const struct mjob *job, const struct core_decision *d);
 void model_lease_freed(struct sim *sim, const struct core_event *event, const struct core_decision *d);
 void model_lease_forgotten(struct sim *sim, const struct core_decision *d);
+void model_lease_limit(struct sim *sim, const struct mjob *job); /* its time limit changed */
 bool model_lease_overdue(const struct sim *sim); /* some task outlived its declared time */
 
 #endif
