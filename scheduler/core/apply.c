@@ -175,7 +175,6 @@ static void requeue_all(struct core *core)
             continue;
         queue_leave(core, slot);
         job_open(core, job);
-        job->facts.base = policy_base(core, &job->facts);
         job->facts.aged = job->facts.aged && core->h->facts.age_ms;
         job_set_wake(core, slot);
         job_close(core, job);

@@ -49,8 +49,7 @@ static uint32_t job_enter(struct core *core, const struct core_submit *s)
     memcpy(f->retry_codes, s->retry_codes, sizeof f->retry_codes);
     f->retry_wait_ms = s->retry_wait_ms;
     f->state = JOB_NOT_STARTED;
-    f->guess_ms = policy_guess(core, f);
-    f->base = policy_base(core, f);
+    learn_submit(core, f);
     job_close(core, &core->jobs[slot]);
     job_open(core, &core->jobs[slot]);
     take_needs(core, slot, s);
@@ -112,6 +111,10 @@ static const char *apply_job_state(struct core *core, const struct core_event *e
     tenant_count(core, f, -1);
     licences_use(core, f, holds_licences(to) - holds_licences(from));
     job_open(core, job);
+    if (from == JOB_QUEUED && to != JOB_QUEUED)
+        learn_leave(core, f, to == JOB_PREPARING);
+    if (to == JOB_PREPARING)
+        f->began_ms = core->h->facts.now_ms;
     f->state = (uint8_t)to;
     f->reason = (uint8_t)d->as.job.reason;
     if (!same)
@@ -122,6 +125,8 @@ static const char *apply_job_state(struct core *core, const struct core_event *e
         f->end_code = d->as.job.end.code;
         f->end_signal = d->as.job.end.signal;
     } else if (to == JOB_QUEUED) {
+        if (!same && from != JOB_NOT_STARTED)
+            learn_submit(core, f); /* it waits again */
         f->ended = f->end_kind = f->requeue = 0;
         f->end_code = f->end_signal = 0;
     }
@@ -129,11 +134,15 @@ static const char *apply_job_state(struct core *core, const struct core_event *e
         f->begin_ms = 0;
     if (to == JOB_QUEUED)
         job_set_wake(core, slot);
+    if (job_state_is_final(to))
+        learn_end(core, f);
     job_close(core, job);
     tenant_count(core, f, 1);
     queue_enter(core, slot);
     if (!same && job->first_needed)
         need_tell(core, slot);
+    if (job_state_is_final(to) && f->attempt)
+        learn_again(core, f->principal);
     job_forget_if_over(core, slot);
     return NULL;
 }
@@ -168,7 +177,7 @@ static const char *apply_start(struct core *core, const struct core_decision *d)
         task->facts.attempt = id.attempt;
         task->facts.lease = *lease;
         task->facts.began_ms = now;
-        task->facts.guess_ms = sooner(now + f->guess_ms, ends);
+        task->facts.guess_ms = sooner(now + (uint64_t)f->order.mean_ms, ends);
         task_close(core, task);
         node_open(core, node);
         lease_take(core, node, f, lease);
@@ -337,6 +346,13 @@ static const char *apply_settled(struct core *core, const struct core_decision *
     return NULL;
 }
 
+/* The scale of waiting is set anew: the queue was looked at, and something could have started. */
+static const char *apply_patience(struct core *core)
+{
+    order_pass(core->order, (int64_t)core->h->facts.now_ms);
+    return NULL;
+}
+
 static const char *apply_share(struct core *core, const struct core_decision *d)
 {
     uint32_t slot = tenant_find(core, CORE_QUOTA_PRINCIPAL, d->as.share.principal.v);
@@ -395,6 +411,8 @@ const char *apply_decision(struct core *core, const struct core_event *event, co
         return apply_start(core, d);
     case CORE_DECISION_SHARE:
         return apply_share(core, d);
+    case CORE_DECISION_PATIENCE:
+        return apply_patience(core);
     case CORE_DECISION_CONTINUE:
         core->h->facts.pass_due = 1;
         return NULL;

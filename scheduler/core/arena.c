@@ -44,6 +44,8 @@ size_t arena_layout(struct core *core, const struct header *h, void *base)
     core->needs = place(base, &at, (size_t)h->need_capacity + 1, sizeof *core->needs);
     core->holds = place(base, &at, (size_t)h->hold_capacity + 1, sizeof *core->holds);
     core->tenants = place(base, &at, (size_t)h->tenant_capacity + 1, sizeof *core->tenants);
+    core->order = place(base, &at, 1, sizeof *core->order);
+    core->learned = place(base, &at, 1, sizeof *core->learned);
     core->tree = place(base, &at, 2 * (size_t)h->leaves, sizeof *core->tree);
     core->job_map = place(base, &at, h->job_map_size, sizeof *core->job_map);
     core->shape_map = place(base, &at, h->job_map_size, sizeof *core->shape_map);
@@ -138,6 +140,8 @@ static bool grow(struct core *core, const struct header *like)
     CARRY(holds, old->hold.high);
     CARRY(tenants, old->facts.tenant_count);
     CARRY(heap, old->heap_count);
+    *bigger.order = *core->order;
+    *bigger.learned = *core->learned;
     *h = *old;
     h->bytes = sizes.bytes;
     h->capacity = sizes.capacity;
@@ -268,7 +272,7 @@ struct core *core_restore(const void *bytes, size_t length, const char **why)
 
 uint64_t core_hash(const struct core *core)
 {
-    return core->h->sum + header_hash(&core->h->facts);
+    return core->h->sum + header_hash(&core->h->facts) + learn_hash(core);
 }
 
 uint64_t core_now(const struct core *core)

@@ -11,6 +11,7 @@
 #define BERTH_SCHEDULER_CORE_ARENA_H
 
 #include "scheduler/core/core.h"
+#include "scheduler/core/order.h"
 
 /* Assertions stay on in every build. */
 #define CORE_ASSERT(x) ((x) ? (void)0 : core_assert_failed(#x, __FILE__))
@@ -42,7 +43,8 @@ struct job_facts {
     uint64_t hold_ms;     /* the promised latest start; 0: none */
     uint64_t hold_end_ms; /* until when its nodes are kept */
     uint64_t retry_wait_ms;
-    uint64_t guess_ms;     /* how long it is expected to run */
+    uint64_t began_ms; /* its current attempt's lease */
+    struct order_job order; /* what is expected of it */
     uint64_t preempted_ms; /* nothing more is stopped for it before; 0: nothing was */
     struct resource_request request;
     struct resource_licences licences;
@@ -59,7 +61,7 @@ struct job_facts {
     int32_t end_code;
     int32_t end_signal;
     uint32_t waits_on; /* dependencies that are not met */
-    uint32_t base;     /* its place by the policy, without its principal's share */
+    uint32_t zero_word;
     uint8_t priority_class;
     uint8_t state;
     uint8_t reason;
@@ -206,18 +208,18 @@ struct klass_key {
     uint32_t instance_count;
     uint32_t principal;
     uint32_t workspace;
-    uint32_t place; /* on the policy's scale, with the principal's share */
+    uint32_t place; /* on the policy's scale, with the principal's share; see policy_place */
     uint32_t preemptible;
 };
 
 struct klass {
     struct klass_key key;
-    uint64_t guess_ms;          /* how long its jobs are expected to run */
     uint32_t left, right, size; /* the treap of classes that a usable node could hold, by their heads */
     uint32_t ordered;           /* 1: it is there */
     uint32_t root;              /* the treap of its jobs */
     uint32_t head;              /* the first of them */
     uint32_t shape_prev, shape_next;
+    uint32_t tenant_prev, tenant_next; /* of its principal */
     uint32_t present;
     uint32_t next_free;
 };
@@ -261,7 +263,8 @@ struct tenant {
     uint64_t cores;
     uint64_t gpu_milli;
     uint32_t running, queued;
-    uint32_t zero[2];
+    uint32_t first_klass; /* of a principal: where its jobs wait */
+    uint32_t zero;
 };
 
 struct header_facts {
@@ -310,6 +313,9 @@ struct header {
     uint32_t promised_count;
     uint32_t promised[CORE_PROMISES_MAX]; /* job slots, in the order of the promises */
     uint32_t licence_used[RESOURCE_LICENCES_MAX];
+    struct caps_sum {
+        uint64_t cores, cpus, gpu_milli, memory_bytes;
+    } pool;       /* what the usable nodes have together */
     uint64_t sum; /* of the hashes of all records */
     struct header_facts facts;
 };
@@ -326,6 +332,8 @@ struct core {
     struct need *needs;
     struct hold *holds;
     struct tenant *tenants;
+    struct order_state *order;
+    struct order_memory *learned;
     struct caps *tree; /* of usable nodes' free amounts: root at 1, leaf of node slot s at leaves + s */
     uint32_t *job_map; /* open addressing, linear; 0 is empty, else a slot */
     uint32_t *node_map;
@@ -398,6 +406,8 @@ void tenant_amounts(const struct job_facts *job, uint64_t *cores, uint64_t *gpu_
 void tenant_limits(const struct core *core, const struct tenant *t, uint32_t limits[4]);
 /* Whether the quotas let one more of the class run. */
 bool tenant_allows(const struct core *core, const struct klass *klass);
+void tenant_attach(struct core *core, uint32_t klass);
+void tenant_detach(struct core *core, uint32_t klass);
 void tenant_charge(struct core *core, uint32_t principal, uint64_t core_seconds);
 /* The place that its use gives the principal now. */
 uint32_t tenant_place(const struct core *core, const struct tenant *t);
@@ -413,6 +423,7 @@ uint32_t treap_first(struct treap t, uint32_t root);
 uint32_t treap_next(struct treap t, uint32_t root, uint32_t slot); /* 0: it was the last */
 /* First class of that tier whose place is at least this; 0: none. */
 uint32_t treap_seek(const struct core *core, uint64_t tier, uint32_t place);
+uint32_t treap_after_tier(const struct core *core, uint64_t tier); /* the first class of a later tier */
 uint32_t treap_rank(struct treap t, uint32_t root, uint32_t slot); /* how many are before it */
 bool treap_before(const struct core *core, bool klasses, uint32_t a, uint32_t b);
 uint64_t treap_weight(const struct core *core, bool klasses, uint32_t slot);
@@ -492,9 +503,17 @@ bool hold_take(struct core *core, uint32_t job_slot, uint32_t node_slot);
 void holds_drop(struct core *core, uint32_t job_slot); /* of a promise, and the promise itself */
 void holds_promise(struct core *core, uint32_t job_slot, uint64_t at_ms, uint64_t end_ms);
 
-/* policy.c: what the policy makes of a job when it comes, from what has ended so far */
-uint64_t policy_guess(const struct core *core, const struct job_facts *job); /* how long it will run */
-uint32_t policy_base(const struct core *core, const struct job_facts *job);  /* its place */
+/* policy.c: a job's place in the order of classes, from what is expected of it and its principal's share */
+uint32_t policy_place(const struct core *core, const struct job_facts *job, uint32_t share_place);
+
+/* learn.c: between job records and order.h. The job must be open */
+void learn_submit(struct core *core, struct job_facts *job);
+void learn_leave(struct core *core, struct job_facts *job, bool starts);
+void learn_end(struct core *core, const struct job_facts *job);
+void learn_again(struct core *core, uint32_t principal); /* what waits of one of whom a job has ended */
+uint64_t learn_hash(const struct core *core); /* of the state; learned cells are in the sum */
+const char *check_learned(const struct core *core, uint64_t *sum);
+
 
 /* apply.c */
 void job_set_wake(struct core *core, uint32_t slot); /* the job must be open */

@@ -236,6 +236,8 @@ const char *core_check(const struct core *core)
         why = check_holds(core, &sum);
     if (!why)
         why = check_tenants(core, &sum);
+    if (!why)
+        why = check_learned(core, &sum);
     if (!why && sum != core->h->sum)
         why = "the state hash is not the sum of its records";
     return why;

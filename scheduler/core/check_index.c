@@ -60,6 +60,9 @@ static const char *check_klass(const struct core *core, uint32_t slot, uint32_t 
     while (core->jobs[first].left) /* check_treap went this way, so it ends */
         first = core->jobs[first].left;
     const struct job_facts *f = &core->jobs[k->head].facts;
+    const struct tenant *t = &core->tenants[tenant_find(core, CORE_QUOTA_PRINCIPAL, k->key.principal)];
+    if ((k->tenant_prev ? core->klasses[k->tenant_prev].tenant_next : t->first_klass) != slot)
+        return "class: not in its principal's list";
     struct shape_key key = shape_key_of(f);
     if (first != k->head || memcmp(&key, &core->shapes[k->key.shape].key, sizeof key) != 0)
         return "class: another head, or another shape";

@@ -276,6 +276,7 @@ enum core_decision_kind {
     CORE_DECISION_WAKE_JOB = 14, /* the job waits until at_ms */
     CORE_DECISION_SHARE = 15,    /* a principal's place in fair share changed */
     CORE_DECISION_SETTLED = 16,  /* a waiting job's standing was looked at again */
+    CORE_DECISION_PATIENCE = 17, /* the default policy's scale of waiting is set anew */
     CORE_DECISION_KIND_END
 };
 

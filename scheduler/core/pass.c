@@ -13,6 +13,7 @@ struct shadow {
     uint64_t at_ms;
     uint32_t count;
     uint32_t nodes[CORE_INSTANCES_MAX];
+    struct caps spare[CORE_INSTANCES_MAX]; /* what it leaves to those that stay longer */
 };
 
 struct asks {
@@ -20,7 +21,7 @@ struct asks {
     struct plan_memory *memory;
     uint32_t job;
     uint64_t end_ms;       /* by its declared limit */
-    uint64_t guess_end_ms; /* when it is expected to end */
+    uint64_t shadow_end_ms; /* what counts against a shadow: declared, or without that expected */
     const struct shadow *shadow;
 };
 
@@ -30,20 +31,30 @@ bool pass_class_fits(const struct core *core, const struct klass *k)
            licences_free(core, &k->key.licences);
 }
 
+static uint32_t shadow_place(const struct shadow *s, uint32_t node_slot)
+{
+    uint32_t i = 0;
+    while (i < s->count && s->nodes[i] != node_slot)
+        i++;
+    return i;
+}
+
 static bool spares_shadow(const struct asks *a, uint32_t node_slot)
 {
     const struct shadow *s = a->shadow;
-    struct caps spare;
-    if (!s->job || a->guess_end_ms <= s->at_ms)
+    if (!s->job || a->shadow_end_ms <= s->at_ms)
         return true;
-    bool reserved = false;
-    for (uint32_t i = 0; i < s->count && !reserved; i++)
-        reserved = s->nodes[i] == node_slot;
-    if (!reserved)
+    uint32_t place = shadow_place(s, node_slot);
+    if (place == s->count)
         return true;
     struct caps mine = caps_of(&a->core->nodes[node_slot], &a->core->jobs[a->job].facts.request);
-    return plan_spare(a->core, s->job, node_slot, s->at_ms, PLAN_EXPECTED, &spare) &&
-           caps_take(&spare, &mine);
+    struct caps left = s->spare[place];
+    if (caps_take(&left, &mine))
+        return true;
+    /* What the head would lose against what the other one gains. */
+    return policy_of(a->core)->learns &&
+           order_passes(&a->core->jobs[a->job].facts.order, &a->core->jobs[s->job].facts.order,
+                        (int64_t)(s->at_ms - a->core->h->facts.now_ms));
 }
 
 static bool may_begin(const void *context, uint32_t node_slot)
@@ -78,7 +89,7 @@ static void start(struct step *step, uint32_t job_slot, const uint32_t *nodes, u
     }
 }
 
-static bool try_start(struct step *step, uint32_t job_slot, const struct shadow *shadow)
+static bool try_start(struct step *step, uint32_t job_slot, struct shadow *shadow)
 {
     const struct core *core = step->core;
     const struct job_facts *job = &core->jobs[job_slot].facts;
@@ -86,9 +97,17 @@ static bool try_start(struct step *step, uint32_t job_slot, const struct shadow 
     uint32_t nodes[CORE_INSTANCES_MAX];
     struct asks a = {.core = core, .memory = &step->memory, .job = job_slot, .shadow = shadow};
     a.end_ms = job->time_limit_ms ? now + job->time_limit_ms + job->grace_ms : CORE_NEVER;
-    a.guess_end_ms = now + job->guess_ms;
+    uint64_t guess = (uint64_t)job->order.mean_ms;
+    bool declared = job->time_limit_ms || policy_of(core)->learns;
+    a.shadow_end_ms = now + (declared ? (uint64_t)job->order.est_ms : guess);
     if (tasks_room(core) < job->instance_count || !pick_nodes(step, job_slot, may_begin, &a, nodes))
         return false;
+    for (uint32_t i = 0; shadow->job && a.shadow_end_ms > shadow->at_ms && i < job->instance_count; i++) {
+        uint32_t place = shadow_place(shadow, nodes[i]);
+        struct caps mine = caps_of(&core->nodes[nodes[i]], &job->request);
+        if (place < shadow->count)
+            (void)caps_take(&shadow->spare[place], &mine);
+    }
     start(step, job_slot, nodes, a.end_ms);
     return true;
 }
@@ -99,11 +118,14 @@ static void reserve(struct step *step, uint32_t job_slot, struct shadow *shadow)
     const struct core *core = step->core;
     const struct job_facts *job = &core->jobs[job_slot].facts;
     struct plan_start plan;
-    *shadow = (struct shadow){0};
+    shadow->job = 0;
     if (!licences_free(core, &job->licences) ||
         !tenant_allows(core, &core->klasses[core->jobs[job_slot].klass]))
         return; /* nobody knows when */
-    plan_reserve(core, job_slot, PLAN_DECLARED, &plan);
+    if (policy_strict(core, job_slot))
+        plan_reserve(core, job_slot, PLAN_DECLARED, &plan);
+    else
+        plan.at_ms = CORE_NEVER;
     if (plan.at_ms != CORE_NEVER && !job->licences.amount[0]) {
         bool better = !job->hold_ms || plan.at_ms < job->hold_ms;
         if (better && (job->hold_ms || core->h->promised_count < CORE_PROMISES_MAX)) {
@@ -119,8 +141,11 @@ static void reserve(struct step *step, uint32_t job_slot, struct shadow *shadow)
     shadow->job = job_slot;
     shadow->at_ms = plan.at_ms;
     shadow->count = plan.count;
-    for (uint32_t i = 0; i < plan.count; i++)
+    for (uint32_t i = 0; i < plan.count; i++) {
         shadow->nodes[i] = plan.nodes[i];
+        if (!plan_spare(core, job_slot, plan.nodes[i], plan.at_ms, PLAN_EXPECTED, &shadow->spare[i]))
+            shadow->spare[i] = (struct caps){0};
+    }
 }
 
 /* ---- those that may pass the head ---- */
@@ -168,8 +193,11 @@ static struct candidate candidate_of(const struct core *core, const struct polic
 {
     const struct klass_key *key = &core->klasses[klass].key;
     uint64_t limit = key->time_limit_ms ? key->time_limit_ms : CORE_NEVER;
+    uint64_t turn = policy->shortest ? limit : key->place;
+    if (policy->learns)
+        turn = (uint64_t)policy_score(core, key, job) ^ (UINT64_C(1) << 63); /* signed, as unsigned */
     return (struct candidate){.tier = key->tier,
-                              .key = policy->shortest ? limit : key->place,
+                              .key = turn,
                               .seq = core->jobs[job].facts.seq,
                               .klass = klass};
 }
@@ -194,7 +222,7 @@ static uint32_t list_candidates(const struct core *core, const struct policy *po
 
 /* Jobs of a class differ in arrival alone: where the first may not start, none may. */
 static void backfill(struct step *step, const struct policy *policy, uint32_t head_job,
-                     const struct shadow *shadow)
+                     struct shadow *shadow)
 {
     struct candidate heap[CANDIDATES_MAX];
     struct core *core = step->core;
@@ -247,7 +275,7 @@ static uint32_t list_first(const struct core *core, uint32_t jobs[CORE_PROMISES_
 
 static void promise_first(struct step *step)
 {
-    static const struct shadow none;
+    struct shadow none = {.job = 0};
     struct core *core = step->core;
     uint32_t jobs[CORE_PROMISES_MAX];
     uint64_t ids[CORE_PROMISES_MAX];
@@ -270,7 +298,7 @@ static void promise_first(struct step *step)
 /* Starts heads while they have room. Returns the head that waits; 0: none does, or the work is used up. */
 static uint32_t start_heads(struct step *step, bool *left_over)
 {
-    static const struct shadow none;
+    struct shadow none = {.job = 0};
     struct core *core = step->core;
     for (uint32_t head; (head = policy_head(core)) != 0;) {
         uint32_t job = core->klasses[head].head;
@@ -286,6 +314,17 @@ static uint32_t start_heads(struct step *step, bool *left_over)
     return 0;
 }
 
+static bool anything_fits(const struct core *core)
+{
+    for (uint32_t s = core->h->shape_first; s && core->shapes[s].klasses; s = core->shapes[s].next) {
+        for (uint32_t k = core->shapes[s].fit ? core->shapes[s].first_klass : 0; k; k = core->klasses[k].shape_next) {
+            if (core->klasses[k].ordered && pass_class_fits(core, &core->klasses[k]))
+                return true;
+        }
+    }
+    return false;
+}
+
 static void leave(struct step *step)
 {
     struct core_decision d = {.kind = CORE_DECISION_CONTINUE};
@@ -296,8 +335,9 @@ void pass_run(struct step *step)
 {
     struct core *core = step->core;
     const struct policy *policy = policy_of(core);
-    struct shadow shadow = {0};
+    struct shadow shadow;
     bool left_over = false;
+    shadow.job = 0;
     if (!step->want_place && !step->due)
         return;
     if (step->event->defer || !stirred_settle(step)) {
@@ -305,6 +345,10 @@ void pass_run(struct step *step)
         return;
     }
     promises_check(step);
+    if (policy->learns && anything_fits(core)) {
+        struct core_decision d = {.kind = CORE_DECISION_PATIENCE};
+        step_emit(step, &d);
+    }
     uint32_t job = start_heads(step, &left_over);
     if (left_over) {
         leave(step);
@@ -312,6 +356,9 @@ void pass_run(struct step *step)
     }
     if (!job || policy->strict)
         return;
+    if (policy->learns && !anything_fits(core) && !core->jobs[job].facts.preemptible && !core->h->facts.preempt &&
+        !policy_strict(core, job))
+        return; /* nobody asks for the head's place */
     if (policy->promises_all)
         promise_first(step);
     else

@@ -98,12 +98,9 @@ uint64_t plan_end(const struct core *core, const struct task_facts *task, enum p
         return CORE_NEVER; /* its lease is suspect until the node speaks of it */
     if (times == PLAN_DECLARED)
         return task->ends_ms > now ? task->ends_ms : now;
-    if (task->guess_ms > now)
-        return task->guess_ms;
-    /* It outlived what was expected: half as long again as it has run, but never later than declared. */
-    uint64_t age = now - task->began_ms, guess = task->began_ms + age + age / 2 + 1;
-    uint64_t ends = task->ends_ms > now ? task->ends_ms : now;
-    return guess < ends ? guess : ends;
+    int64_t declared = task->ends_ms == CORE_NEVER ? INT64_MAX : (int64_t)task->ends_ms;
+    return (uint64_t)order_ending((int64_t)task->began_ms, (int64_t)(task->guess_ms - task->began_ms), declared,
+                                  (int64_t)now);
 }
 
 /* ---- the order of ends ---- */

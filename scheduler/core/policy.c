@@ -35,26 +35,83 @@ const struct policy *policy_of(const struct core *core)
     return &policies[core->h->facts.policy];
 }
 
-uint64_t policy_guess(const struct core *core, const struct job_facts *job)
+/* A base and a pace (order.h) in one number, so that classes of one score stand side by side: the base with the
+ * principal's share in the upper part, the pace below. Where the policy learns nothing, the share alone. */
+#define PLACE_PACE_BITS 8
+#define PLACE_ZERO 32768
+
+uint32_t policy_place(const struct core *core, const struct job_facts *job, uint32_t share_place)
 {
-    (void)core;
-    return job->time_limit_ms ? job->time_limit_ms : CORE_UNLIMITED_MS;
+    uint32_t base = policy_of(core)->learns ? (uint32_t)(job->order.base + PLACE_ZERO) : 0;
+    uint32_t pace = policy_of(core)->learns ? job->order.pace : 0;
+    return (base + share_place) << PLACE_PACE_BITS | pace;
 }
 
-uint32_t policy_base(const struct core *core, const struct job_facts *job)
+int64_t policy_score(const struct core *core, const struct klass_key *key, uint32_t job_slot)
 {
-    (void)core;
-    (void)job;
+    int32_t base = (int32_t)(key->place >> PLACE_PACE_BITS) - PLACE_ZERO;
+    uint16_t pace = key->place & ((1 << PLACE_PACE_BITS) - 1);
+    uint64_t wait = core->h->facts.now_ms - core->jobs[job_slot].facts.submitted_ms;
+    return order_score(core->order, (int16_t)(base < INT16_MAX ? base : INT16_MAX), pace, (int64_t)wait);
+}
+
+/* The first of its place that its quotas let run. */
+static uint32_t first_allowed(const struct core *core, uint32_t klass)
+{
+    struct treap order = {(struct core *)(uintptr_t)core, true};
+    uint64_t tier = core->klasses[klass].key.tier;
+    uint32_t place = core->klasses[klass].key.place;
+    while (klass && core->klasses[klass].key.tier == tier && core->klasses[klass].key.place == place) {
+        if (tenant_allows(core, &core->klasses[klass]))
+            return klass;
+        klass = treap_next(order, core->h->klass_root, klass);
+    }
     return 0;
+}
+
+/* Of one tier: the lowest score among the first of each place. */
+static uint32_t best_of_tier(const struct core *core, uint64_t tier)
+{
+    uint32_t best = 0;
+    int64_t lowest = 0;
+    for (uint32_t at = treap_seek(core, tier, 0); at; at = treap_seek(core, tier, core->klasses[at].key.place + 1)) {
+        uint32_t klass = first_allowed(core, at);
+        if (!klass)
+            continue;
+        int64_t score = policy_score(core, &core->klasses[klass].key, core->klasses[klass].head);
+        bool earlier = score == lowest && best && treap_before(core, false, core->klasses[klass].head,
+                                                               core->klasses[best].head);
+        if (!best || score < lowest || earlier) {
+            best = klass;
+            lowest = score;
+        }
+    }
+    return best;
 }
 
 uint32_t policy_head(const struct core *core)
 {
     struct treap order = {(struct core *)(uintptr_t)core, true};
-    for (uint32_t k = treap_first(order, core->h->klass_root); k;
-         k = treap_next(order, core->h->klass_root, k)) {
-        if (tenant_allows(core, &core->klasses[k]))
-            return k;
+    uint32_t first = treap_first(order, core->h->klass_root);
+    while (first) {
+        uint64_t tier = core->klasses[first].key.tier;
+        uint32_t best = 0;
+        if (policy_of(core)->learns) {
+            best = best_of_tier(core, tier);
+            if (best)
+                return best;
+        } else if (tenant_allows(core, &core->klasses[first])) {
+            return first;
+        }
+        /* All of its tier (of its place, where order is by place) are held back by quotas: the next ones. */
+        first = policy_of(core)->learns ? treap_after_tier(core, tier)
+                                        : treap_next(order, core->h->klass_root, first);
     }
     return 0;
+}
+
+bool policy_strict(const struct core *core, uint32_t job_slot)
+{
+    uint64_t wait = core->h->facts.now_ms - core->jobs[job_slot].facts.submitted_ms;
+    return !policy_of(core)->learns || order_strict(core->order, (int64_t)wait);
 }

@@ -39,12 +39,11 @@ struct klass_key klass_key_of(const struct core *core, const struct job_facts *j
                             .instance_count = job->instance_count,
                             .principal = job->principal,
                             .workspace = job->workspace,
-                            .place = job->base,
                             .preemptible = job->preemptible};
     if (core->h->klass_count >= CORE_KLASSES_EXACT)
         key.time_limit_ms = rounded_up(key.time_limit_ms);
     uint32_t tenant = tenant_find(core, CORE_QUOTA_PRINCIPAL, job->principal);
-    key.place += core->tenants[tenant].facts.place;
+    key.place = policy_place(core, job, core->tenants[tenant].facts.place);
     return key;
 }
 
@@ -106,6 +105,7 @@ static uint32_t klass_use(struct core *core, const struct job_facts *job)
     k->present = 1;
     idmap_put(core, IDMAP_KLASS, slot);
     shape_attach(core, shape, slot);
+    tenant_attach(core, slot);
     h->klass_count++;
     return slot;
 }
@@ -114,6 +114,7 @@ static void klass_give(struct core *core, uint32_t slot)
 {
     struct klass *k = &core->klasses[slot];
     idmap_drop(core, IDMAP_KLASS, slot);
+    tenant_detach(core, slot);
     shape_detach(core, k->key.shape, slot);
     memset(k, 0, sizeof *k);
     k->next_free = core->h->klass.free;
@@ -133,7 +134,6 @@ void queue_enter(struct core *core, uint32_t slot)
         out_of_order(core, klass);
         treap_add(members(core), &k->root, slot);
         k->head = slot;
-        k->guess_ms = job->facts.guess_ms;
         into_order(core, klass);
     } else {
         treap_add(members(core), &k->root, slot);
@@ -153,12 +153,10 @@ void queue_leave(struct core *core, uint32_t slot)
         out_of_order(core, klass);
         treap_remove(members(core), &k->root, slot);
         k->head = treap_first(members(core), k->root);
-        if (k->head) {
-            k->guess_ms = core->jobs[k->head].facts.guess_ms;
+        if (k->head)
             into_order(core, klass);
-        } else {
+        else
             klass_give(core, klass);
-        }
     } else {
         treap_remove(members(core), &k->root, slot);
     }

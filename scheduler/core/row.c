@@ -350,6 +350,7 @@ static void decision(struct codec *c, struct core_decision *d)
         U64(c, d->as.timer.at_ms);
         break;
     case CORE_DECISION_CONTINUE:
+    case CORE_DECISION_PATIENCE:
         break;
     case CORE_DECISION_REQUEUE:
         d->as.requeue.job.v = number(c, d->as.requeue.job.v, JOB_ID_MAX);

@@ -42,14 +42,27 @@ void shapes_count_fit(struct core *core, const struct node *node)
         core->shapes[s].fit += node_fits(node, &core->shapes[s].key, false);
 }
 
+static void pool_count(struct core *core, const struct node *node, uint64_t one)
+{
+    struct caps_sum *pool = &core->h->pool;
+    if (!node_usable(&node->facts))
+        return;
+    pool->cores += one * node->total.cores;
+    pool->cpus += one * node->total.cpus;
+    pool->gpu_milli += one * node->total.gpu_milli;
+    pool->memory_bytes += one * node->total.memory_bytes;
+}
+
 void shapes_forget_node(struct core *core, const struct node *node)
 {
+    pool_count(core, node, UINT64_MAX);
     for (uint32_t s = core->h->shape_first; s; s = core->shapes[s].next)
         count(&core->shapes[s], node, UINT32_MAX);
 }
 
 void shapes_count_node(struct core *core, const struct node *node)
 {
+    pool_count(core, node, 1);
     for (uint32_t s = core->h->shape_first; s; s = core->shapes[s].next)
         count(&core->shapes[s], node, 1);
 }

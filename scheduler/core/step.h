@@ -72,8 +72,10 @@ struct policy {
 const struct policy *policy_of(const struct core *core);
 /* The class whose head goes first; 0: none is in its turn. */
 uint32_t policy_head(const struct core *core);
-/* A job has ended after it ran: what is learned from it. */
-void policy_begin_pass(struct step *step);
+/* Lower goes first; of a policy that learns. */
+int64_t policy_score(const struct core *core, const struct klass_key *key, uint32_t job_slot);
+/* Whether the head has a reservation on declared times, which nothing may delay. */
+bool policy_strict(const struct core *core, uint32_t job_slot);
 
 /* pass.c */
 void pass_run(struct step *step);

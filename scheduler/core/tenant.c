@@ -97,6 +97,26 @@ bool tenant_allows(const struct core *core, const struct klass *klass)
            one_allows(core, tenant_find(core, CORE_QUOTA_WORKSPACE, job->workspace), cores, gpus);
 }
 
+void tenant_attach(struct core *core, uint32_t klass)
+{
+    struct klass *k = &core->klasses[klass];
+    struct tenant *t = &core->tenants[tenant_find(core, CORE_QUOTA_PRINCIPAL, k->key.principal)];
+    k->tenant_next = t->first_klass;
+    k->tenant_prev = 0;
+    if (t->first_klass)
+        core->klasses[t->first_klass].tenant_prev = klass;
+    t->first_klass = klass;
+}
+
+void tenant_detach(struct core *core, uint32_t klass)
+{
+    const struct klass *k = &core->klasses[klass];
+    struct tenant *t = &core->tenants[tenant_find(core, CORE_QUOTA_PRINCIPAL, k->key.principal)];
+    *(k->tenant_prev ? &core->klasses[k->tenant_prev].tenant_next : &t->first_klass) = k->tenant_next;
+    if (k->tenant_next)
+        core->klasses[k->tenant_next].tenant_prev = k->tenant_prev;
+}
+
 /* use * 2^-(elapsed / half life), by halving whole half-lives and going linearly within one. */
 static uint64_t decayed(uint64_t use, uint64_t elapsed_ms, uint64_t half_life_ms)
 {

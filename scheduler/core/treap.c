@@ -149,6 +149,17 @@ uint32_t treap_seek(const struct core *core, uint64_t tier, uint32_t place)
     return best && core->klasses[best].key.tier == tier ? best : 0;
 }
 
+uint32_t treap_after_tier(const struct core *core, uint64_t tier)
+{
+    uint32_t best = 0;
+    for (uint32_t at = core->h->klass_root; at;) {
+        bool after = core->klasses[at].key.tier > tier;
+        best = after ? at : best;
+        at = after ? core->klasses[at].left : core->klasses[at].right;
+    }
+    return best;
+}
+
 uint32_t treap_rank(struct treap t, uint32_t root, uint32_t slot)
 {
     uint32_t rank = 0;

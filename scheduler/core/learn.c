@@ -1,0 +1,125 @@
+/*
+ * What jobs teach: from job records to order.h and back. Learned cells are hashed into the sum as they change;
+ * the rest of the order's state is small and hashed whole.
+ */
+#include "scheduler/core/arena.h"
+
+#define AGAIN_MAX 256 /* waiting jobs that are looked at again when one of their user ends */
+
+enum { KIND_ORDER = 21, KIND_CELL };
+
+static uint64_t cell_hash(const struct core *core, uint32_t at)
+{
+    const struct order_cell *cell = &core->learned->cell[at];
+    return cell->n ? core_hash_bytes((uint64_t)at << 8 | KIND_CELL, cell, sizeof *cell) : 0;
+}
+
+uint64_t learn_hash(const struct core *core)
+{
+    return core_hash_bytes(KIND_ORDER, core->order, sizeof *core->order);
+}
+
+/* Its largest part of what the usable nodes have together, in 1/2^32, and the amount that this is of. */
+static uint32_t dominant(const struct core *core, const struct job_facts *job, uint32_t *amount)
+{
+    const struct caps_sum *pool = &core->h->pool;
+    const struct resource_request *r = &job->request;
+    uint64_t k = job->instance_count;
+    uint64_t gpus = r->gpu_memory_bytes && !r->gpu_milli ? RESOURCE_GPU_WHOLE / 2 : r->gpu_milli;
+    const uint64_t want[] = {r->cores * k, r->cpus * k, gpus * k, (r->memory_bytes >> 20) * k};
+    const uint64_t have[] = {pool->cores, pool->cpus, pool->gpu_milli, pool->memory_bytes >> 20};
+    const uint64_t unit[] = {1, 1, RESOURCE_GPU_WHOLE, 1024};
+    uint64_t most = 0;
+    *amount = 1;
+    for (int i = 0; i < 4; i++) {
+        uint64_t part = !have[i] ? 0 : want[i] >= have[i] ? UINT32_MAX : (want[i] << 20) / have[i] << 12;
+        if (part <= most)
+            continue;
+        most = part < UINT32_MAX ? part : UINT32_MAX;
+        *amount = (uint32_t)((want[i] + unit[i] - 1) / unit[i]);
+    }
+    return (uint32_t)most;
+}
+
+void learn_submit(struct core *core, struct job_facts *job)
+{
+    uint32_t amount, share = dominant(core, job, &amount);
+    if (!core->order->at_ms)
+        order_init(core->order, core->learned, (int64_t)core->h->facts.now_ms);
+    order_submit(core->order, core->learned, job->principal, (int64_t)job->time_limit_ms, amount, share,
+                 &job->order);
+}
+
+void learn_leave(struct core *core, struct job_facts *job, bool starts)
+{
+    order_leave(core->order, &job->order, starts ? (int64_t)(core->h->facts.now_ms - job->submitted_ms) : 0);
+}
+
+/* Ends that tell how long such a job runs: its own, and at its limit. */
+static bool tells(const struct job_facts *job)
+{
+    switch ((enum end_kind)job->end_kind) {
+    case END_NONE:
+    case END_EXIT:
+    case END_SIGNAL:
+    case END_OOM:
+    case END_TIME_LIMIT:
+        return job->began_ms != 0;
+    default:
+        return false;
+    }
+}
+
+void learn_end(struct core *core, const struct job_facts *job)
+{
+    if (!tells(job))
+        return;
+    core->h->sum -= cell_hash(core, 0);
+    for (int i = 0; i < ORDER_LEVELS; i++)
+        core->h->sum -= cell_hash(core, job->order.cell[i]);
+    order_end(core->order, core->learned, &job->order, (int64_t)(core->h->facts.now_ms - job->began_ms));
+    core->h->sum += cell_hash(core, 0);
+    for (int i = 0; i < ORDER_LEVELS; i++)
+        core->h->sum += cell_hash(core, job->order.cell[i]);
+}
+
+/* Jobs of a class are expected to be alike; what is left over at the limit keeps its place until the next end. */
+void learn_again(struct core *core, uint32_t principal)
+{
+    struct treap members = {core, false};
+    uint32_t jobs[AGAIN_MAX], count = 0;
+    const struct tenant *t = &core->tenants[tenant_find(core, CORE_QUOTA_PRINCIPAL, principal)];
+    for (uint32_t k = t->first_klass; k && count < AGAIN_MAX; k = core->klasses[k].tenant_next) {
+        for (uint32_t j = core->klasses[k].head; j && count < AGAIN_MAX;
+             j = treap_next(members, core->klasses[k].root, j))
+            jobs[count++] = j;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct job *job = &core->jobs[jobs[i]];
+        job_open(core, job);
+        bool moved = order_expect(core->order, core->learned, &job->facts.order);
+        job_close(core, job);
+        if (!moved)
+            continue;
+        queue_leave(core, jobs[i]);
+        queue_enter(core, jobs[i]);
+    }
+}
+
+const char *check_learned(const struct core *core, uint64_t *sum)
+{
+    uint64_t load = 0;
+    for (uint32_t slot = 1; slot <= core->h->job.high; slot++) {
+        const struct job_facts *f = &core->jobs[slot].facts;
+        load += f->order.load;
+        for (int i = 0; f->present && i < ORDER_LEVELS; i++) {
+            if (f->order.cell[i] >= ORDER_CELLS)
+                return "order: a cell that isn't there";
+        }
+    }
+    if (load != core->order->load)
+        return "order: the load is not the sum of what waits";
+    for (uint32_t at = 0; at < ORDER_CELLS; at++)
+        *sum += cell_hash(core, at);
+    return NULL;
+}

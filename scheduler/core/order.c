@@ -1,0 +1,273 @@
+/*
+ * Learning and scoring for the policy `berth`. Invariant: order_state.load is the sum of `load` over the jobs
+ * that wait, and nothing here depends on the run time of a job that has not ended.
+ */
+#include "scheduler/core/order.h"
+
+#include <string.h>
+
+__extension__ typedef unsigned __int128 order_wide;
+
+#define FLOOR_MS 10000 /* of bounded slowdown: shorter runs count as this */
+#define CELL_JOB 1024  /* fine enough that halving's rounding is lost in the figures */
+#define CELL_FULL (1024 * CELL_JOB)
+#define HABIT_FULL (6 * CELL_JOB)
+#define PATIENCE_LEAST_MS (INT64_C(3600) * 1000)
+#define WAITS_MAX 16 /* in patiences: beyond it a job does not age */
+
+enum { RECENT_NONE = 4, RECENT_KINDS = 5, LIMIT_NONE = ORDER_LIMIT_CELLS - 1, PROCS_OCTAVES = 10 };
+
+/* How the figures were found, and what each trades for what, is in docs/POLICY.md. */
+struct order_tuning {
+    int64_t by_mean, by_weight; /* parts of log2 E[r] and of -log2 E[1/r] in the base */
+    int64_t by_share;           /* percent of log2 share that is added */
+    int64_t by_width;           /* percent by which a job as wide as the pool ages faster than a narrow one */
+    int64_t age;                /* bits that a job gains by waiting one patience; it grows with the square */
+    int64_t of_peak, of_mean, of_longest; /* percent of each that make the patience */
+    int64_t of_longest_most;      /* percent of the patience by the load that the longest wait may make */
+    int64_t strict;               /* percent of the patience after which a head's reservation is strict */
+    int64_t worth;                /* percent by which what a candidate saves must exceed the head's loss */
+    uint64_t gamble;              /* least weight x mean of a candidate that may delay a head */
+    uint64_t prior[ORDER_LEVELS]; /* jobs at which a level's cell counts as much as the level before */
+};
+
+static const struct order_tuning TUNING = {
+    .by_mean = 222,
+    .by_weight = 55,
+    .by_share = 15,
+    .by_width = 38,
+    .age = 13,
+    .of_peak = 136,
+    .of_mean = 104,
+    .of_longest = 88,
+    .of_longest_most = 133,
+    .strict = 71,
+    .worth = 206,
+    .gamble = 12,
+    .prior = {16, 8, 32, 16},
+};
+
+/* log2(1 + i/64), 16 bits of fraction. */
+static const int32_t LOG2[65] = {
+    0,     1466,  2909,  4331,  5732,  7112,  8473,  9814,  11136, 12440, 13727, 14996, 16248,
+    17484, 18704, 19909, 21098, 22272, 23433, 24579, 25711, 26830, 27936, 29029, 30109, 31178,
+    32234, 33279, 34312, 35334, 36346, 37346, 38336, 39316, 40286, 41246, 42196, 43137, 44068,
+    44990, 45904, 46809, 47705, 48593, 49472, 50344, 51207, 52063, 52911, 53751, 54584, 55410,
+    56229, 57040, 57845, 58643, 59434, 60219, 60997, 61769, 62534, 63294, 64047, 64794, 65536,
+};
+
+static uint32_t octave(uint64_t x)
+{
+    return x == 0 ? 0 : 63 - (uint32_t)__builtin_clzll(x);
+}
+
+int64_t order_log2(uint64_t x)
+{
+    uint32_t whole = octave(x);
+    uint64_t rest = x == 0 ? 0 : x << (63 - whole) << 1; /* what follows the leading one */
+    uint32_t i = (uint32_t)(rest >> 58);
+    int64_t part = (int64_t)(rest >> 42 & 0xffff);
+    return ((int64_t)whole << 16) + LOG2[i] + ((LOG2[i + 1] - LOG2[i]) * part >> 16);
+}
+
+static uint32_t mixed(uint64_t x)
+{
+    x ^= x >> 33;
+    x *= UINT64_C(0xff51afd7ed558ccd);
+    x ^= x >> 33;
+    x *= UINT64_C(0xc4ceb9fe1a85ec53);
+    return (uint32_t)(x ^ x >> 33);
+}
+
+void order_init(struct order_state *s, struct order_memory *m, int64_t now_ms)
+{
+    memset(s, 0, sizeof *s);
+    memset(m, 0, sizeof *m);
+    memset(s->recent, RECENT_NONE, sizeof s->recent);
+    s->window_began_ms = s->mean_began_ms = s->at_ms = now_ms;
+    s->patience_ms = PATIENCE_LEAST_MS;
+}
+
+static void find_cells(const struct order_state *s, const struct order_job *job, bool limited,
+                       uint16_t cell[ORDER_LEVELS])
+{
+    uint32_t limit = limited ? octave((uint64_t)job->est_ms / 1000) : LIMIT_NONE;
+    uint32_t procs = octave(job->procs) < PROCS_OCTAVES ? octave(job->procs) : PROCS_OCTAVES - 1;
+    uint32_t size = PROCS_OCTAVES * limit + procs;
+    const uint8_t *recent = s->recent[mixed(job->user) % ORDER_USERS];
+    uint64_t habit = (uint64_t)job->user << 40 ^ (uint64_t)job->procs << 24 ^ (uint64_t)job->est_ms;
+    uint32_t first = 1;
+    cell[0] = (uint16_t)(first + limit);
+    first += ORDER_LIMIT_CELLS;
+    cell[1] = (uint16_t)(first + size);
+    first += ORDER_SIZE_CELLS;
+    cell[2] = (uint16_t)(first + (RECENT_KINDS * size + recent[0]) * RECENT_KINDS + recent[1]);
+    first += ORDER_RECENT_CELLS;
+    cell[3] = (uint16_t)(first + mixed(habit) % ORDER_HABIT_CELLS);
+}
+
+static int16_t base_of(const struct order_job *job)
+{
+    const struct order_tuning *t = &TUNING;
+    int64_t slow = (INT64_C(40) << 16) - order_log2(job->weight);
+    int64_t bits = (t->by_mean * order_log2((uint64_t)job->mean_ms) + t->by_weight * slow) /
+                       (t->by_mean + t->by_weight) +
+                   t->by_share * order_log2(job->share) / 100;
+    return (int16_t)(bits / (65536 / ORDER_BASE_STEPS));
+}
+
+bool order_expect(struct order_state *s, const struct order_memory *m, struct order_job *job)
+{
+    const struct order_cell *all = &m->cell[0];
+    uint64_t h = 8 * CELL_JOB;
+    uint64_t used = (all->used + (h << 32)) / (all->n + h);
+    uint64_t inverse = (all->inverse + (h << 16)) / (all->n + h);
+    uint16_t cell[ORDER_LEVELS];
+    find_cells(s, job, job->cell[0] != 1 + LIMIT_NONE, cell);
+    for (uint32_t i = 0; i < ORDER_LEVELS; i++) {
+        if (TUNING.prior[i] == 0)
+            continue;
+        const struct order_cell *c = &m->cell[cell[i]];
+        h = TUNING.prior[i] * CELL_JOB;
+        used = (c->used + h * used) / (c->n + h);
+        inverse = (c->inverse + h * inverse) / (c->n + h);
+    }
+    uint64_t est = (uint64_t)job->est_ms;
+    int16_t old = job->base;
+    job->mean_ms = (int64_t)((used >> 8) * est >> 24);
+    if (job->mean_ms < 1)
+        job->mean_ms = 1;
+    if (job->mean_ms > job->est_ms)
+        job->mean_ms = job->est_ms;
+    job->weight = (inverse << 24) / (est < FLOOR_MS ? FLOOR_MS : est);
+    if (job->weight == 0)
+        job->weight = 1;
+    job->base = base_of(job);
+    uint64_t load = (uint64_t)((order_wide)job->mean_ms * job->share >> 24);
+    s->load += load - job->load;
+    job->load = load;
+    return job->base != old;
+}
+
+void order_submit(struct order_state *s, const struct order_memory *m, uint32_t user, int64_t limit_ms,
+                  uint32_t procs, uint32_t share, struct order_job *job)
+{
+    memset(job, 0, sizeof *job);
+    job->est_ms = limit_ms <= 0                 ? ORDER_EST_NONE_MS
+                  : limit_ms > ORDER_EST_MAX_MS ? ORDER_EST_MAX_MS
+                                                : limit_ms;
+    job->user = user;
+    job->procs = procs;
+    job->share = share == 0 ? 1 : share;
+    job->pace = (uint16_t)(ORDER_PACE + (TUNING.by_width * ORDER_PACE * (job->share >> 16) / 100 >> 16));
+    find_cells(s, job, limit_ms > 0, job->cell);
+    order_expect(s, m, job);
+}
+
+void order_leave(struct order_state *s, struct order_job *job, int64_t wait_ms)
+{
+    s->load -= job->load;
+    job->load = 0;
+    if (wait_ms > s->longest_ms[0])
+        s->longest_ms[0] = wait_ms;
+}
+
+void order_end(struct order_state *s, struct order_memory *m, const struct order_job *job, int64_t run_ms)
+{
+    int64_t run = run_ms < 0 ? 0 : run_ms > job->est_ms ? job->est_ms : run_ms;
+    uint64_t est = (uint64_t)job->est_ms;
+    uint64_t used = ((uint64_t)run << 28) / est << 4;
+    uint64_t least = est < FLOOR_MS ? FLOOR_MS : est;
+    uint64_t inverse = (least << 16) / (run < FLOOR_MS ? FLOOR_MS : (uint64_t)run);
+    for (uint32_t i = 0; i <= ORDER_LEVELS; i++) {
+        struct order_cell *c = &m->cell[i == 0 ? 0 : job->cell[i - 1]];
+        c->n += CELL_JOB;
+        c->used += CELL_JOB * used;
+        c->inverse += CELL_JOB * inverse;
+        if (c->n > (i == ORDER_LEVELS ? HABIT_FULL : CELL_FULL)) {
+            c->n /= 2;
+            c->used /= 2;
+            c->inverse /= 2;
+        }
+    }
+    uint8_t *recent = s->recent[mixed(job->user) % ORDER_USERS];
+    recent[1] = recent[0];
+    recent[0] = run < 60 * 1000 ? 0 : run < 600 * 1000 ? 1 : run < 3600 * 1000 ? 2 : 3;
+}
+
+static int64_t larger(const int64_t pair[2])
+{
+    return pair[0] > pair[1] ? pair[0] : pair[1];
+}
+
+static void forget(struct order_state *s, int64_t now_ms)
+{
+    if (now_ms - s->window_began_ms < ORDER_WINDOW_MS)
+        return;
+    s->window_began_ms = now_ms;
+    s->peak_ms[1] = s->peak_ms[0];
+    s->peak_ms[0] = s->backlog_ms;
+    s->longest_ms[1] = s->longest_ms[0];
+    s->longest_ms[0] = 0;
+    s->integral /= 2;
+    s->mean_began_ms += (now_ms - s->mean_began_ms) / 2;
+}
+
+void order_pass(struct order_state *s, int64_t now_ms)
+{
+    const struct order_tuning *t = &TUNING;
+    s->integral += s->backlog_ms / 1000 * ((now_ms - s->at_ms) / 1000);
+    forget(s, now_ms);
+    s->at_ms = now_ms;
+    s->backlog_ms = (int64_t)(s->load >> 8);
+    if (s->backlog_ms > s->peak_ms[0])
+        s->peak_ms[0] = s->backlog_ms;
+    int64_t elapsed = (now_ms - s->mean_began_ms) / 1000;
+    int64_t peak = larger(s->peak_ms), mean = elapsed == 0 ? 0 : s->integral / elapsed * 1000;
+    if (mean > peak)
+        mean = peak;
+    int64_t patience = (t->of_peak * peak + t->of_mean * mean) / 100;
+    int64_t served = larger(s->longest_ms) / 100 * t->of_longest;
+    if (served > patience / 100 * t->of_longest_most)
+        served = patience / 100 * t->of_longest_most;
+    if (patience < served)
+        patience = served; /* the longest wait so far is spent: to wait less buys nothing */
+    s->patience_ms = patience < PATIENCE_LEAST_MS ? PATIENCE_LEAST_MS : patience;
+}
+
+int64_t order_score(const struct order_state *s, int16_t base, uint16_t pace, int64_t wait_ms)
+{
+    int64_t most = s->patience_ms * WAITS_MAX;
+    int64_t waits = ((wait_ms > most ? most : wait_ms) << 10) / s->patience_ms * pace / ORDER_PACE;
+    return (int64_t)base * (65536 / ORDER_BASE_STEPS) - TUNING.age * waits * waits / 16;
+}
+
+bool order_strict(const struct order_state *s, int64_t head_wait_ms)
+{
+    return head_wait_ms > s->patience_ms / 100 * TUNING.strict;
+}
+
+int64_t order_ending(int64_t start_ms, int64_t mean_ms, int64_t declared_end_ms, int64_t now_ms)
+{
+    int64_t end = start_ms + mean_ms;
+    if (end <= now_ms)
+        end = now_ms + (now_ms - start_ms) / 2 + 1000; /* it has outlived its kind: half its age again */
+    if (end > declared_end_ms)
+        end = declared_end_ms;
+    return end < now_ms ? now_ms : end;
+}
+
+bool order_passes(const struct order_job *candidate, const struct order_job *head, int64_t hole_ms)
+{
+    int64_t late = candidate->mean_ms - hole_ms;
+    if (late <= 0)
+        return true;
+    /* Only a job that may well end at once is worth a gamble: for one whose run time is as expected, weight
+     * is the inverse of the mean. */
+    uint64_t mean = (uint64_t)(candidate->mean_ms < FLOOR_MS ? FLOOR_MS : candidate->mean_ms);
+    if (candidate->weight < TUNING.gamble * (UINT64_C(1) << 40) / mean)
+        return false;
+    order_wide saved = (order_wide)candidate->weight * (uint64_t)(hole_ms + head->mean_ms);
+    order_wide lost = (order_wide)head->weight * (uint64_t)late;
+    return saved * 100 >= lost * (uint64_t)TUNING.worth;
+}

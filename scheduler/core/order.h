@@ -1,0 +1,113 @@
+/*
+ * The order of the queue under the policy `berth`: what it learns from jobs that ended, what it expects of
+ * those that wait, and how patience and expected cost make one score. Pure integers and no pointers: the same
+ * calls give the same state, and no call reads what is not known yet (a job's run time before its end).
+ *
+ * Units: times in milliseconds; `share` is a job's dominant share of the pool in 1/2^32; logarithms are base
+ * 2 with 16 bits of fraction; weights are 1/ms with 40 bits of fraction. docs/POLICY.md has the whole pass.
+ */
+#ifndef BERTH_SCHEDULER_CORE_ORDER_H
+#define BERTH_SCHEDULER_CORE_ORDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A declared limit above this counts as this; a job that declares none is taken to have ORDER_EST_NONE_MS. */
+#define ORDER_EST_MAX_MS ((INT64_C(1) << 35) - 1)
+#define ORDER_EST_NONE_MS (INT64_C(7) * 24 * 3600 * 1000)
+/* Bases are whole numbers of 1/ORDER_BASE_STEPS bit, so that jobs fall into few classes of equal
+ * base and pace. */
+#define ORDER_BASE_STEPS 16
+#define ORDER_PACE 16
+/* Peaks and means are of the last one to two windows, so that a pool which lives for years forgets. */
+#define ORDER_WINDOW_MS (INT64_C(120) * 24 * 3600 * 1000)
+
+enum {
+    ORDER_LEVELS = 4,          /* cells that one job learns into, beyond the one that all share */
+    ORDER_LIMIT_CELLS = 32,    /* by octave of the declared limit */
+    ORDER_SIZE_CELLS = 320,    /* and by octave of processors */
+    ORDER_RECENT_CELLS = 8000, /* and by how the user's last two jobs ended */
+    ORDER_HABIT_CELLS = 2048,  /* by user, processors and exact limit (hashed) */
+    ORDER_CELLS = 1 + ORDER_LIMIT_CELLS + ORDER_SIZE_CELLS + ORDER_RECENT_CELLS + ORDER_HABIT_CELLS,
+    ORDER_USERS = 1024 /* users share a slot by hash: a clash costs accuracy and nothing else */
+};
+
+/* Sums over ended jobs, in 1/1024 job: of run / limit (32 bits of fraction), of limit / run (16 bits; both at
+ * least 10 s). Old jobs fade by halving. */
+struct order_cell {
+    uint64_t n;
+    uint64_t used;
+    uint64_t inverse;
+};
+
+/* What is learned: too large to hash in each step, so the caller hashes a cell when it changes: order_end()
+ * touches cell 0 and those that job->cell names. */
+struct order_memory {
+    struct order_cell cell[ORDER_CELLS];
+};
+
+struct order_state {
+    uint64_t load;         /* of the jobs that wait: expected ms x share, in 2^-8 ms of the whole pool */
+    int64_t backlog_ms;    /* load, at the last pass: how long the whole pool would need for it */
+    int64_t peak_ms[2];    /* largest backlog of this window and of the one before */
+    int64_t longest_ms[2]; /* longest wait of a job that started, likewise */
+    int64_t window_began_ms;
+    int64_t integral; /* backlog x time in s^2 since mean_began_ms */
+    int64_t mean_began_ms;
+    int64_t at_ms;                  /* of the last pass */
+    int64_t patience_ms;            /* T: the scale of waiting, as of the last pass */
+    uint8_t recent[ORDER_USERS][2]; /* how each user's last two jobs ended */
+};
+
+/* One job's part, kept by the caller from submit to end. */
+struct order_job {
+    int64_t est_ms;  /* declared limit, as order_submit() took it */
+    int64_t mean_ms; /* expected run time; frozen once it starts */
+    uint64_t weight; /* expectation of 1 / max(run, 10 s) */
+    uint64_t load;   /* its part of order_state.load while it waits, else 0 */
+    uint32_t user;
+    uint32_t procs;
+    uint32_t share;
+    int16_t base;  /* what it is expected to cost: lower goes first; in 1/ORDER_BASE_STEPS bit */
+    uint16_t pace; /* how fast it ages, in 1/ORDER_PACE: wide jobs find room by waiting alone */
+    uint16_t cell[ORDER_LEVELS]; /* where its end will be learned */
+};
+
+void order_init(struct order_state *s, struct order_memory *m, int64_t now_ms);
+
+/* The base-2 logarithm, 16 bits of fraction; of 0 as of 1. */
+int64_t order_log2(uint64_t x);
+
+/* `limit_ms` 0: none declared. `procs` is the amount of the dominant resource, `share` its part of the pool.
+ * Fills *job, expectation included. */
+void order_submit(struct order_state *s, const struct order_memory *m, uint32_t user, int64_t limit_ms,
+                  uint32_t procs, uint32_t share, struct order_job *job);
+
+/* Looks at a waiting job again: due when a job of its user has ended since. True when its base changed (its
+ * pace never does). */
+bool order_expect(struct order_state *s, const struct order_memory *m, struct order_job *job);
+
+/* The job leaves the queue: it starts after `wait_ms`, or is taken back (`wait_ms` 0). */
+void order_leave(struct order_state *s, struct order_job *job, int64_t wait_ms);
+
+/* A job that started has ended of itself or at its limit after `run_ms`; not for one that was preempted or
+ * lost with its node: that tells nothing. */
+void order_end(struct order_state *s, struct order_memory *m, const struct order_job *job, int64_t run_ms);
+
+/* Opens a pass: sets patience_ms. Only a pass in which some waiting job fits what is free may call it. */
+void order_pass(struct order_state *s, int64_t now_ms);
+
+/* Lower goes first; equal scores by submit time, then id. Jobs of one base and pace keep their order of
+ * submit. */
+int64_t order_score(const struct order_state *s, int16_t base, uint16_t pace, int64_t wait_ms);
+
+/* Whether a head that has waited so long gets a reservation on declared times, which nothing may delay. */
+bool order_strict(const struct order_state *s, int64_t head_wait_ms);
+
+/* When a running job is expected to end: never before `now_ms`, never past its declared end. */
+int64_t order_ending(int64_t start_ms, int64_t mean_ms, int64_t declared_end_ms, int64_t now_ms);
+
+/* Whether a candidate may start before a head that is not strict and is expected to start in `hole_ms`. */
+bool order_passes(const struct order_job *candidate, const struct order_job *head, int64_t hole_ms);
+
+#endif
