@@ -126,6 +126,8 @@ struct task {
     uint32_t heap_at;              /* 1..: its place in the heap of wake times; 0: not there */
     uint32_t next_free;
     uint32_t present; /* 1: the slot is in use */
+    uint32_t width;   /* its lease's cores */
+    uint32_t zero;
 };
 
 struct node_facts {
@@ -497,6 +499,9 @@ bool lease_fits(const struct node *node, const struct resource_lease *lease);
 void lease_take(struct core *core, struct node *node, const struct job_facts *job,
                 const struct resource_lease *lease);
 void lease_return(struct core *core, struct node *node, const struct resource_lease *lease);
+
+/* Adds what of the lease's cores the node has. */
+void lease_amounts(const struct node *node, const struct resource_lease *lease, struct caps *sum);
 
 /* hold.c: nodes that are kept for promised jobs */
 bool hold_take(struct core *core, uint32_t job_slot, uint32_t node_slot);

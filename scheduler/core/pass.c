@@ -42,7 +42,8 @@ static uint32_t shadow_place(const struct shadow *s, uint32_t node_slot)
 static bool spares_shadow(const struct asks *a, uint32_t node_slot)
 {
     const struct shadow *s = a->shadow;
-    if (!s->job || a->shadow_end_ms <= s->at_ms)
+    /* What is only expected never breaks what was promised. */
+    if (!s->job || a->shadow_end_ms <= s->at_ms || a->core->jobs[a->job].facts.hold_ms)
         return true;
     uint32_t place = shadow_place(s, node_slot);
     if (place == s->count)

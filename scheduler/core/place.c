@@ -259,6 +259,21 @@ static void use(struct node *node, const struct resource_lease *lease, int sign)
     node->lease_count += (uint32_t)sign;
 }
 
+void lease_amounts(const struct node *node, const struct resource_lease *lease, struct caps *sum)
+{
+    bool alike = node->threads_min == node->threads_max;
+    for (uint32_t word = 0; word < RESOURCE_CORE_WORDS; word++) {
+        uint64_t there = lease->cores[word] & node->core_present[word];
+        if (!there)
+            continue;
+        uint32_t count = (uint32_t)__builtin_popcountll(there);
+        sum->cores += count;
+        sum->cpus += alike ? count * node->threads_max : 0;
+        for (uint64_t left = alike ? 0 : there; left; left &= left - 1)
+            sum->cpus += node->core_threads[word * 64 + (uint32_t)__builtin_ctzll(left)];
+    }
+}
+
 /* The free amounts after a change of what is used: only what the lease touched is counted anew. */
 static void follow(struct core *core, struct node *node, const struct resource_lease *lease, int sign)
 {
@@ -267,12 +282,10 @@ static void follow(struct core *core, struct node *node, const struct resource_l
     free->memory_bytes = f->memory_bytes > f->memory_used ? f->memory_bytes - f->memory_used : 0;
     if (node->pool)
         free->cores = free->cpus = node->pool > f->pool_used ? node->pool - f->pool_used : 0;
-    for (uint32_t word = 0; word < RESOURCE_CORE_WORDS; word++) {
-        for (uint64_t left = lease->cores[word] & node->core_present[word]; left; left &= left - 1) {
-            free->cores -= (uint32_t)sign;
-            free->cpus -= (uint32_t)sign * node->core_threads[word * 64 + (uint32_t)__builtin_ctzll(left)];
-        }
-    }
+    struct caps cores = {0};
+    lease_amounts(node, lease, &cores);
+    free->cores -= (uint32_t)sign * cores.cores;
+    free->cpus -= (uint32_t)sign * cores.cpus;
     if (lease->gpus)
         gpu_amounts(node, free);
     tree_update(core, (uint32_t)(node - core->nodes));

@@ -41,12 +41,7 @@ static void walk_end_task(struct walk *w, const struct task_facts *task)
         w->free.cpus += lease->pool;
         return;
     }
-    for (uint32_t word = 0; word < RESOURCE_CORE_WORDS; word++) {
-        for (uint64_t left = lease->cores[word] & node->core_present[word]; left; left &= left - 1) {
-            w->free.cores++;
-            w->free.cpus += node->core_threads[word * 64 + (uint32_t)__builtin_ctzll(left)];
-        }
-    }
+    lease_amounts(node, lease, &w->free);
     for (uint32_t left = lease->gpus & node->gpu_present; left; left &= left - 1) {
         uint16_t *used = &w->gpu_used[__builtin_ctz(left)];
         *used = (uint16_t)(*used - lease->gpu_milli_each);
@@ -133,7 +128,7 @@ static uint32_t list_ends(const struct core *core, const struct node *node, enum
         uint64_t at = plan_end(core, task, times);
         if (at == CORE_NEVER)
             continue;
-        out[count++] = (struct ending){at, t, times == PLAN_EXPECTED ? lease_width(&task->lease) : 0};
+        out[count++] = (struct ending){at, t, core->tasks[t].width};
     }
     if (times == PLAN_EXPECTED)
         qsort(out, count, sizeof *out, by_end);
@@ -380,10 +375,10 @@ static void common_time(const struct core *core, uint32_t job_slot, enum plan_ti
 void plan_reserve(const struct core *core, uint32_t job_slot, enum plan_times times, struct plan_start *out)
 {
     const struct job_facts *job = &core->jobs[job_slot].facts;
-    struct candidate found[PLAN_NODES_MAX + CORE_INSTANCES_MAX];
+    struct candidate found[PLAN_NODES_MAX + 2 * CORE_INSTANCES_MAX];
     struct shape_key key = shape_key_of(job);
     uint32_t nodes = core->h->facts.node_count, count = 0, want = job->instance_count;
-    uint32_t most = want > PLAN_NODES_MAX ? want : PLAN_NODES_MAX;
+    uint32_t most = 2 * want > PLAN_NODES_MAX ? 2 * want : PLAN_NODES_MAX;
     /* On a large pool it looks at a part of the nodes, the same for a job at every moment. */
     uint32_t at = nodes > most ? (uint32_t)(core_mix(job->id) % nodes) : 0;
     for (uint32_t i = 0; i < nodes && count < most; i++, at = at + 1 == nodes ? 0 : at + 1) {

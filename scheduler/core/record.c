@@ -164,9 +164,8 @@ static bool ends_before(const struct task *a, uint64_t ends_ms, uint32_t width, 
 {
     if (a->facts.ends_ms != ends_ms)
         return a->facts.ends_ms < ends_ms;
-    uint32_t mine = lease_width(&a->facts.lease);
-    if (mine != width)
-        return mine < width;
+    if (a->width != width)
+        return a->width < width;
     return a->facts.job != job ? a->facts.job < job : a->facts.rank < rank;
 }
 
@@ -196,7 +195,7 @@ void task_resort(struct core *core, uint32_t slot, uint64_t ends_ms)
 {
     struct task *task = &core->tasks[slot];
     node_unlink(core, slot);
-    node_link(core, slot, ends_ms, lease_width(&task->facts.lease), task->facts.job, task->facts.rank);
+    node_link(core, slot, ends_ms, task->width, task->facts.job, task->facts.rank);
     task->facts.ends_ms = ends_ms;
 }
 
@@ -219,6 +218,7 @@ uint32_t task_take(struct core *core, uint32_t job_slot, uint32_t node_slot, uin
     task->facts.node = core->nodes[node_slot].facts.id;
     task->facts.rank = rank;
     task->facts.ends_ms = ends_ms;
+    task->width = width;
     task->job_slot = job_slot;
     task->node_slot = node_slot;
     task->job_next = job->first_task;
