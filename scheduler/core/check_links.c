@@ -27,8 +27,8 @@ static bool klass_links(const struct header *h, const struct klass *k)
 {
     return k->key.shape <= h->shape.high && k->left <= h->klass.high && k->right <= h->klass.high &&
            k->root <= h->job.high && k->head <= h->job.high && k->shape_prev <= h->klass.high &&
-           k->shape_next <= h->klass.high &&
-           k->tenant_prev <= h->klass.high && k->tenant_next <= h->klass.high && k->present <= 1 && k->ordered <= 1;
+           k->shape_next <= h->klass.high && k->tenant_prev <= h->klass.high &&
+           k->tenant_next <= h->klass.high && k->present <= 1 && k->ordered <= 1;
 }
 
 static bool shape_links(const struct header *h, const struct shape *s)

@@ -1,6 +1,6 @@
 /*
- * What jobs teach: from job records to order.h and back. Learned cells are hashed into the sum as they change;
- * the rest of the order's state is small and hashed whole.
+ * What jobs teach: from job records to order.h and back. Learned cells are hashed into the sum as they
+ * change; the rest of the order's state is small and hashed whole.
  */
 #include "scheduler/core/arena.h"
 
@@ -83,7 +83,8 @@ void learn_end(struct core *core, const struct job_facts *job)
         core->h->sum += cell_hash(core, job->order.cell[i]);
 }
 
-/* Jobs of a class are expected to be alike; what is left over at the limit keeps its place until the next end. */
+/* Jobs of a class are expected to be alike; what is left over at the limit keeps its place until the next
+ * end. */
 void learn_again(struct core *core, uint32_t principal)
 {
     struct treap members = {core, false};

@@ -20,7 +20,7 @@ struct asks {
     const struct core *core;
     struct plan_memory *memory;
     uint32_t job;
-    uint64_t end_ms;       /* by its declared limit */
+    uint64_t end_ms;        /* by its declared limit */
     uint64_t shadow_end_ms; /* what counts against a shadow: declared, or without that expected */
     const struct shadow *shadow;
 };
@@ -82,10 +82,10 @@ static void start(struct step *step, uint32_t job_slot, const uint32_t *nodes, u
     bool promised = job->hold_ms != 0;
     job_goes(step, job_slot, JOB_PREPARING, CORE_REASON_LEASED);
     if (promised)
-        step->memory.count = 0;
+        step->memory->count = 0;
     for (uint32_t rank = 0; rank < count; rank++) {
         if (!promised)
-            plan_began(&step->memory, core, nodes[rank], &job->request, end_ms);
+            plan_began(step->memory, core, nodes[rank], &job->request, end_ms);
         promises_yield(step, nodes[rank], tier);
     }
 }
@@ -96,7 +96,7 @@ static bool try_start(struct step *step, uint32_t job_slot, struct shadow *shado
     const struct job_facts *job = &core->jobs[job_slot].facts;
     uint64_t now = core->h->facts.now_ms;
     uint32_t nodes[CORE_INSTANCES_MAX];
-    struct asks a = {.core = core, .memory = &step->memory, .job = job_slot, .shadow = shadow};
+    struct asks a = {.core = core, .memory = step->memory, .job = job_slot, .shadow = shadow};
     a.end_ms = job->time_limit_ms ? now + job->time_limit_ms + job->grace_ms : CORE_NEVER;
     uint64_t guess = (uint64_t)job->order.mean_ms;
     bool declared = job->time_limit_ms || policy_of(core)->learns;
@@ -197,10 +197,8 @@ static struct candidate candidate_of(const struct core *core, const struct polic
     uint64_t turn = policy->shortest ? limit : key->place;
     if (policy->learns)
         turn = (uint64_t)policy_score(core, key, job) ^ (UINT64_C(1) << 63); /* signed, as unsigned */
-    return (struct candidate){.tier = key->tier,
-                              .key = turn,
-                              .seq = core->jobs[job].facts.seq,
-                              .klass = klass};
+    return (struct candidate){
+        .tier = key->tier, .key = turn, .seq = core->jobs[job].facts.seq, .klass = klass};
 }
 
 static uint32_t list_candidates(const struct core *core, const struct policy *policy, uint32_t head_job,
@@ -222,8 +220,7 @@ static uint32_t list_candidates(const struct core *core, const struct policy *po
 }
 
 /* Jobs of a class differ in arrival alone: where the first may not start, none may. */
-static void backfill(struct step *step, const struct policy *policy, uint32_t head_job,
-                     struct shadow *shadow)
+static void backfill(struct step *step, const struct policy *policy, uint32_t head_job, struct shadow *shadow)
 {
     struct candidate heap[CANDIDATES_MAX];
     struct core *core = step->core;
@@ -276,7 +273,8 @@ static uint32_t list_first(const struct core *core, uint32_t jobs[CORE_PROMISES_
 
 static void promise_first(struct step *step)
 {
-    struct shadow none = {.job = 0};
+    struct shadow none;
+    none.job = 0;
     struct core *core = step->core;
     uint32_t jobs[CORE_PROMISES_MAX];
     uint64_t ids[CORE_PROMISES_MAX];
@@ -299,7 +297,8 @@ static void promise_first(struct step *step)
 /* Starts heads while they have room. Returns the head that waits; 0: none does, or the work is used up. */
 static uint32_t start_heads(struct step *step, bool *left_over)
 {
-    struct shadow none = {.job = 0};
+    struct shadow none;
+    none.job = 0;
     struct core *core = step->core;
     for (uint32_t head; (head = policy_head(core)) != 0;) {
         uint32_t job = core->klasses[head].head;
@@ -318,7 +317,8 @@ static uint32_t start_heads(struct step *step, bool *left_over)
 static bool anything_fits(const struct core *core)
 {
     for (uint32_t s = core->h->shape_first; s && core->shapes[s].klasses; s = core->shapes[s].next) {
-        for (uint32_t k = core->shapes[s].fit ? core->shapes[s].first_klass : 0; k; k = core->klasses[k].shape_next) {
+        for (uint32_t k = core->shapes[s].fit ? core->shapes[s].first_klass : 0; k;
+             k = core->klasses[k].shape_next) {
             if (core->klasses[k].ordered && pass_class_fits(core, &core->klasses[k]))
                 return true;
         }
@@ -357,8 +357,8 @@ void pass_run(struct step *step)
     }
     if (!job || policy->strict)
         return;
-    if (policy->learns && !anything_fits(core) && !core->jobs[job].facts.preemptible && !core->h->facts.preempt &&
-        !policy_strict(core, job))
+    if (policy->learns && !anything_fits(core) && !core->jobs[job].facts.preemptible &&
+        !core->h->facts.preempt && !policy_strict(core, job))
         return; /* nobody asks for the head's place */
     if (policy->promises_all)
         promise_first(step);

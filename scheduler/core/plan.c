@@ -94,8 +94,8 @@ uint64_t plan_end(const struct core *core, const struct task_facts *task, enum p
     if (times == PLAN_DECLARED)
         return task->ends_ms > now ? task->ends_ms : now;
     int64_t declared = task->ends_ms == CORE_NEVER ? INT64_MAX : (int64_t)task->ends_ms;
-    return (uint64_t)order_ending((int64_t)task->began_ms, (int64_t)(task->guess_ms - task->began_ms), declared,
-                                  (int64_t)now);
+    return (uint64_t)order_ending((int64_t)task->began_ms, (int64_t)(task->guess_ms - task->began_ms),
+                                  declared, (int64_t)now);
 }
 
 /* ---- the order of ends ---- */
@@ -285,7 +285,8 @@ static bool room_from(const struct walk *w, uint32_t job_slot, const struct caps
     struct caps free = w->free;
     uint64_t end = CORE_NEVER;
     if (job->time_limit_ms)
-        end = at_ms + job->time_limit_ms + job->grace_ms + (at_ms > core->h->facts.now_ms ? PLAN_SLACK_MS : 0);
+        end =
+            at_ms + job->time_limit_ms + job->grace_ms + (at_ms > core->h->facts.now_ms ? PLAN_SLACK_MS : 0);
     for (uint32_t hold = w->node->first_hold; hold; hold = core->holds[hold].node_next) {
         const struct job_facts *other = hold_job(core, hold);
         if (!binds(core, hold, job_slot) || hold_time(core, hold) >= end || other->hold_end_ms <= at_ms)

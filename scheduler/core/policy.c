@@ -35,8 +35,9 @@ const struct policy *policy_of(const struct core *core)
     return &policies[core->h->facts.policy];
 }
 
-/* A base and a pace (order.h) in one number, so that classes of one score stand side by side: the base with the
- * principal's share in the upper part, the pace below. Where the policy learns nothing, the share alone. */
+/* A base and a pace (order.h) in one number, so that classes of one score stand side by side: the base with
+ * the principal's share in the upper part, the pace below. Where the policy learns nothing, the share alone.
+ */
 #define PLACE_PACE_BITS 8
 #define PLACE_ZERO 32768
 
@@ -74,13 +75,14 @@ static uint32_t best_of_tier(const struct core *core, uint64_t tier)
 {
     uint32_t best = 0;
     int64_t lowest = 0;
-    for (uint32_t at = treap_seek(core, tier, 0); at; at = treap_seek(core, tier, core->klasses[at].key.place + 1)) {
+    for (uint32_t at = treap_seek(core, tier, 0); at;
+         at = treap_seek(core, tier, core->klasses[at].key.place + 1)) {
         uint32_t klass = first_allowed(core, at);
         if (!klass)
             continue;
         int64_t score = policy_score(core, &core->klasses[klass].key, core->klasses[klass].head);
-        bool earlier = score == lowest && best && treap_before(core, false, core->klasses[klass].head,
-                                                               core->klasses[best].head);
+        bool earlier = score == lowest && best &&
+                       treap_before(core, false, core->klasses[klass].head, core->klasses[best].head);
         if (!best || score < lowest || earlier) {
             best = klass;
             lowest = score;

@@ -15,7 +15,7 @@ void promise_void(struct step *step, uint32_t job_slot, enum core_void why)
 {
     struct core_decision d = about(step->core, CORE_DECISION_VOID, job_slot);
     d.as.plan.why = why;
-    step->memory.count = 0;
+    step->memory->count = 0;
     step_emit(step, &d);
 }
 
@@ -57,7 +57,7 @@ void promise_make(struct step *step, uint32_t job_slot, const struct plan_start 
     d.as.plan.end_ms = CORE_NEVER;
     if (job->time_limit_ms)
         d.as.plan.end_ms = start->at_ms + job->time_limit_ms + job->grace_ms + PLAN_SLACK_MS;
-    step->memory.count = 0;
+    step->memory->count = 0;
     step_emit(step, &d);
     for (uint32_t i = 0; i < start->count; i++) {
         struct core_decision hold = about(core, CORE_DECISION_HOLD, job_slot);

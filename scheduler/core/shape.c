@@ -9,6 +9,7 @@
 #include "scheduler/core/arena.h"
 
 #define SEEN_MAX (1u << 20)
+#define IDLE_LEAST 8
 
 struct shape_key shape_key_of(const struct job_facts *job)
 {
@@ -145,6 +146,13 @@ void shape_attach(struct core *core, uint32_t slot, uint32_t klass)
     shape->first_klass = klass;
 }
 
+/* Counting a new shape costs a look at every node; keeping an idle one, a look at each change of a node. */
+static uint32_t idle_most(const struct core *core)
+{
+    uint32_t most = core->h->facts.node_count / 8;
+    return most < IDLE_LEAST ? IDLE_LEAST : most < CORE_SHAPES_IDLE_MAX ? most : CORE_SHAPES_IDLE_MAX;
+}
+
 void shape_detach(struct core *core, uint32_t slot, uint32_t klass)
 {
     struct shape *shape = &core->shapes[slot];
@@ -156,6 +164,7 @@ void shape_detach(struct core *core, uint32_t slot, uint32_t klass)
         return;
     unlink_shape(core, slot);
     link_shape(core, slot, true);
-    if (++core->h->shape_idle > CORE_SHAPES_IDLE_MAX)
+    core->h->shape_idle++;
+    while (core->h->shape_idle > idle_most(core))
         forget_shape(core, oldest_idle(core));
 }

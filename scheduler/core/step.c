@@ -367,7 +367,9 @@ static void pass_time(struct core *core, uint64_t now_ms)
 void core_step(struct core *core, uint64_t now_ms, const struct core_event *event, struct core_decisions *out)
 {
     CORE_ASSERT(!core_event_check(event));
+    struct plan_memory memory;
     struct step step = {.core = core,
+                        .memory = &memory,
                         .event = event,
                         .out = out,
                         .work = CORE_STEP_WORK,
@@ -379,6 +381,7 @@ void core_step(struct core *core, uint64_t now_ms, const struct core_event *even
         step.first_exit = slot && core->tasks[slot].facts.state != TASK_EXITED;
         step.first_bad = step.first_exit && !(job->ended && job->end_kind != END_NONE);
     }
+    memory.count = 0;
     out->count = 0;
     pass_time(core, now_ms);
     CORE_ASSERT(!apply_event(core, event));

@@ -21,7 +21,7 @@ struct step {
     uint32_t typical[TYPICAL_MAX]; /* the most usual shapes with GPUs */
     uint32_t typical_count;
     bool typical_known;
-    struct plan_memory memory;
+    struct plan_memory *memory;
 };
 
 /* Appends a decision and applies it. A decision costs one unit of work. */
