@@ -43,9 +43,9 @@ struct job_facts {
     uint64_t hold_ms;     /* the promised latest start; 0: none */
     uint64_t hold_end_ms; /* until when its nodes are kept */
     uint64_t retry_wait_ms;
-    uint64_t began_ms; /* its current attempt's lease */
+    uint64_t began_ms;      /* its current attempt's lease */
     struct order_job order; /* what is expected of it */
-    uint64_t preempted_ms; /* nothing more is stopped for it before; 0: nothing was */
+    uint64_t preempted_ms;  /* nothing more is stopped for it before; 0: nothing was */
     struct resource_request request;
     struct resource_licences licences;
     int32_t retry_codes[CORE_RETRY_CODES_MAX];
@@ -478,6 +478,8 @@ void unstir(struct core *core, uint32_t slot);
 /* fit.c: what nodes have and have free, and which could take a task */
 /* What a task takes there; where its cores have unequal numbers of threads, at most. */
 struct caps caps_of(const struct node *node, const struct resource_request *r);
+bool wants_share(const struct resource_request
+                     *r); /* of a GPU: plans count it as a whole one, so it is promised nothing */
 bool caps_fit(const struct caps *want, const struct caps *have);
 bool node_usable(const struct node_facts *facts);
 void node_amounts(const struct node *node, struct caps *total, struct caps *free);
@@ -516,9 +518,8 @@ void learn_submit(struct core *core, struct job_facts *job);
 void learn_leave(struct core *core, struct job_facts *job, bool starts);
 void learn_end(struct core *core, const struct job_facts *job);
 void learn_again(struct core *core, uint32_t principal); /* what waits of one of whom a job has ended */
-uint64_t learn_hash(const struct core *core); /* of the state; learned cells are in the sum */
+uint64_t learn_hash(const struct core *core);            /* of the state; learned cells are in the sum */
 const char *check_learned(const struct core *core, uint64_t *sum);
-
 
 /* apply.c */
 void job_set_wake(struct core *core, uint32_t slot); /* the job must be open */

@@ -25,7 +25,7 @@ uint32_t gpu_share_of(const struct node *node, uint32_t unit, const struct resou
     return by_memory > r->gpu_milli ? (uint32_t)by_memory : r->gpu_milli;
 }
 
-static bool wants_share(const struct resource_request *r)
+bool wants_share(const struct resource_request *r)
 {
     return r->gpu_milli % RESOURCE_GPU_WHOLE || (r->gpu_memory_bytes && !r->gpu_milli);
 }

@@ -206,6 +206,7 @@ void task_give_up(struct step *step, uint32_t task_slot)
     bool current =
         task->attempt == job->attempt && !job_state_is_final(job->state) && job->state != JOB_QUEUED;
     task_decides(step, CORE_DECISION_ABANDON_TASK, task_slot);
+    promises_recheck(step, core->tasks[task_slot].node_slot, CORE_VOID_NODE); /* its lease is suspect now */
     if (!current)
         return;
     bool alone = job->instance_count == 1;

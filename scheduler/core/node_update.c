@@ -69,6 +69,12 @@ static void take_gpus(struct node *node, const struct core_inventory *inventory)
         node->gpu_model[units[i]] = gpu->model;
     }
     node->gpu_present = present;
+    node->gpu_mixed = 0;
+    for (uint32_t left = present; left; left &= left - 1) {
+        uint32_t unit = (uint32_t)__builtin_ctz(left), first = (uint32_t)__builtin_ctz(present);
+        node->gpu_mixed |= node->gpu_model[unit] != node->gpu_model[first] ||
+                           node->gpu_memory[unit] != node->gpu_memory[first];
+    }
     take_links(node, inventory, units);
 }
 

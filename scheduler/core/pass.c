@@ -127,7 +127,7 @@ static void reserve(struct step *step, uint32_t job_slot, struct shadow *shadow)
         plan_reserve(core, job_slot, PLAN_DECLARED, &plan);
     else
         plan.at_ms = CORE_NEVER;
-    if (plan.at_ms != CORE_NEVER && !job->licences.amount[0]) {
+    if (plan.at_ms != CORE_NEVER && !job->licences.amount[0] && !wants_share(&job->request)) {
         bool better = !job->hold_ms || plan.at_ms < job->hold_ms;
         if (better && (job->hold_ms || core->h->promised_count < CORE_PROMISES_MAX)) {
             promise_make(step, job_slot, &plan);

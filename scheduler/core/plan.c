@@ -79,6 +79,7 @@ static bool walk_fits(const struct walk *w, const struct job_facts *job, const s
     if (!r->gpu_models && !r->gpu_memory_bytes)
         return true;
     uint32_t wanted = r->gpu_milli >= RESOURCE_GPU_WHOLE ? r->gpu_milli / RESOURCE_GPU_WHOLE : 1;
+    wanted += (w->free.gpu_milli - free->gpu_milli) / RESOURCE_GPU_WHOLE; /* others may get the right ones */
     for (uint32_t left = w->node->gpu_present; left && wanted; left &= left - 1) {
         uint32_t unit = (uint32_t)__builtin_ctz(left), takes = gpu_share_of(w->node, unit, r);
         wanted -= takes && w->gpu_used[unit] + takes <= RESOURCE_GPU_WHOLE;
@@ -285,8 +286,7 @@ static bool room_from(const struct walk *w, uint32_t job_slot, const struct caps
     struct caps free = w->free;
     uint64_t end = CORE_NEVER;
     if (job->time_limit_ms)
-        end =
-            at_ms + job->time_limit_ms + job->grace_ms + (at_ms > core->h->facts.now_ms ? PLAN_SLACK_MS : 0);
+        end = at_ms + job->time_limit_ms + job->grace_ms + PLAN_SLACK_MS;
     for (uint32_t hold = w->node->first_hold; hold; hold = core->holds[hold].node_next) {
         const struct job_facts *other = hold_job(core, hold);
         if (!binds(core, hold, job_slot) || hold_time(core, hold) >= end || other->hold_end_ms <= at_ms)
@@ -309,6 +309,10 @@ static uint64_t earliest(const struct core *core, uint32_t job_slot, const struc
     struct walk w;
     walk_begin(&w, core, node);
     bool now = from_ms <= core->h->facts.now_ms;
+    /* Amounts don't say which of a node's unlike GPUs will be free. */
+    if (times == PLAN_DECLARED && node->gpu_mixed &&
+        (job->request.gpu_models || job->request.gpu_memory_bytes))
+        return CORE_NEVER;
     if (now && room_from(&w, job_slot, &want, from_ms))
         return from_ms;
     uint32_t count = list_ends(core, node, times, ends), i = 0;

@@ -68,6 +68,18 @@ void promise_make(struct step *step, uint32_t job_slot, const struct plan_start 
         promises_yield(step, start->nodes[i], job_tier(job));
 }
 
+void promises_recheck(struct step *step, uint32_t node_slot, enum core_void why)
+{
+    const struct core *core = step->core;
+    for (uint32_t hold = core->nodes[node_slot].first_hold, next; hold; hold = next) {
+        next = core->holds[hold].node_next;
+        if (plan_holds(core, hold))
+            continue;
+        promise_void(step, core->holds[hold].job_slot, why);
+        next = core->nodes[node_slot].first_hold;
+    }
+}
+
 void promises_void_node(struct step *step, uint32_t node_slot)
 {
     const struct core *core = step->core;

@@ -42,13 +42,7 @@ static void on_node_changed(struct step *step)
         promises_void_node(step, node);
         return;
     }
-    for (uint32_t hold = core->nodes[node].first_hold, next; hold; hold = next) {
-        next = core->holds[hold].node_next;
-        if (plan_holds(core, hold))
-            continue;
-        promise_void(step, core->holds[hold].job_slot, CORE_VOID_NODE);
-        next = core->nodes[node].first_hold;
-    }
+    promises_recheck(step, node, CORE_VOID_NODE);
 }
 
 /* ---- submit ---- */

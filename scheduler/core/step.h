@@ -47,6 +47,8 @@ void promise_make(struct step *step, uint32_t job_slot, const struct plan_start 
 void promise_void(struct step *step, uint32_t job_slot, enum core_void why);
 /* Those of a lower tier are taken back until what is promised on the node can be kept. */
 void promises_yield(struct step *step, uint32_t node_slot, uint64_t tier);
+/* Those that can't be kept any more. */
+void promises_recheck(struct step *step, uint32_t node_slot, enum core_void why);
 void promises_void_node(struct step *step, uint32_t node_slot);
 void promises_void_all(struct step *step, enum core_void why);
 /* Those that passed without a start, and those whose quota is used up. */

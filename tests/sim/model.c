@@ -211,6 +211,7 @@ static void on_update_event(struct sim *sim, const struct core_update *u)
 
 void model_event(struct sim *sim, const struct core_event *event)
 {
+    sim->gave_up = false;
     /* This event may end it; and a pass that was put off is late by itself. */
     if (model_lease_overdue(sim) || core_continue_due(sim->main))
         sim->overdue_ms = sim->now_ms;
@@ -416,7 +417,7 @@ static void on_void(struct sim *sim, const struct core_event *event, const struc
     bool node = k >= CORE_EVENT_NODE_UP && k <= CORE_EVENT_NODE_RESUME;
     bool admin = k == CORE_EVENT_CONFIG || k == CORE_EVENT_QUOTA || k == CORE_EVENT_LICENCES ||
                  k == CORE_EVENT_JOB_UPDATE;
-    const bool named[CORE_VOID_END] = {[CORE_VOID_NODE] = node,
+    const bool named[CORE_VOID_END] = {[CORE_VOID_NODE] = node || sim->gave_up,
                                        [CORE_VOID_HIGHER] = higher_exists(sim, job),
                                        [CORE_VOID_ADMIN] = admin,
                                        [CORE_VOID_OVERRUN] = sim->overdue_ms >= job->promised_ms,
@@ -444,6 +445,9 @@ void model_decision(struct sim *sim, const struct core_event *event, const struc
         break;
     case CORE_DECISION_RELEASE_TASK:
         model_lease_forgotten(sim, d);
+        break;
+    case CORE_DECISION_ABANDON_TASK:
+        sim->gave_up = true;
         break;
     case CORE_DECISION_PROMISE:
         on_promise(sim, d);

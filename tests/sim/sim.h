@@ -119,7 +119,8 @@ struct sim {
     struct core_quota quotas[CORE_QUOTA_SCOPE_COUNT][SIM_TENANTS];
     uint32_t licences[RESOURCE_LICENCES_MAX];
     uint64_t overdue_ms; /* when last some task had outlived its time, or a pass was put off */
-    bool aged;    /* some job counts as one class higher */
+    bool gave_up;        /* this event: a task's node was given up */
+    bool aged;           /* some job counts as one class higher */
     bool verbose;
     uint64_t trace; /* a job whose life is printed; 0: none */
 };
@@ -166,6 +167,6 @@ void model_lease_start(struct sim *sim, const struct mjob *job, const struct cor
 void model_lease_freed(struct sim *sim, const struct core_event *event, const struct core_decision *d);
 void model_lease_forgotten(struct sim *sim, const struct core_decision *d);
 void model_lease_limit(struct sim *sim, const struct mjob *job); /* its time limit changed */
-bool model_lease_overdue(const struct sim *sim); /* some task outlived its declared time */
+bool model_lease_overdue(const struct sim *sim);                 /* some task outlived its declared time */
 
 #endif
