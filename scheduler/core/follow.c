@@ -182,15 +182,13 @@ void job_follows(struct step *step, uint32_t slot)
     }
     if (paused && least > TASK_STARTING)
         least = TASK_PAUSED;
+    /* Finalizing is for those that end here. */
+    bool stays = job->state == JOB_CANCEL_REQUESTED || (job->requeue && !silent && least == TASK_EXITED);
     if (!open)
         finish(step, slot);
-    else if (job->state == JOB_CANCEL_REQUESTED)
-        return;
-    else if (silent)
+    else if (silent && !stays)
         walk(step, slot, JOB_NOT_RESPONDING, CORE_REASON_NODE_DOWN);
-    else if (job->requeue && least == TASK_EXITED)
-        return; /* Finalizing is for those that end here */
-    else
+    else if (!stays)
         walk(step, slot, states[least], least == TASK_EXITED ? CORE_REASON_ENDED : CORE_REASON_REPORTED);
 }
 

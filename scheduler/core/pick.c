@@ -146,7 +146,7 @@ bool pick_nodes(struct step *step, uint32_t job_slot, pick_allowed allowed, cons
             continue;
         options[count++] = judge(step, at, job);
     }
-    if (count < want)
+    if (!count || count < want)
         return false;
     if (want > 1) {
         choose_gang(options, count, want, nodes);

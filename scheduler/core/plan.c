@@ -356,6 +356,7 @@ static void common_time(const struct core *core, uint32_t job_slot, enum plan_ti
                         struct candidate *found, uint32_t count, struct plan_start *out)
 {
     uint32_t want = core->jobs[job_slot].facts.instance_count;
+    CORE_ASSERT(want && want <= count);
     for (uint32_t round = 0; round < PLAN_ROUNDS_MAX; round++) {
         if (count > 1)
             qsort(found, count, sizeof *found, by_time);
