@@ -114,6 +114,12 @@ char *client_job_path(const char *job, const char *rest)
     return xasprintf("/v1/jobs/%s%s", name, rest);
 }
 
+char *client_node_path(const char *node, const char *rest)
+{
+    _cleanup_free_ char *name = http_easy_escape(node);
+    return xasprintf("/v1/nodes/%s%s", name, rest);
+}
+
 struct client *client_open_or_start(const struct args_base *base, struct error *err)
 {
     struct client *client = client_open(base, err);

@@ -30,6 +30,8 @@ cJSON *client_call(struct client *client, const char *method, const char *path, 
                    int64_t timeout_ms, struct error *err);
 /* "/v1/jobs/NAME" with `rest` behind it; NAME escaped. The caller frees. */
 char *client_job_path(const char *job, const char *rest);
+/* "/v1/nodes/NAME" + rest, escaped. malloc'ed. */
+char *client_node_path(const char *node, const char *rest);
 /* Fills err from an answer that is no 2xx; returns false. */
 bool client_refusal(const struct http_easy_answer *answer, struct error *err);
 /* Adds to "nobody answers" the Berth that was tried and the command to start it; returns false. */

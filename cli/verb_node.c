@@ -147,6 +147,22 @@ static int show_nodes(const cJSON *nodes, int count, char **names, bool json)
     return code;
 }
 
+/* drain: no new jobs; resume: jobs again; lost: it will not come back, what it ran is over. */
+static int use_nodes(struct client *client, const char *use, int count, char **names)
+{
+    _cleanup_json_ cJSON *body = cJSON_CreateObject();
+    cJSON_AddStringToObject(body, "use", use);
+    int code = EXIT_OK;
+    for (int i = 0; i < count; i++) {
+        struct error err = {0};
+        _cleanup_free_ char *path = client_node_path(names[i], "/use");
+        _cleanup_json_ cJSON *answer = client_call(client, "POST", path, body, 0, &err);
+        if (!answer)
+            code = cli_fail(&err);
+    }
+    return code;
+}
+
 static int run_node(void *p, int argc, char **argv)
 {
     struct node_args *args = p;
@@ -155,12 +171,16 @@ static int run_node(void *p, int argc, char **argv)
         return cli_usage("node", "-o takes json or table, not \"%s\"", args->base.output);
     bool list = argc == 0 || (argc == 1 && strcmp(argv[0], "list") == 0);
     bool show = argc >= 2 && strcmp(argv[0], "show") == 0;
-    if (!list && !show)
-        return cli_usage("node", "node takes: list, show NAME...");
+    bool use = argc >= 2 && (strcmp(argv[0], "drain") == 0 || strcmp(argv[0], "resume") == 0 ||
+                             strcmp(argv[0], "lost") == 0);
+    if (!list && !show && !use)
+        return cli_usage("node", "node takes: list, or show, drain, resume, lost with NAME...");
     struct error err = {0};
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
     if (!client)
         return cli_fail(&err);
+    if (use)
+        return use_nodes(client, argv[0], argc - 1, argv + 1);
     _cleanup_json_ cJSON *answer = client_call(client, "GET", "/v1/nodes", NULL, 0, &err);
     if (!answer)
         return cli_fail(&err);
@@ -184,8 +204,8 @@ static int run_node(void *p, int argc, char **argv)
 
 const struct verb verb_node = {
     .name = "node",
-    .synopsis = "list [-o json]\nshow NAME... [-o json]",
-    .summary = "list the nodes: what they have, what is free, what they enforce",
+    .synopsis = "list [-o json]\nshow NAME... [-o json]\ndrain NAME...\nresume NAME...\nlost NAME...",
+    .summary = "list the nodes, and say what they are used for",
     .options = node_opts,
     .args_size = sizeof(struct node_args),
     .run = run_node,

@@ -20,5 +20,9 @@ extern const struct verb verb_doctor;
 extern const struct verb verb_validate;
 extern const struct verb verb_job;
 extern const struct verb verb_complete;
+extern const struct verb verb_hold;
+extern const struct verb verb_release;
+extern const struct verb verb_update;
+extern const struct verb verb_policy;
 
 #endif

@@ -31,9 +31,10 @@ _berth()
         return
     fi
     case $verb in
-        show | logs | wait | cancel | why | outputs)
+        show | logs | wait | cancel | why | outputs | hold | release | update)
             mapfile -t COMPREPLY < <(compgen -W "$(berth __complete jobs 2>/dev/null)" -- "$cur") ;;
-        node) mapfile -t COMPREPLY < <(compgen -W "list show" -- "$cur") ;;
+        node) mapfile -t COMPREPLY < <(compgen -W "list show drain resume lost" -- "$cur") ;;
+        policy) mapfile -t COMPREPLY < <(compgen -W "show set fcfs easy easy-sjbf conservative berth" -- "$cur") ;;
         job)
             if ((COMP_CWORD == 2)); then
                 mapfile -t COMPREPLY < <(compgen -W "create show stream list cancel download" -- "$cur")

@@ -21,6 +21,8 @@ struct caller api_caller(struct daemon *d, const struct http_request *req);
 struct job *api_job(struct daemon *d, struct http_request *req);
 /* As api_job, and the caller owns it or is an administrator. `what` says what was asked for ("logs"). */
 struct job *api_own_job(struct daemon *d, struct http_request *req, const char *what);
+/* False after an error answer: only an administrator may do `what`. */
+bool api_need_admin(struct daemon *d, struct http_request *req, const char *what);
 /* The JSON object of the body, or NULL after an error answer. An empty body is an empty object. `fields`: the
  * names that it may have, separated by blanks. The caller deletes it. */
 cJSON *api_body(struct http_request *req, const char *fields);
@@ -48,6 +50,10 @@ void api_blob_piece(struct http_request *req, void *context, const char *bytes, 
 void api_blob_dropped(struct http_request *req, void *context);
 void api_get_nodes(struct http_request *req, void *context);
 void api_post_node(struct http_request *req, void *context);
+void api_get_policy(struct http_request *req, void *context);
+void api_post_policy(struct http_request *req, void *context);
+void api_post_update(struct http_request *req, void *context);
+void api_post_node_use(struct http_request *req, void *context);
 
 /* nodes */
 void node_post_hello(struct http_request *req, void *context);

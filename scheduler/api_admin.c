@@ -30,7 +30,7 @@ void api_get_version(struct http_request *req, void *context)
     http_respond_json(req, 200, o);
 }
 
-static bool need_admin(struct daemon *d, struct http_request *req, const char *what)
+bool api_need_admin(struct daemon *d, struct http_request *req, const char *what)
 {
     struct error err = {0};
     if (api_caller(d, req).admin)
@@ -81,7 +81,8 @@ void api_post_shutdown(struct http_request *req, void *context)
 {
     struct daemon *d = context;
     struct error err = {0};
-    _cleanup_json_ cJSON *body = need_admin(d, req, "shut the scheduler down") ? api_body(req, "jobs") : NULL;
+    _cleanup_json_ cJSON *body =
+        api_need_admin(d, req, "shut the scheduler down") ? api_body(req, "jobs") : NULL;
     if (!body)
         return;
     const char *jobs = json_str(body, "jobs", "refuse");
@@ -129,7 +130,7 @@ void api_post_node(struct http_request *req, void *context)
 {
     struct daemon *d = context;
     struct error err = {0};
-    _cleanup_json_ cJSON *body = need_admin(d, req, "add nodes") ? api_body(req, "name") : NULL;
+    _cleanup_json_ cJSON *body = api_need_admin(d, req, "add nodes") ? api_body(req, "name") : NULL;
     if (!body)
         return;
     const char *name = json_str(body, "name", "");

@@ -18,9 +18,10 @@
 #define ENVIRONMENT_BYTES_MAX (4u << 20)
 #define RECENT_MS (24LL * 3600 * 1000)
 
-static void respond_job(struct daemon *d, struct http_request *req, const struct job *job,
+static void respond_job(struct daemon *d, struct http_request *req, struct job *job,
                         enum job_object_parts parts, const char *extra)
 {
+    engine_look(d, job);
     struct buf body = {0};
     job_object_write(job, parts, extra, &body);
     engine_answer_view(d, req, buf_take(&body));
@@ -109,7 +110,7 @@ void api_get_wait(struct http_request *req, void *context)
     struct daemon *d = context;
     struct error err = {0};
     int64_t timeout_s;
-    const struct job *job = api_job(d, req);
+    struct job *job = api_job(d, req);
     if (!job)
         return;
     if (!http_request_query_int(req, "timeout_s", 0, WAITS_MAX_S, -1, &timeout_s, &err)) {
@@ -231,6 +232,7 @@ static void merge_memory(struct listing *l)
         job = container_of(at, struct job, link);
         if (!wanted(l, job))
             continue;
+        engine_look(d, job);
         add_entry(l, job);
         live++;
     }

@@ -162,6 +162,7 @@ void api_post_job(struct http_request *req, void *context)
     journal_add_spec(d->journal, id, text);
     jobs_touch(&d->jobs, job);
     struct buf body = {0};
+    engine_look(d, job);
     job_object_write(job, JOB_OBJECT_SHORT, NULL, &body);
     engine_answer(d, req, 201, buf_take(&body), undo_submit, id);
 }

@@ -3,11 +3,13 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "proto/units.h"
 #include "scheduler/engine.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const char *const resource_names[RESOURCE_KIND_COUNT] = {[RESOURCE_CORES] = "cores",
                                                                 [RESOURCE_CPUS] = "cpus",
@@ -68,6 +70,50 @@ static void add_blocker(struct daemon *d, cJSON *blockers, cJSON *text, const st
         b->holder_count > listed ? " and others" : "");
 }
 
+/* "in 12m (2026-11-25 10:42:00)" */
+static const char *when(uint64_t at_ms, char out[64])
+{
+    char span[32], day[32];
+    int64_t wait = (int64_t)at_ms - clock_wall_ms();
+    time_t at = (time_t)(at_ms / 1000);
+    struct tm tm;
+    localtime_r(&at, &tm);
+    strftime(day, sizeof day, "%F %T", &tm);
+    snprintf(out, 64, "in %s (%s)", units_format_duration(wait > 0 ? wait : 0, span), day);
+    return out;
+}
+
+static void explain_rules(struct daemon *d, const struct core_why *why, cJSON *text)
+{
+    static const char *const limits[] = {[CORE_QUOTA_CORES] = "cores",
+                                         [CORE_QUOTA_GPUS] = "thousandths of a GPU",
+                                         [CORE_QUOTA_RUNNING] = "running jobs",
+                                         [CORE_QUOTA_QUEUED] = "waiting jobs"};
+    char at[64];
+    if (why->begin_ms)
+        say(text, "it does not begin before %s", when(why->begin_ms, at));
+    if (why->need_count) {
+        _cleanup_buf_ struct buf names = {0};
+        cJSON_Delete(names_of(d, why->needs, why->need_listed, &names));
+        say(text, "it waits for %s%s", names.len ? names.data : "other jobs",
+            why->need_count > why->need_listed ? ", ..." : "");
+    }
+    if (why->licence_short)
+        say(text, "it wants %u of licence %u; %u of %u are in use", why->licence_wanted, why->licence,
+            why->licence_used, why->licence_total);
+    if (why->quota_reached)
+        say(text, "its %s has %llu %s and may have %llu",
+            why->quota_scope == CORE_QUOTA_WORKSPACE ? "workspace" : "user",
+            (unsigned long long)why->quota_used, limits[why->quota_limit],
+            (unsigned long long)why->quota_max);
+    if (why->nodes_wanted > 1)
+        say(text, "it wants %u nodes at once; %u have room now", why->nodes_wanted, why->nodes_fit);
+    if (why->promised_ms)
+        say(text, "it starts at the latest %s", when(why->promised_ms, at));
+    else if (why->expected_ms && !why->fits_now)
+        say(text, "there should be room for it %s; no start is promised", when(why->expected_ms, at));
+}
+
 static void explain_queued(struct daemon *d, const struct core_why *why, cJSON *blockers, cJSON *text)
 {
     const struct node *best = nodes_get(&d->nodes, why->best.v);
@@ -80,6 +126,7 @@ static void explain_queued(struct daemon *d, const struct core_why *why, cJSON *
             why->ahead_count == 1 ? " is" : "s are", ahead.len ? ahead.data : "?",
             why->ahead_count > why->ahead_listed ? ", ..." : "");
     }
+    explain_rules(d, why, text);
     if (why->fits_now)
         say(text, "there is room for it: it starts as soon as its turn comes");
 }
@@ -118,12 +165,21 @@ static void explain_others(const struct job *job, const struct node *node, cJSON
     }
 }
 
+static void add_time(cJSON *o, const char *field, uint64_t ms)
+{
+    if (ms)
+        json_add_int(o, field, (int64_t)ms);
+    else
+        cJSON_AddNullToObject(o, field);
+}
+
 void api_get_why(struct http_request *req, void *context)
 {
     struct daemon *d = context;
-    const struct job *job = api_own_job(d, req, "why");
+    struct job *job = api_own_job(d, req, "why");
     if (!job)
         return;
+    engine_look(d, job);
     struct core_why why = {0};
     bool known = core_why(d->core, (struct job_id){job->id}, &why);
     cJSON *o = cJSON_CreateObject();
@@ -137,7 +193,8 @@ void api_get_why(struct http_request *req, void *context)
         const struct task *task = job_task(job, job->attempt, 0);
         explain_others(job, task ? nodes_get(&d->nodes, task->node) : NULL, text);
     }
-    cJSON_AddNullToObject(o, "expected_start_ms");
+    add_time(o, "expected_start_ms", why.expected_ms);
+    add_time(o, "promised_start_ms", why.promised_ms);
     char *body = json_text(o);
     cJSON_Delete(o);
     engine_answer_view(d, req, body);

@@ -52,9 +52,10 @@ static void start_effect(struct daemon *d, struct node *node, const struct effec
 void engine_push_stop(struct node *node, struct task_id task, enum core_stop_reason reason, uint32_t grace_ms,
                       bool force)
 {
-    static const char *const words[CORE_STOP_REASON_END] = {
-        [CORE_STOP_CANCEL] = "cancel", [CORE_STOP_PREEMPT] = "preempt", [CORE_STOP_DRAIN] = "drain",
-        [CORE_STOP_PEER] = "peer"};
+    static const char *const words[CORE_STOP_REASON_END] = {[CORE_STOP_CANCEL] = "cancel",
+                                                            [CORE_STOP_PREEMPT] = "preempt",
+                                                            [CORE_STOP_DRAIN] = "drain",
+                                                            [CORE_STOP_PEER] = "peer"};
     char fields[96];
     snprintf(fields, sizeof fields, "\"reason\":\"%s\",\"grace_ms\":%u,\"force\":%s", words[reason], grace_ms,
              force ? "true" : "false");
@@ -324,8 +325,33 @@ void engine_turn(struct daemon *d)
     journal_flush(d->journal);
 }
 
+void engine_look(const struct daemon *d, struct job *job)
+{
+    struct core_job_view view;
+    if (job->state != JOB_QUEUED || !core_job_get(d->core, (struct job_id){job->id}, &view))
+        return;
+    job->reason = view.reason;
+    job->promised_ms = (int64_t)view.promised_ms;
+}
+
+/* What a site that says nothing gets. */
+static void configure(struct daemon *d)
+{
+    static const struct core_event event = {
+        .kind = CORE_EVENT_CONFIG,
+        .as.config = {.policy = CORE_POLICY_BERTH,
+                      .preempt = true,
+                      .preempt_min_run_ms = 5 * 60 * 1000,
+                      .age_ms = UINT64_C(24) * 3600 * 1000,
+                      .share_weight = 0,
+                      .share_half_life_ms = UINT64_C(7) * 24 * 3600 * 1000}};
+    engine_step(d, &event, NULL);
+}
+
 void engine_recovered(struct daemon *d)
 {
+    if (!core_now(d->core))
+        configure(d);
     for (uint32_t i = 0; i < d->nodes.count; i++) {
         struct core_node_view view;
         struct node_id id = {d->nodes.items[i]->id};

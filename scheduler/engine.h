@@ -18,6 +18,9 @@ void engine_recovered(struct daemon *d);
 /* From the loop, before it sleeps: lets the core go on, hands the open batch to the journal. */
 void engine_turn(struct daemon *d);
 
+/* What only the core knows of a waiting job: why it waits now, and its promised start. */
+void engine_look(const struct daemon *d, struct job *job);
+
 /* The text of a start order; false where its job file can't be read. */
 bool engine_write_order(struct daemon *d, const struct node *node, struct task_id task, struct buf *out);
 

@@ -220,6 +220,7 @@ struct core_inventory *inventory_for_core(const struct inventory *inv)
         memcpy(out->gpus[i].key, inv->gpus[i].key, RESOURCE_GPU_KEY_BYTES);
         out->gpus[i].memory_bytes = inv->gpus[i].memory_bytes;
         out->gpus[i].numa = inv->gpus[i].numa;
+        memcpy(out->gpus[i].link, inv->gpus[i].link, inv->gpu_count * sizeof *inv->gpus[i].link);
     }
     return out;
 }

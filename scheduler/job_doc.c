@@ -184,6 +184,13 @@ const char *job_reason_text(const struct job *job)
         [CORE_REASON_CANCEL] = "canceled on request",
         [CORE_REASON_ENDED] = "",
         [CORE_REASON_NODE_LOST] = "its node was declared lost",
+        [CORE_REASON_HELD] = "is held until berth release",
+        [CORE_REASON_BEGIN] = "waits for its begin time",
+        [CORE_REASON_DEPENDENCY] = "waits for other jobs",
+        [CORE_REASON_PREEMPTED] = "queued again, it gave way to a higher class",
+        [CORE_REASON_RETRY] = "queued again after a failure",
+        [CORE_REASON_QUOTA] = "waits for its user's or workspace's quota",
+        [CORE_REASON_LICENCE] = "waits for licences",
     };
     if (job->state == JOB_PREPARING && job->note_count)
         return job->notes[job->note_count - 1].text;
@@ -238,6 +245,7 @@ void job_object_write(const struct job *job, enum job_object_parts parts, const 
     json_add_str(o, "name", job->name);
     cJSON_AddStringToObject(o, "state", job_state_name(job->state));
     json_add_str(o, "reason", job_reason_text(job));
+    add_ms(o, "promised_start_ms", job->state == JOB_QUEUED ? job->promised_ms : 0);
     if (job->cause != END_NONE) {
         cJSON *cause = cJSON_AddObjectToObject(o, "cause");
         cJSON_AddStringToObject(cause, "kind", end_kind_name(job->cause));

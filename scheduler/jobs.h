@@ -57,6 +57,8 @@ struct job {
     uint32_t principal;
     enum job_state state;
     enum core_reason reason;
+    int64_t
+        promised_ms; /* while it waits: its latest start; 0: none was promised. Not kept: see engine_look */
     uint32_t attempt;
     int64_t submitted_ms, started_ms, ended_ms;
     char *fixed; /* JSON object */

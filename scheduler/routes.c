@@ -19,6 +19,7 @@ const struct http_route people_routes[] = {
      .query = "attempt rank offset follow stream tail",
      .handle = api_get_logs},
     {.method = "GET", .path = "/v1/jobs/{job}/why", .handle = api_get_why},
+    {.method = "POST", .path = "/v1/jobs/{job}/update", .body_max_bytes = 4096, .handle = api_post_update},
     {.method = "POST", .path = "/v1/jobs/{job}/cancel", .body_max_bytes = 4096, .handle = api_post_cancel},
     {.method = "POST",
      .path = "/v1/jobs/{job}/stdin",
@@ -43,6 +44,9 @@ const struct http_route people_routes[] = {
      .dropped = api_blob_dropped},
     {.method = "GET", .path = "/v1/nodes", .handle = api_get_nodes},
     {.method = "POST", .path = "/v1/nodes", .body_max_bytes = 4096, .handle = api_post_node},
+    {.method = "POST", .path = "/v1/nodes/{node}/use", .body_max_bytes = 4096, .handle = api_post_node_use},
+    {.method = "GET", .path = "/v1/policy", .handle = api_get_policy},
+    {.method = "POST", .path = "/v1/policy", .body_max_bytes = 4096, .handle = api_post_policy},
 };
 const size_t people_route_count = sizeof people_routes / sizeof *people_routes;
 

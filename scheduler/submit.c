@@ -208,6 +208,21 @@ void submit_refusal(const struct core_decision *decision, struct error *err)
         error_field(err, "resources", "the job can never run: no node has all that it asks for at once");
         error_hint(err, "berth node list shows what each has");
         break;
+    case CORE_REFUSED_FEW_NODES:
+        error_field(err, "resources.instance_count",
+                    "the job can never run: it wants %llu nodes at once, and %llu could hold a part of it",
+                    (unsigned long long)wanted, (unsigned long long)best);
+        error_hint(err, "ask for at most %llu, or for less on each", (unsigned long long)best);
+        break;
+    case CORE_REFUSED_LICENCES:
+        error_field(err, "licences", "the job can never run: it wants %llu of a licence, and there are %llu",
+                    (unsigned long long)wanted, (unsigned long long)best);
+        break;
+    case CORE_REFUSED_QUOTA:
+        error_set(err, ERROR_DENIED, "the quota allows %llu at once, and this would be %llu",
+                  (unsigned long long)best, (unsigned long long)wanted);
+        error_hint(err, "ask an administrator for more, or wait until other jobs have ended");
+        break;
     default:
         error_set(err, ERROR_LIMIT, "there is no room for another job (at most %u)", CORE_JOBS_MAX);
         error_hint(err, "wait until some have ended");

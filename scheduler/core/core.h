@@ -434,6 +434,8 @@ uint64_t core_hash(const struct core *core); /* kept up to date by each step: O(
 uint64_t core_now(const struct core *core);
 /* True where a CONTINUE is due: a daemon that recovered sends one. */
 bool core_continue_due(const struct core *core);
+/* The rules in force: those of the last CONFIG. */
+void core_config_get(const struct core *core, struct core_config *out);
 /* Promises that a named event took back, since the core began. */
 uint64_t core_promises_voided(const struct core *core);
 /* 0: none. A daemon that recovered arms its timer by it. */

@@ -11,9 +11,10 @@
     128 /* a reservation looks at no more nodes than that (or at all that a gang needs)                      \
          */
 #define PLAN_TASKS_MAX CORE_POOL_TASKS_MAX
-#define PLAN_SLACK_MS 60000 /* what a node may take to end a task, tell of it, and clean up after its time   \
-                             */
-#define PLAN_ROUNDS_MAX 16  /* times that are tried for a gang */
+#define PLAN_SLACK_MS                                                                                        \
+    60000                  /* what a node may take to end a task, tell of it, and clean up after its time    \
+                            */
+#define PLAN_ROUNDS_MAX 16 /* times that are tried for a gang */
 
 enum plan_times {
     PLAN_DECLARED, /* tasks end when their declared time is over, those without one never */

@@ -66,6 +66,17 @@ bool core_job_next(const struct core *core, uint32_t *cursor, struct core_job_vi
     return false;
 }
 
+void core_config_get(const struct core *core, struct core_config *out)
+{
+    const struct header_facts *f = &core->h->facts;
+    *out = (struct core_config){.policy = (enum core_policy)f->policy,
+                                .preempt = f->preempt,
+                                .preempt_min_run_ms = f->preempt_min_run_ms,
+                                .age_ms = f->age_ms,
+                                .share_weight = f->share_weight,
+                                .share_half_life_ms = f->share_half_life_ms};
+}
+
 static struct task_id id_of(const struct task_facts *f)
 {
     return (struct task_id){{f->job}, f->attempt, f->rank};

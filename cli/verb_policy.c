@@ -1,0 +1,107 @@
+/* berth policy: by whose rules jobs are put in order. */
+#include "cli/verbs.h"
+
+#include "base/cleanup.h"
+#include "cli/client.h"
+#include "cli/show.h"
+#include "proto/units.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct policy_args {
+    struct args_base base;
+    const char *preempt, *age, *half_life;
+    struct opt_number weight;
+};
+
+static const struct opt policy_opts[] = {
+    {"preempt", 0, "on|off", "whether preemptible jobs give way to those of a higher class", OPT_STRING,
+     offsetof(struct policy_args, preempt)},
+    {"age", 0, "T", "a job that has waited so long counts as one class higher (0: never)", OPT_STRING,
+     offsetof(struct policy_args, age)},
+    {"share-weight", 0, "N",
+     "sixteenths of a doubling of run time that a doubling of recent use costs (0: no fair share)",
+     OPT_NUMBER, offsetof(struct policy_args, weight)},
+    {"half-life", 0, "T", "of recent use", OPT_STRING, offsetof(struct policy_args, half_life)},
+    OPT_HOST(struct policy_args),
+    OPT_OUTPUT(struct policy_args),
+    {0},
+};
+
+static void show(const cJSON *o)
+{
+    char age[32], half[32];
+    int64_t age_s = json_int(o, "age_s", 0);
+    printf("policy        %s\n", json_str(o, "policy", "?"));
+    printf("preemption    %s\n", json_bool(o, "preempt", false) ? "on" : "off");
+    printf("ageing        %s\n", age_s ? units_format_duration(age_s * 1000, age) : "never");
+    int64_t weight = json_int(o, "share_weight", 0);
+    if (weight)
+        printf("fair share    weight %lld, half-life %s\n", (long long)weight,
+               units_format_duration(json_int(o, "share_half_life_s", 0) * 1000, half));
+    else
+        printf("fair share    off\n");
+    printf("promises      %lld taken back so far\n", (long long)json_int(o, "promises_voided", 0));
+}
+
+static bool add_duration(cJSON *body, const char *field, const char *option, const char *text, int *code)
+{
+    int64_t ms;
+    if (!text)
+        return true;
+    if (!units_parse_duration(text, &ms)) {
+        *code = cli_usage("policy", "--%s takes a duration such as 24h, not \"%s\"", option, text);
+        return false;
+    }
+    cJSON_AddNumberToObject(body, field, (double)ms / 1000);
+    return true;
+}
+
+static int run_policy(void *p, int argc, char **argv)
+{
+    struct policy_args *args = p;
+    struct error err = {0};
+    int code = EXIT_OK;
+    bool bad_output, json = cli_wants_json(&args->base, &bad_output);
+    if (bad_output)
+        return cli_usage("policy", "-o takes json or table, not \"%s\"", args->base.output);
+    bool set = argc >= 1 && strcmp(argv[0], "set") == 0;
+    bool plain = argc == 0 || (argc == 1 && strcmp(argv[0], "show") == 0);
+    if ((!set && !plain) || argc > 2)
+        return cli_usage("policy", "policy takes: show, or set [NAME] [options]");
+    _cleanup_json_ cJSON *body = cJSON_CreateObject();
+    if (set && argc == 2)
+        cJSON_AddStringToObject(body, "policy", argv[1]);
+    if (args->preempt && strcmp(args->preempt, "on") != 0 && strcmp(args->preempt, "off") != 0)
+        return cli_usage("policy", "--preempt takes on or off, not \"%s\"", args->preempt);
+    if (args->preempt)
+        cJSON_AddBoolToObject(body, "preempt", strcmp(args->preempt, "on") == 0);
+    if (args->weight.given)
+        json_add_int(body, "share_weight", args->weight.value);
+    if (!add_duration(body, "age_s", "age", args->age, &code) ||
+        !add_duration(body, "share_half_life_s", "half-life", args->half_life, &code))
+        return code;
+    if (set != (body->child != NULL))
+        return cli_usage("policy",
+                         set ? "policy set needs a name or an option" : "options go with policy set");
+    _cleanup_client_ struct client *client = client_open(&args->base, &err);
+    _cleanup_json_ cJSON *o =
+        client ? client_call(client, set ? "POST" : "GET", "/v1/policy", set ? body : NULL, 0, &err) : NULL;
+    if (!o)
+        return cli_fail(&err);
+    if (json)
+        show_json(o);
+    else
+        show(o);
+    return EXIT_OK;
+}
+
+const struct verb verb_policy = {
+    .name = "policy",
+    .synopsis = "[show]\nset [NAME] [--preempt on|off] [--age T] [--share-weight N] [--half-life T]",
+    .summary = "show or set how jobs are put in order: fcfs, easy, easy-sjbf, conservative, berth",
+    .options = policy_opts,
+    .args_size = sizeof(struct policy_args),
+    .run = run_policy,
+};

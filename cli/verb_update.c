@@ -1,0 +1,131 @@
+/* berth hold, berth release, berth update: what a waiting job's own rules are. */
+#include "cli/verbs.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "cli/client.h"
+#include "cli/show.h"
+#include "proto/units.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct update_args {
+    struct args_base base;
+    const char *priority, *time, *begin;
+};
+
+static const struct opt hold_opts[] = {
+    OPT_HOST(struct update_args),
+    OPT_OUTPUT(struct update_args),
+    {0},
+};
+
+static const struct opt update_opts[] = {
+    {"priority", 0, "CLASS", "low, medium or high", OPT_STRING, offsetof(struct update_args, priority)},
+    {"time", 0, "T", "its time limit (90, 15m, 1h30m, D-HH:MM:SS; 0: none), while it waits", OPT_STRING,
+     offsetof(struct update_args, time)},
+    {"begin", 0, "+T", "not before so long from now (+0: at once), while it waits", OPT_STRING,
+     offsetof(struct update_args, begin)},
+    OPT_HOST(struct update_args),
+    OPT_OUTPUT(struct update_args),
+    {0},
+};
+
+static int send_update(const struct args_base *base, const cJSON *body, bool json, int count, char **names)
+{
+    struct error err = {0};
+    _cleanup_client_ struct client *client = client_open(base, &err);
+    if (!client)
+        return cli_fail(&err);
+    int code = EXIT_OK;
+    for (int i = 0; i < count; i++) {
+        _cleanup_free_ char *path = client_job_path(names[i], "/update");
+        _cleanup_json_ cJSON *job = client_call(client, "POST", path, body, 0, &err);
+        if (!job)
+            code = cli_fail(&err);
+        else if (json)
+            show_json(job);
+        else
+            printf("%s %s: %s\n", json_str(job, "name", names[i]), json_str(job, "state", "?"),
+                   json_str(job, "reason", ""));
+    }
+    return code;
+}
+
+static int run_hold_or_release(void *p, int argc, char **argv, const char *verb, bool held)
+{
+    struct update_args *args = p;
+    bool bad_output, json = cli_wants_json(&args->base, &bad_output);
+    if (bad_output)
+        return cli_usage(verb, "-o takes json or table, not \"%s\"", args->base.output);
+    if (argc == 0)
+        return cli_usage(verb, "%s needs a job's name", verb);
+    _cleanup_json_ cJSON *body = cJSON_CreateObject();
+    cJSON_AddBoolToObject(body, "held", held);
+    return send_update(&args->base, body, json, argc, argv);
+}
+
+static int run_hold(void *p, int argc, char **argv)
+{
+    return run_hold_or_release(p, argc, argv, "hold", true);
+}
+
+static int run_release(void *p, int argc, char **argv)
+{
+    return run_hold_or_release(p, argc, argv, "release", false);
+}
+
+static int run_update(void *p, int argc, char **argv)
+{
+    struct update_args *args = p;
+    int64_t ms;
+    bool bad_output, json = cli_wants_json(&args->base, &bad_output);
+    if (bad_output)
+        return cli_usage("update", "-o takes json or table, not \"%s\"", args->base.output);
+    if (argc == 0)
+        return cli_usage("update", "update needs a job's name");
+    if (!args->priority && !args->time && !args->begin)
+        return cli_usage("update", "update needs --priority, --time or --begin");
+    _cleanup_json_ cJSON *body = cJSON_CreateObject();
+    if (args->priority)
+        cJSON_AddStringToObject(body, "priority", args->priority);
+    if (args->time) {
+        if (!units_parse_duration(args->time, &ms))
+            return cli_usage("update", "--time takes a duration such as 15m, not \"%s\"", args->time);
+        cJSON_AddNumberToObject(body, "time_limit_s", (double)ms / 1000);
+    }
+    if (args->begin) {
+        if (*args->begin != '+' || !units_parse_duration(args->begin + 1, &ms))
+            return cli_usage("update", "--begin takes + and a duration such as +2h, not \"%s\"", args->begin);
+        json_add_int(body, "begin_ms", ms ? clock_wall_ms() + ms : 0);
+    }
+    return send_update(&args->base, body, json, argc, argv);
+}
+
+const struct verb verb_hold = {
+    .name = "hold",
+    .synopsis = "NAME...",
+    .summary = "keep waiting jobs from starting until they are released",
+    .options = hold_opts,
+    .args_size = sizeof(struct update_args),
+    .run = run_hold,
+};
+
+const struct verb verb_release = {
+    .name = "release",
+    .synopsis = "NAME...",
+    .summary = "let held jobs take their turn",
+    .options = hold_opts,
+    .args_size = sizeof(struct update_args),
+    .run = run_release,
+};
+
+const struct verb verb_update = {
+    .name = "update",
+    .synopsis = "NAME... [--priority CLASS] [--time T] [--begin +T]",
+    .summary = "change a waiting job's priority, time limit or begin time",
+    .options = update_opts,
+    .args_size = sizeof(struct update_args),
+    .run = run_update,
+};

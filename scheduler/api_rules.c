@@ -1,0 +1,234 @@
+/*
+ * Rules: the policy, a waiting job's own (held, priority, begin, time limit), and what a node may be used
+ * for. Every change is an event of the core, so that it survives as the jobs do.
+ */
+#include "scheduler/api.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "scheduler/engine.h"
+
+#include <string.h>
+
+#define SECONDS_MAX (INT64_C(10) * 366 * 86400)
+
+static bool respond(struct http_request *req, const struct error *err, bool ok)
+{
+    if (!ok)
+        http_respond_error(req, err);
+    return ok;
+}
+
+/* A number of seconds in `field`, to milliseconds; absent leaves *ms as it is. */
+static bool take_seconds(const cJSON *body, const char *field, uint64_t *ms, struct error *err)
+{
+    const cJSON *item = json_get(body, field);
+    if (!item)
+        return true;
+    if (!cJSON_IsNumber(item) || item->valuedouble < 0 || item->valuedouble > (double)SECONDS_MAX)
+        return error_field(err, field, "%s must be a number of seconds from 0 to %lld", field,
+                           (long long)SECONDS_MAX);
+    *ms = (uint64_t)(item->valuedouble * 1000);
+    return true;
+}
+
+static bool take_bool(const cJSON *body, const char *field, bool *out, struct error *err)
+{
+    const cJSON *item = json_get(body, field);
+    if (!item)
+        return true;
+    if (!cJSON_IsBool(item))
+        return error_field(err, field, "%s must be true or false", field);
+    *out = cJSON_IsTrue(item);
+    return true;
+}
+
+static bool take_count(const cJSON *body, const char *field, int64_t max, int64_t *out, struct error *err)
+{
+    const cJSON *item = json_get(body, field);
+    if (!item)
+        return true;
+    if (!cJSON_IsNumber(item) || item->valuedouble < -(double)max || item->valuedouble > (double)max ||
+        item->valuedouble != (double)(int64_t)item->valuedouble)
+        return error_field(err, field, "%s must be a whole number of at most %lld", field, (long long)max);
+    *out = (int64_t)item->valuedouble;
+    return true;
+}
+
+/* ---- the policy ---- */
+
+static cJSON *policy_object(const struct daemon *d)
+{
+    struct core_config config;
+    core_config_get(d->core, &config);
+    cJSON *o = cJSON_CreateObject(), *known = cJSON_CreateArray();
+    cJSON_AddStringToObject(o, "policy", core_policy_name(config.policy));
+    cJSON_AddBoolToObject(o, "preempt", config.preempt);
+    json_add_int(o, "preempt_min_run_s", (int64_t)(config.preempt_min_run_ms / 1000));
+    json_add_int(o, "age_s", (int64_t)(config.age_ms / 1000));
+    json_add_int(o, "share_weight", config.share_weight);
+    json_add_int(o, "share_half_life_s", (int64_t)(config.share_half_life_ms / 1000));
+    json_add_int(o, "promises_voided", (int64_t)core_promises_voided(d->core));
+    for (int i = 0; i < CORE_POLICY_COUNT; i++)
+        cJSON_AddItemToArray(known, cJSON_CreateString(core_policy_name((enum core_policy)i)));
+    cJSON_AddItemToObject(o, "policies", known);
+    return o;
+}
+
+void api_get_policy(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    _cleanup_json_ cJSON *o = policy_object(d);
+    engine_answer_view(d, req, json_text(o));
+}
+
+static bool read_policy(const cJSON *body, struct core_config *config, struct error *err)
+{
+    const char *name = json_str(body, "policy", NULL);
+    int64_t weight = config->share_weight;
+    if (name && !core_policy_parse(name, &config->policy)) {
+        error_field(err, "policy", "there is no policy \"%.40s\"", name);
+        return error_hint(err, "one of fcfs, easy, easy-sjbf, conservative, berth");
+    }
+    if (!take_bool(body, "preempt", &config->preempt, err) ||
+        !take_seconds(body, "preempt_min_run_s", &config->preempt_min_run_ms, err) ||
+        !take_seconds(body, "age_s", &config->age_ms, err) ||
+        !take_seconds(body, "share_half_life_s", &config->share_half_life_ms, err) ||
+        !take_count(body, "share_weight", 1000, &weight, err))
+        return false;
+    if (weight < 0)
+        return error_field(err, "share_weight", "share_weight must not be negative");
+    config->share_weight = (uint32_t)weight;
+    if (weight && !config->share_half_life_ms)
+        return error_field(err, "share_half_life_s", "fair share needs a half-life that is not 0");
+    return true;
+}
+
+void api_post_policy(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    struct error err = {0};
+    _cleanup_json_ cJSON *body =
+        api_need_admin(d, req, "change the policy")
+            ? api_body(req, "policy preempt preempt_min_run_s age_s share_weight share_half_life_s")
+            : NULL;
+    if (!body)
+        return;
+    struct core_event event = {.kind = CORE_EVENT_CONFIG};
+    core_config_get(d->core, &event.as.config);
+    bool ok =
+        engine_writable(d, &err) && read_policy(body, &event.as.config, &err) && engine_step(d, &event, &err);
+    if (!respond(req, &err, ok))
+        return;
+    log_info("policy set by %s: %s", api_caller(d, req).name, core_policy_name(event.as.config.policy));
+    _cleanup_json_ cJSON *o = policy_object(d);
+    engine_answer(d, req, 200, json_text(o), NULL, 0);
+}
+
+/* ---- a job ---- */
+
+static bool read_update(const cJSON *body, struct core_update *u, const struct core_job_view *view,
+                        struct error *err)
+{
+    const char *priority = json_str(body, "priority", NULL);
+    int64_t level = view->priority;
+    u->set_held = json_get(body, "held") != NULL;
+    u->set_time_limit = json_get(body, "time_limit_s") != NULL;
+    u->set_begin = json_get(body, "begin_ms") != NULL;
+    u->set_priority = priority || json_get(body, "priority_level");
+    u->priority_class = view->priority_class;
+    if (priority && !priority_class_parse(priority, &u->priority_class))
+        return error_field(err, "priority", "priority is low, medium or high, not \"%.40s\"", priority);
+    if (!take_bool(body, "held", &u->held, err) ||
+        !take_seconds(body, "time_limit_s", &u->time_limit_ms, err) ||
+        !take_count(body, "priority_level", 1000000, &level, err))
+        return false;
+    u->priority = (int32_t)level;
+    if (u->set_begin) {
+        int64_t begin = json_int(body, "begin_ms", -1);
+        if (begin < 0 || (uint64_t)begin > (uint64_t)clock_wall_ms() + (uint64_t)SECONDS_MAX * 1000)
+            return error_field(err, "begin_ms",
+                               "begin_ms must be a time (ms since 1970) of the next ten years");
+        u->begin_ms = (uint64_t)begin;
+    }
+    if (u->set_time_limit && view->state != JOB_QUEUED) {
+        error_set(err, ERROR_CONFLICT, "the job runs already: its keeper has its time limit");
+        return error_hint(err, "the time limit can be changed while a job waits");
+    }
+    if ((u->set_held || u->set_begin) && view->state != JOB_QUEUED)
+        return error_set(err, ERROR_CONFLICT, "the job does not wait any more: it is %s",
+                         job_state_name(view->state));
+    return true;
+}
+
+void api_post_update(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    struct error err = {0};
+    struct job *job = api_own_job(d, req, "update");
+    _cleanup_json_ cJSON *body =
+        job ? api_body(req, "held priority priority_level time_limit_s begin_ms") : NULL;
+    if (!body)
+        return;
+    uint64_t id = job->id;
+    struct core_job_view view;
+    struct core_event event = {.kind = CORE_EVENT_JOB_UPDATE};
+    event.as.update.job.v = id;
+    bool ok = engine_writable(d, &err);
+    if (ok && !core_job_get(d->core, (struct job_id){id}, &view))
+        ok = error_set(&err, ERROR_CONFLICT, "the job has ended: %s", job_state_name(job->state));
+    ok = ok && read_update(body, &event.as.update, &view, &err) && engine_step(d, &event, &err);
+    if (!respond(req, &err, ok))
+        return;
+    job = jobs_get(&d->jobs, id);
+    struct buf text = {0};
+    if (job) {
+        engine_look(d, job);
+        job_object_write(job, JOB_OBJECT_SHORT, NULL, &text);
+    }
+    engine_answer(d, req, 200, text.data ? buf_take(&text) : NULL, NULL, 0);
+}
+
+/* ---- a node ---- */
+
+void api_post_node_use(struct http_request *req, void *context)
+{
+    static const struct {
+        const char *word;
+        enum core_event_kind kind;
+    } uses[] = {
+        {"drain", CORE_EVENT_NODE_DRAIN}, {"resume", CORE_EVENT_NODE_RESUME}, {"lost", CORE_EVENT_NODE_LOST}};
+    struct daemon *d = context;
+    struct error err = {0};
+    _cleanup_json_ cJSON *body =
+        api_need_admin(d, req, "say what a node is used for") ? api_body(req, "use") : NULL;
+    if (!body)
+        return;
+    const char *use = json_str(body, "use", ""), *name = http_request_param(req, 0);
+    const struct node *node = nodes_find(&d->nodes, name);
+    struct core_event event = {.kind = CORE_EVENT_TICK};
+    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++)
+        event.kind = strcmp(use, uses[i].word) == 0 ? uses[i].kind : event.kind;
+    bool ok = engine_writable(d, &err);
+    struct core_node_view view;
+    if (ok && !node) {
+        ok = error_set(&err, ERROR_NOT_FOUND, "there is no node %.64s", name);
+        error_hint(&err, "berth node list");
+    } else if (ok && event.kind == CORE_EVENT_TICK) {
+        ok = error_field(&err, "use", "use is drain, resume or lost, not \"%.40s\"", use);
+    } else if (ok && event.kind == CORE_EVENT_NODE_LOST && node->in_session) {
+        ok = error_set(&err, ERROR_CONFLICT, "node %s is connected: it isn't lost", name);
+        error_hint(&err, "berth node drain %s keeps new jobs from it", name);
+    } else if (ok && !core_node_get(d->core, (struct node_id){node->id}, &view)) {
+        ok = error_set(&err, ERROR_CONFLICT, "node %s has never said hello", name);
+    }
+    if (ok) {
+        event.as.node.node.v = node->id;
+        ok = engine_step(d, &event, &err);
+    }
+    if (!respond(req, &err, ok))
+        return;
+    log_info("node %s: %s, asked for by %s", name, use, api_caller(d, req).name);
+    engine_answer(d, req, 204, NULL, NULL, 0);
+}
