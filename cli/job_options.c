@@ -145,9 +145,20 @@ bool job_options_apply(const struct job_options *o, cJSON *file, struct error *e
         set_number(resources, "instance_count", &o->nodes);
         set_text(resources, "shm_size", o->shm_size);
     }
-    cJSON *queue = o->priority ? member(file, "queue_settings") : NULL;
-    if (queue)
+    cJSON *queue = o->priority || o->spot ? member(file, "queue_settings") : NULL;
+    if (queue) {
         set_text(queue, "priority", o->priority);
+        set_text(queue, "job_tier", o->spot ? "spot" : NULL);
+    }
+    set_text(file, "begin", o->begin);
+    if (o->hold)
+        set_item(file, "hold", cJSON_CreateTrue());
+    set_number(file, "retry", &o->retry);
+    if (o->after.count)
+        set_item(file, "after", cJSON_CreateArray());
+    for (size_t i = 0; i < o->after.count; i++)
+        cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(file, "after"),
+                             cJSON_CreateString(o->after.items[i]));
     set_text(file, "name", o->name);
     set_text(file, "display_name", o->display_name);
     set_text(file, "experiment_name", o->experiment);

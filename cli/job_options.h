@@ -8,10 +8,10 @@
 struct job_options {
     struct args_base base;
     const char *image, *memory, *time, *priority, *name, *code, *compute, *runtime, *display_name,
-        *experiment, *description, *shm_size;
-    struct opt_number gpus, cpus, nodes;
-    bool no_code, interactive, tty, split_streams;
-    struct opt_list env, mounts, tags, notify, inputs;
+        *experiment, *description, *shm_size, *begin;
+    struct opt_number gpus, cpus, nodes, retry;
+    bool no_code, interactive, tty, split_streams, spot, hold;
+    struct opt_list env, mounts, tags, notify, inputs, after;
 };
 
 /* Rows of an option table of a struct whose member `job` is struct job_options and stands first. */
@@ -33,6 +33,19 @@ struct job_options {
          "LIMIT",    "end the job after so long: 90s, 1h30m, 2d, 1-12:00:00",                                  \
          OPT_STRING, offsetof(struct job_options, time)},                                                      \
         {"priority", 0, "P", "low, medium or high", OPT_STRING, offsetof(struct job_options, priority)},       \
+        {"spot",   0,                                                                                          \
+         NULL,     "give way to jobs of a higher class, and be queued again",                                  \
+         OPT_FLAG, offsetof(struct job_options, spot)},                                                        \
+        {"after",      0,                                                                                      \
+         "JOB[:WHEN]", "start after that job: ok (default), fail, end or start (may be repeated)",             \
+         OPT_LIST,     offsetof(struct job_options, after)},                                                   \
+        {"hold", 0, NULL, "wait for berth release", OPT_FLAG, offsetof(struct job_options, hold)},             \
+        {"begin",    0,                                                                                        \
+         "TIME",     "not before: +2h, or 2026-11-25T22:00:00Z",                                               \
+         OPT_STRING, offsetof(struct job_options, begin)},                                                     \
+        {"retry",    0,                                                                                        \
+         "N",        "up to N more attempts when it fails or its node is lost",                                \
+         OPT_NUMBER, offsetof(struct job_options, retry)},                                                     \
         {"name",     0,                                                                                        \
          "NAME",     "the job's name (default: one is made)",                                                  \
          OPT_STRING, offsetof(struct job_options, name)},                                                      \

@@ -331,7 +331,8 @@ static void read_priority(struct spec_reader *r, const cJSON *v, const char *pat
     r->spec->priority = (enum job_priority)n;
 }
 
-static const struct spec_field queue_fields[] = {{"priority", read_priority}, {"job_tier", NULL}};
+static const struct spec_field queue_fields[] = {{"priority", read_priority},
+                                                 {"job_tier", spec_read_job_tier}};
 
 static void read_queue_settings(struct spec_reader *r, const cJSON *v, const char *path)
 {
@@ -342,6 +343,10 @@ static void read_queue_settings(struct spec_reader *r, const cJSON *v, const cha
 
 static const struct spec_field job_fields[] = {
     {"$schema", read_schema},
+    {"after", spec_read_after},
+    {"hold", spec_read_hold},
+    {"begin", spec_read_begin},
+    {"retry", spec_read_retry},
     {"type", read_type},
     {"name", read_name},
     {"display_name", read_display_name},
@@ -538,6 +543,7 @@ void job_spec_destroy(struct job_spec *s)
         free(s->inputs[i].value);
     }
     free(s->inputs);
+    spec_free_schedule(s);
     free(s);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "proto/json.h"
+#include "proto/states.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,6 +35,10 @@
 #define JOB_TIME_LIMIT_MAX_MS (INT64_C(10) * 366 * 86400 * 1000)
 #define JOB_GRACE_DEFAULT_MS 30000
 #define JOB_GRACE_MAX_MS (INT64_C(24) * 3600 * 1000)
+#define JOB_AFTER_MAX 64 /* jobs that one waits for */
+#define JOB_RETRIES_MAX 50
+#define JOB_RETRY_CODES_MAX 4
+#define JOB_RETRY_WAIT_MAX_MS (INT64_C(24) * 3600 * 1000)
 #define JOB_ERRORS_MAX 64 /* kept; later ones are counted only */
 
 enum job_priority { JOB_PRIORITY_LOW, JOB_PRIORITY_MEDIUM, JOB_PRIORITY_HIGH };
@@ -59,6 +64,21 @@ struct job_input_item {
     char *name; /* first: suggest_nearest strides over it */
     enum job_input kind;
     char *value; /* the literal's text, or the absolute path on the submitter's machine */
+};
+
+/* What must have become of another job before this one starts. */
+enum job_after_kind { JOB_AFTER_START, JOB_AFTER_OK, JOB_AFTER_FAIL, JOB_AFTER_END };
+struct job_after {
+    char *job; /* name or id */
+    enum job_after_kind kind;
+};
+
+/* Attempts beyond the first. */
+struct job_retry {
+    int64_t count;
+    uint32_t kinds;                 /* bit n: after an end of enum end_kind n */
+    int codes[JOB_RETRY_CODES_MAX]; /* with END_EXIT: only these; all 0: any */
+    int64_t wait_ms;                /* before the second attempt; doubles with each */
 };
 
 struct job_strings {
@@ -93,6 +113,13 @@ struct job_spec {
     struct job_input_item *inputs;
     size_t input_count;
     bool wants_stdin, wants_tty, split_streams;
+    struct job_after *after;
+    size_t after_count;
+    bool hold;              /* waits until it is released */
+    bool spot;              /* gives way to higher classes */
+    int64_t begin_ms;       /* not before; 0: no such time */
+    int64_t begin_delay_ms; /* not before so long after the submit; 0: none */
+    struct job_retry retry;
 
     /* what only the CLI writes: `submission` */
     char *cwd;                           /* absolute, NULL where there is none */

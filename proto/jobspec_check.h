@@ -50,6 +50,12 @@ void spec_accept(struct spec_reader *r, const cJSON *value, const char *path);
 /* The larger fields, each in a file of its own. */
 void spec_read_mounts(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_inputs(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_after(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_hold(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_begin(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_retry(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_job_tier(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_free_schedule(struct job_spec *s);
 void spec_read_submission(struct spec_reader *r, const cJSON *v, const char *path);
 /* Text of a scalar (caller frees), or NULL where it is none. */
 char *spec_scalar_text(const cJSON *value);

@@ -108,6 +108,44 @@ static const struct core_decision *refusal_of(const struct core_decisions *decis
     return NULL;
 }
 
+/* Jobs that it waits for, by name or id; those that have ended are judged by how. */
+static bool fill_after(struct daemon *d, const struct job_spec *spec, struct core_submit *s,
+                       struct error *err)
+{
+    static const enum core_dependency kinds[] = {[JOB_AFTER_START] = CORE_AFTER_START,
+                                                 [JOB_AFTER_OK] = CORE_AFTER_SUCCESS,
+                                                 [JOB_AFTER_FAIL] = CORE_AFTER_FAILURE,
+                                                 [JOB_AFTER_END] = CORE_AFTER_END};
+    for (size_t i = 0; i < spec->after_count; i++) {
+        const struct job *on = jobs_find(&d->jobs, d->reader, spec->after[i].job, err);
+        if (!on) {
+            if (err)
+                snprintf(err->field, sizeof err->field, "after");
+            return error_wrap(err, "it is to wait for a job");
+        }
+        uint32_t at = s->dependency_count++;
+        s->dependencies[at].job.v = on->id;
+        s->dependencies[at].kind = kinds[spec->after[i].kind];
+        s->dependencies[at].ended = job_is_final(on) ? on->state : JOB_CANCELED;
+    }
+    return true;
+}
+
+static void fill_rules(const struct job_spec *spec, struct core_submit *s)
+{
+    s->held = spec->hold;
+    s->preemptible = spec->spot;
+    if (spec->begin_delay_ms)
+        s->begin_ms = (uint64_t)(clock_wall_ms() + spec->begin_delay_ms);
+    else
+        s->begin_ms = (uint64_t)spec->begin_ms;
+    s->retries = (uint32_t)spec->retry.count;
+    s->retry_kinds = spec->retry.count ? spec->retry.kinds : 0;
+    s->retry_wait_ms = (uint64_t)spec->retry.wait_ms;
+    for (int i = 0; i < CORE_RETRY_CODES_MAX; i++)
+        s->retry_codes[i] = spec->retry.codes[i];
+}
+
 static bool submit(struct daemon *d, struct job *job, const struct job_spec *spec,
                    const struct submit_resources *resources, struct error *err)
 {
@@ -124,6 +162,9 @@ static bool submit(struct daemon *d, struct job *job, const struct job_spec *spe
                                              .grace_ms = (uint32_t)spec->grace_ms,
                                              .instance_count = (uint32_t)spec->instance_count,
                                              .on_node_loss = CORE_LOSS_WAIT}};
+    fill_rules(spec, &event.as.submit);
+    if (!fill_after(d, spec, &event.as.submit, err))
+        return false;
     if (!engine_step(d, &event, err))
         return false;
     const struct core_decision *refusal = refusal_of(d->decisions, job->id);

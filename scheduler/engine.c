@@ -132,7 +132,9 @@ static void say_cause(struct job *job, const struct core_end *end)
     job->cause = end->kind;
     if (job->cause_text || end->kind == END_NONE)
         return;
-    if (end->kind == END_CANCELED && job->canceled_by)
+    if (end->kind == END_CANCELED && job->reason == CORE_REASON_DEPENDENCY)
+        job->cause_text = xstrdup("canceled: what it waited for can't be any more");
+    else if (end->kind == END_CANCELED && job->canceled_by)
         job->cause_text = xasprintf("canceled by %s", job->canceled_by);
     else if (end->kind == END_EXIT)
         job->cause_text = xasprintf("exited with code %d", end->code);

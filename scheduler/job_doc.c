@@ -192,6 +192,8 @@ const char *job_reason_text(const struct job *job)
         [CORE_REASON_QUOTA] = "waits for its user's or workspace's quota",
         [CORE_REASON_LICENCE] = "waits for licences",
     };
+    if (job_is_final(job) && job->reason == CORE_REASON_DEPENDENCY)
+        return "what it waited for can't be any more";
     if (job->state == JOB_PREPARING && job->note_count)
         return job->notes[job->note_count - 1].text;
     return (unsigned)job->reason < CORE_REASON_COUNT && texts[job->reason] ? texts[job->reason] : "";

@@ -85,7 +85,7 @@ static const char *check_submit(const struct core_event *event)
         return "exactly one of cores and cpus must be asked for";
     if (r->gpu_milli > RESOURCE_GPU_WHOLE && r->gpu_milli % RESOURCE_GPU_WHOLE)
         return "more than one GPU can be asked for in whole ones only";
-    if (r->gpu_milli / RESOURCE_GPU_WHOLE > RESOURCE_GPUS_MAX ||
+    if (r->gpu_milli / RESOURCE_GPU_WHOLE > RESOURCE_POOL_MAX / RESOURCE_GPU_WHOLE ||
         r->memory_bytes > RESOURCE_MEMORY_MAX_BYTES || r->gpu_memory_bytes > RESOURCE_MEMORY_MAX_BYTES ||
         r->cores > RESOURCE_POOL_MAX || r->cpus > RESOURCE_POOL_MAX ||
         (r->flags & ~(uint32_t)RESOURCE_FLAGS_ALL))
