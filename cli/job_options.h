@@ -28,7 +28,7 @@ struct job_options {
         {"memory",   0,                                                                                        \
          "SIZE",     "memory: 512M, 2G (powers of 1024)",                                                      \
          OPT_STRING, offsetof(struct job_options, memory)},                                                    \
-        {"nodes", 0, "N", "nodes (1 in this version)", OPT_NUMBER, offsetof(struct job_options, nodes)},       \
+        {"nodes", 0, "N", "nodes at once, a task on each", OPT_NUMBER, offsetof(struct job_options, nodes)},   \
         {"time",     0,                                                                                        \
          "LIMIT",    "end the job after so long: 90s, 1h30m, 2d, 1-12:00:00",                                  \
          OPT_STRING, offsetof(struct job_options, time)},                                                      \

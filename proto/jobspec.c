@@ -261,11 +261,7 @@ static void read_compute(struct spec_reader *r, const cJSON *v, const char *path
 
 static void read_instance_count(struct spec_reader *r, const cJSON *v, const char *path)
 {
-    int64_t n = 1;
-    spec_int(r, v, path, 1, 100000, &n);
-    if (n > 1)
-        spec_not_honoured(
-            r, path, "jobs of several nodes are not honoured yet; this version runs `instance_count: 1`");
+    spec_int(r, v, path, 1, JOB_INSTANCES_MAX, &r->spec->instance_count);
 }
 
 static void read_shm_size(struct spec_reader *r, const cJSON *v, const char *path)

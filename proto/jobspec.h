@@ -35,7 +35,8 @@
 #define JOB_TIME_LIMIT_MAX_MS (INT64_C(10) * 366 * 86400 * 1000)
 #define JOB_GRACE_DEFAULT_MS 30000
 #define JOB_GRACE_MAX_MS (INT64_C(24) * 3600 * 1000)
-#define JOB_AFTER_MAX 64 /* jobs that one waits for */
+#define JOB_INSTANCES_MAX 1024 /* nodes of one job */
+#define JOB_AFTER_MAX 64       /* jobs that one waits for */
 #define JOB_RETRIES_MAX 50
 #define JOB_RETRY_CODES_MAX 4
 #define JOB_RETRY_WAIT_MAX_MS (INT64_C(24) * 3600 * 1000)
@@ -102,7 +103,7 @@ struct job_spec {
     int64_t cpus;                 /* logical CPUs; 0: default */
     int64_t memory_bytes;         /* 0: default */
     int64_t gpus;                 /* -1: default */
-    int64_t instance_count;       /* 1 */
+    int64_t instance_count;       /* tasks, each on a node of its own, all at once */
     int64_t shm_size_bytes;       /* 0: half the memory */
     int64_t time_limit_ms;        /* 0: none */
     int64_t grace_ms;

@@ -55,7 +55,7 @@ void engine_push_stop(struct node *node, struct task_id task, enum core_stop_rea
     static const char *const words[CORE_STOP_REASON_END] = {[CORE_STOP_CANCEL] = "cancel",
                                                             [CORE_STOP_PREEMPT] = "preempt",
                                                             [CORE_STOP_DRAIN] = "drain",
-                                                            [CORE_STOP_PEER] = "peer"};
+                                                            [CORE_STOP_PEER] = "cancel"};
     char fields[96];
     snprintf(fields, sizeof fields, "\"reason\":\"%s\",\"grace_ms\":%u,\"force\":%s", words[reason], grace_ms,
              force ? "true" : "false");
@@ -144,9 +144,20 @@ static void say_cause(struct job *job, const struct core_end *end)
         job->cause_text = xstrdup(texts[end->kind]);
 }
 
+/* The task whose exit is the job's: of a gang the one whose end the core took for all, else rank 0. */
+static const struct task *telling_task(const struct job *job, const struct core_end *end)
+{
+    for (uint32_t i = 0; i < job->task_count; i++) {
+        const struct task *t = &job->tasks[i];
+        if (t->attempt == job->attempt && t->exit_known && t->code == end->code && t->signal == end->signal)
+            return t;
+    }
+    return job_task(job, job->attempt, 0);
+}
+
 static void record_end(struct job *job, const struct core_end *end, int64_t now_ms)
 {
-    const struct task *task = job_task(job, job->attempt, 0);
+    const struct task *task = telling_task(job, end);
     job->ended_ms = now_ms;
     say_cause(job, end);
     if (job->state == JOB_COMPLETED || (task && task->exit_known)) {
@@ -165,6 +176,12 @@ static void on_job_state(struct daemon *d, const struct core_decision *decision,
     job->state = decision->as.job.state;
     job->reason = decision->as.job.reason;
     job->attempt = decision->as.job.attempt;
+    if (job->state == JOB_QUEUED && job->cause != END_NONE) { /* the next attempt has its own end */
+        job->cause = END_NONE;
+        free(job->cause_text);
+        free(job->evidence);
+        job->cause_text = job->evidence = NULL;
+    }
     if (job->state == JOB_RUNNING && !job->started_ms)
         job->started_ms = now_ms;
     jobs_touch(&d->jobs, job);
@@ -373,6 +390,23 @@ static void make_log_folder(struct daemon *d, uint64_t job)
         log_error("can't make %s: %s", path, strerror(errno));
 }
 
+/* Who the others are, in the order of ranks. All were placed in one step, before any order goes out. */
+static void add_gang(const struct daemon *d, const struct job *job, struct task_id id, cJSON *order)
+{
+    struct core_job_view view;
+    if (!core_job_get(d->core, id.job, &view) || view.instance_count == 1)
+        return;
+    cJSON *gang = cJSON_AddObjectToObject(order, "gang"), *hosts = cJSON_CreateArray();
+    json_add_int(gang, "instances", view.instance_count);
+    json_add_int(gang, "rank", id.rank);
+    json_add_int(gang, "processes_per_instance", 1);
+    for (uint32_t rank = 0; rank < view.instance_count; rank++) {
+        const struct task *task = job_task(job, id.attempt, rank);
+        cJSON_AddItemToArray(hosts, cJSON_CreateString(task && task->node_name ? task->node_name : "?"));
+    }
+    cJSON_AddItemToObject(gang, "hosts", hosts);
+}
+
 bool engine_write_order(struct daemon *d, const struct node *node, struct task_id task, struct buf *out)
 {
     struct error err = {0};
@@ -401,6 +435,7 @@ bool engine_write_order(struct daemon *d, const struct node *node, struct task_i
                                              (unsigned long long)task.job.v, task.attempt, task.rank);
     json_add_str(o, "log_path", log);
     json_add_str(o, "outputs_path", outputs);
+    add_gang(d, job, task, o);
     json_write(o, out);
     out->data[out->len - 1] = ',';
     buf_add_str(out, "\"lease\":");

@@ -278,7 +278,8 @@ void inventory_write_lease(const struct inventory *inv, const struct core *core,
         if (!gpu)
             continue;
         if (form == LEASE_FOR_ORDER)
-            buf_printf(out, "%s{\"uuid\":\"%s\",\"index\":%u}", comma, gpu->uuid, gpu->index);
+            buf_printf(out, "%s{\"uuid\":\"%s\",\"index\":%u,\"milli\":%u}", comma, gpu->uuid, gpu->index,
+                       lease->gpu_milli_each);
         else
             buf_printf(out, "%s\"%s\"", comma, gpu->uuid);
         comma = ",";

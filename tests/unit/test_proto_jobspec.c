@@ -92,23 +92,61 @@ static void every_field_that_is_not_honoured_stands_in_one_refusal(void **state)
 {
     (void)state;
     struct error err = {0};
-    assert_null(
-        parse("{\"command\":\"x\",\"distribution\":{\"type\":\"pytorch\"},\"identity\":{},\"services\":{},"
-              "\"outputs\":{},"
-              "\"resources\":{\"instance_count\":2,\"docker_args\":\"x\"},\"environment\":\"azureml:e:1\"}",
-              &err));
+    assert_null(parse(
+        "{\"command\":\"x\",\"distribution\":{\"type\":\"pytorch\"},\"identity\":{},\"services\":{},"
+        "\"outputs\":{},"
+        "\"resources\":{\"instance_type\":\"D2\",\"docker_args\":\"x\"},\"environment\":\"azureml:e:1\"}",
+        &err));
     assert_int_equal(err.code, ERROR_UNSUPPORTED);
     static const char *const named[] = {"7 fields",
                                         "distribution",
                                         "identity",
                                         "services",
                                         "outputs",
-                                        "resources.instance_count",
+                                        "resources.instance_type",
                                         "resources.docker_args",
                                         "environment"};
     for (size_t i = 0; i < sizeof named / sizeof *named; i++)
         if (!strstr(err.message, named[i]))
             fail_msg("%s is not in: %s", named[i], err.message);
+}
+
+static void rules_of_when_to_start_and_what_follows_the_end_are_read(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct job_spec *s =
+        parse("{\"command\":\"x\",\"after\":[\"prep\",\"17:fail\"],\"hold\":true,\"begin\":\"2026-11-25T22:"
+              "00:00Z\","
+              "\"retry\":{\"count\":50,\"on\":[\"exit\",\"node_lost\"],\"exit_codes\":[75],\"wait\":\"30s\"},"
+              "\"queue_settings\":{\"job_tier\":\"Spot\"},\"resources\":{\"instance_count\":1024}}",
+              &err);
+    assert_non_null(s);
+    assert_int_equal(s->after_count, 2);
+    assert_string_equal(s->after[0].job, "prep");
+    assert_int_equal(s->after[0].kind, JOB_AFTER_OK);
+    assert_string_equal(s->after[1].job, "17");
+    assert_int_equal(s->after[1].kind, JOB_AFTER_FAIL);
+    assert_true(s->hold && s->spot);
+    assert_true(s->begin_ms == INT64_C(1795644000000));
+    assert_int_equal(s->retry.count, 50);
+    assert_int_equal(s->retry.kinds, 1 << END_EXIT | 1 << END_NODE_LOST);
+    assert_int_equal(s->retry.codes[0], 75);
+    assert_int_equal(s->retry.wait_ms, 30000);
+    assert_int_equal(s->instance_count, 1024);
+    job_spec_destroy(s);
+    assert_refused("{\"command\":\"x\",\"after\":\"prep:soon\"}", "after", "start, ok, fail or end");
+    assert_refused("{\"command\":\"x\",\"after\":[3]}", "after", "a job's name");
+    assert_refused("{\"command\":\"x\",\"begin\":\"tomorrow\"}", "begin", "+2h");
+    assert_refused("{\"command\":\"x\",\"retry\":51}", "retry", "between 0 and 50");
+    assert_refused("{\"command\":\"x\",\"retry\":{\"on\":[\"boredom\"]}}", "retry.on", "boredom");
+    assert_refused("{\"command\":\"x\",\"retry\":{\"exit_codes\":[1,2,3,4,5]}}", "retry.exit_codes",
+                   "at most 4");
+    assert_refused("{\"command\":\"x\",\"retry\":{\"wait\":\"2d\"}}", "retry.wait", "at most a day");
+    assert_refused("{\"command\":\"x\",\"queue_settings\":{\"job_tier\":\"gold\"}}",
+                   "queue_settings.job_tier", "spot");
+    assert_refused("{\"command\":\"x\",\"resources\":{\"instance_count\":1025}}", "resources.instance_count",
+                   "1024");
 }
 
 static void wrong_types_and_values_are_refused_by_name(void **state)
@@ -269,6 +307,7 @@ int main(void)
         cmocka_unit_test(what_is_left_out_has_its_default),
         cmocka_unit_test(misspelt_field_is_named_with_the_nearest_right_one),
         cmocka_unit_test(every_field_that_is_not_honoured_stands_in_one_refusal),
+        cmocka_unit_test(rules_of_when_to_start_and_what_follows_the_end_are_read),
         cmocka_unit_test(wrong_types_and_values_are_refused_by_name),
         cmocka_unit_test(input_that_is_not_declared_is_refused_with_the_nearest_one),
         cmocka_unit_test(limits_hold_at_the_limit_and_one_past_it),
