@@ -191,7 +191,7 @@ struct core_submit {
     struct {
         struct job_id job;
         enum core_dependency kind;
-        enum job_state ended; /* of a job that the core doesn't hold any more: its final state */
+        enum job_state ended; /* a final state: that of the job, where the core doesn't hold it any more */
     } dependencies[CORE_DEPENDENCIES_MAX];
 };
 
