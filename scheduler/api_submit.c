@@ -79,6 +79,7 @@ static struct job *make_job(struct daemon *d, const struct http_request *req, co
     job->grace_ms = spec->grace_ms;
     job->wants_stdin = spec->wants_stdin;
     job->split_streams = spec->split_streams;
+    job->distributed = spec->distributed;
     job->state = JOB_NOT_STARTED;
     if (spec->code_manifest)
         snprintf(job->manifest, sizeof job->manifest, "%s", spec->code_manifest);
@@ -108,6 +109,49 @@ static const struct core_decision *refusal_of(const struct core_decisions *decis
     return NULL;
 }
 
+/* The jobs that it waits for. Only those that exist can be named, so no circle can come about. */
+static bool add_dependencies(struct daemon *d, const struct job *job, const struct job_spec *spec,
+                             struct core_submit *out, struct error *err)
+{
+    static const enum core_dependency kinds[] = {[JOB_AFTER_START] = CORE_AFTER_START,
+                                                 [JOB_AFTER_SUCCESS] = CORE_AFTER_SUCCESS,
+                                                 [JOB_AFTER_FAILURE] = CORE_AFTER_FAILURE,
+                                                 [JOB_AFTER_END] = CORE_AFTER_END};
+    for (size_t i = 0; i < spec->after_count; i++) {
+        const struct job *other = jobs_find(&d->jobs, d->reader, spec->after[i].job, err);
+        if (other && other->id == job->id)
+            return error_field(err, "after", "a job can't wait for itself: %s", spec->after[i].job);
+        if (!other) {
+            if (err)
+                snprintf(err->field, sizeof err->field, "after");
+            return error_wrap(err, "it can't wait for %s", spec->after[i].job);
+        }
+        out->dependencies[i].job.v = other->id;
+        out->dependencies[i].kind = kinds[spec->after[i].kind];
+        /* of a job that lives it isn't read, but has to be a final state */
+        out->dependencies[i].ended = job_is_final(other) ? other->state : JOB_COMPLETED;
+    }
+    out->dependency_count = (uint32_t)spec->after_count;
+    return true;
+}
+
+static void add_rules(const struct job *job, const struct job_spec *spec, struct core_submit *out)
+{
+    out->preemptible = spec->preemptible;
+    out->held = spec->held;
+    out->begin_ms = spec->begin_after_ms ? (uint64_t)(job->submitted_ms + spec->begin_after_ms)
+                                         : (uint64_t)spec->begin_ms;
+    out->retries = (uint32_t)spec->retry.count;
+    out->retry_kinds = spec->retry.kinds;
+    memcpy(out->retry_codes, spec->retry.codes, sizeof out->retry_codes);
+    out->retry_wait_ms = (uint64_t)spec->retry.wait_ms;
+}
+
+_Static_assert(JOB_AFTER_MAX <= CORE_DEPENDENCIES_MAX && JOB_RETRIES_MAX <= CORE_RETRIES_MAX &&
+                   JOB_RETRY_CODES_MAX == CORE_RETRY_CODES_MAX && JOB_INSTANCES_MAX <= CORE_INSTANCES_MAX &&
+                   JOB_GPU_WHOLE == RESOURCE_GPU_WHOLE,
+               "a job file that is taken fits the core");
+
 static bool submit(struct daemon *d, struct job *job, const struct job_spec *spec,
                    const struct submit_resources *resources, struct error *err)
 {
@@ -124,6 +168,9 @@ static bool submit(struct daemon *d, struct job *job, const struct job_spec *spe
                                              .grace_ms = (uint32_t)spec->grace_ms,
                                              .instance_count = (uint32_t)spec->instance_count,
                                              .on_node_loss = CORE_LOSS_WAIT}};
+    add_rules(job, spec, &event.as.submit);
+    if (!add_dependencies(d, job, spec, &event.as.submit, err))
+        return false;
     if (!engine_step(d, &event, err))
         return false;
     const struct core_decision *refusal = refusal_of(d->decisions, job->id);
