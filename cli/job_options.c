@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "proto/units.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void set_item(cJSON *object, const char *field, cJSON *item)
@@ -122,6 +123,40 @@ static void apply_image(cJSON *file, const char *image)
     set_item(file, "environment", environment);
 }
 
+static bool apply_gpus(cJSON *file, const char *text, struct error *err)
+{
+    if (!text)
+        return true;
+    char *end = NULL;
+    double n = *text && strspn(text, "0123456789.") == strlen(text) ? strtod(text, &end) : -1;
+    if (n < 0 || *end) {
+        error_set(err, ERROR_INVALID, "--gpus takes a number, not \"%s\"", text);
+        return error_hint(err, "--gpus 2, or --gpus 0.5 for a share of one");
+    }
+    set_item(file, "gpus", cJSON_CreateNumber(n));
+    return true;
+}
+
+static void apply_rules(const struct job_options *o, cJSON *file)
+{
+    if (o->exclusive)
+        set_item(file, "exclusive", cJSON_CreateTrue());
+    if (o->isolated)
+        set_item(file, "isolated", cJSON_CreateTrue());
+    if (o->hold)
+        set_item(file, "hold", cJSON_CreateTrue());
+    set_text(file, "begin", o->begin);
+    if (o->after.count) {
+        cJSON *list = cJSON_CreateArray();
+        for (size_t i = 0; i < o->after.count; i++)
+            cJSON_AddItemToArray(list, cJSON_CreateString(o->after.items[i]));
+        set_item(file, "after", list);
+    }
+    cJSON *retry = o->retry.given ? member(file, "retry") : NULL;
+    if (retry)
+        set_number(retry, "count", &o->retry);
+}
+
 bool job_options_apply(const struct job_options *o, cJSON *file, struct error *err)
 {
     if (o->notify.count) {
@@ -131,13 +166,15 @@ bool job_options_apply(const struct job_options *o, cJSON *file, struct error *e
     if (o->code && o->no_code)
         return error_set(err, ERROR_INVALID, "--code and --no-code can't stand together");
     apply_image(file, o->image);
-    if (o->gpus.given)
+    if (o->gpus)
         drop_amount(file, "gpus");
+    if (o->gpu_memory)
+        drop_amount(file, "gpu_memory");
     if (o->cpus.given)
         drop_amount(file, "cpus");
     if (o->memory)
         drop_amount(file, "memory");
-    set_number(file, "gpus", &o->gpus);
+    set_text(file, "gpu_memory", o->gpu_memory);
     set_number(file, "cpus", &o->cpus);
     set_text(file, "memory", o->memory);
     cJSON *resources = o->nodes.given || o->shm_size ? member(file, "resources") : NULL;
@@ -150,15 +187,7 @@ bool job_options_apply(const struct job_options *o, cJSON *file, struct error *e
         set_text(queue, "priority", o->priority);
         set_text(queue, "job_tier", o->spot ? "spot" : NULL);
     }
-    set_text(file, "begin", o->begin);
-    if (o->hold)
-        set_item(file, "hold", cJSON_CreateTrue());
-    set_number(file, "retry", &o->retry);
-    if (o->after.count)
-        set_item(file, "after", cJSON_CreateArray());
-    for (size_t i = 0; i < o->after.count; i++)
-        cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(file, "after"),
-                             cJSON_CreateString(o->after.items[i]));
+    apply_rules(o, file);
     set_text(file, "name", o->name);
     set_text(file, "display_name", o->display_name);
     set_text(file, "experiment_name", o->experiment);
@@ -179,7 +208,7 @@ bool job_options_apply(const struct job_options *o, cJSON *file, struct error *e
     for (size_t i = 0; i < o->mounts.count; i++)
         cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(file, "mounts"),
                              cJSON_CreateString(o->mounts.items[i]));
-    return apply_time(file, o->time, err) &&
+    return apply_gpus(file, o->gpus, err) && apply_time(file, o->time, err) &&
            apply_pairs(file, "environment_variables", "--env", &o->env, true, err) &&
            apply_pairs(file, "tags", "--tag", &o->tags, false, err) &&
            apply_pairs(file, "inputs", "--input", &o->inputs, false, err);

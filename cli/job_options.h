@@ -8,9 +8,9 @@
 struct job_options {
     struct args_base base;
     const char *image, *memory, *time, *priority, *name, *code, *compute, *runtime, *display_name,
-        *experiment, *description, *shm_size, *begin;
-    struct opt_number gpus, cpus, nodes, retry;
-    bool no_code, interactive, tty, split_streams, spot, hold;
+        *experiment, *description, *shm_size, *gpus, *gpu_memory, *begin;
+    struct opt_number cpus, nodes, retry;
+    bool exclusive, isolated, spot, hold, no_code, interactive, tty, split_streams;
     struct opt_list env, mounts, tags, notify, inputs, after;
 };
 
@@ -20,32 +20,43 @@ struct job_options {
      "IMAGE",    "host (the machine as it is), or a root filesystem folder that starts with / or ./",          \
      OPT_STRING, offsetof(struct job_options, image)},                                                         \
         {"gpus",     0,                                                                                        \
-         "N",        "GPUs (default: 1 where the node has any)",                                               \
-         OPT_NUMBER, offsetof(struct job_options, gpus)},                                                      \
+         "N",        "GPUs, or a share of one such as 0.5 (default: 1 where there are any)",                   \
+         OPT_STRING, offsetof(struct job_options, gpus)},                                                      \
         {"cpus",     0,                                                                                        \
          "N",        "logical CPUs, rounded up to whole cores",                                                \
          OPT_NUMBER, offsetof(struct job_options, cpus)},                                                      \
         {"memory",   0,                                                                                        \
          "SIZE",     "memory: 512M, 2G (powers of 1024)",                                                      \
          OPT_STRING, offsetof(struct job_options, memory)},                                                    \
-        {"nodes", 0, "N", "nodes at once, a task on each", OPT_NUMBER, offsetof(struct job_options, nodes)},   \
+        {"nodes",    0,                                                                                        \
+         "N",        "nodes; a task on each, all at once",                                                     \
+         OPT_NUMBER, offsetof(struct job_options, nodes)},                                                     \
+        {"gpu-memory", 0,                                                                                      \
+         "SIZE",       "GPUs of at least so much memory; without --gpus a share that has it",                  \
+         OPT_STRING,   offsetof(struct job_options, gpu_memory)},                                              \
+        {"exclusive", 0,                                                                                       \
+         NULL,        "the whole of each node, for this job alone",                                            \
+         OPT_FLAG,    offsetof(struct job_options, exclusive)},                                                \
+        {"isolated", 0,                                                                                        \
+         NULL,       "no other tenant's job on the same node",                                                 \
+         OPT_FLAG,   offsetof(struct job_options, isolated)},                                                  \
+        {"spot",   0,                                                                                          \
+         NULL,     "may be stopped for a job of a higher class, and is queued again",                          \
+         OPT_FLAG, offsetof(struct job_options, spot)},                                                        \
+        {"hold", 0, NULL, "wait until berth release", OPT_FLAG, offsetof(struct job_options, hold)},           \
+        {"begin",    0,                                                                                        \
+         "TIME",     "not before: 2026-12-24T18:00:00Z, or +2h from now",                                      \
+         OPT_STRING, offsetof(struct job_options, begin)},                                                     \
+        {"after",     0,                                                                                       \
+         "JOB[:HOW]", "wait for another job's start, ok, fail or end (default: ok; may be repeated)",          \
+         OPT_LIST,    offsetof(struct job_options, after)},                                                    \
+        {"retry",    0,                                                                                        \
+         "N",        "up to N more attempts when one fails",                                                   \
+         OPT_NUMBER, offsetof(struct job_options, retry)},                                                     \
         {"time",     0,                                                                                        \
          "LIMIT",    "end the job after so long: 90s, 1h30m, 2d, 1-12:00:00",                                  \
          OPT_STRING, offsetof(struct job_options, time)},                                                      \
         {"priority", 0, "P", "low, medium or high", OPT_STRING, offsetof(struct job_options, priority)},       \
-        {"spot",   0,                                                                                          \
-         NULL,     "give way to jobs of a higher class, and be queued again",                                  \
-         OPT_FLAG, offsetof(struct job_options, spot)},                                                        \
-        {"after",      0,                                                                                      \
-         "JOB[:WHEN]", "start after that job: ok (default), fail, end or start (may be repeated)",             \
-         OPT_LIST,     offsetof(struct job_options, after)},                                                   \
-        {"hold", 0, NULL, "wait for berth release", OPT_FLAG, offsetof(struct job_options, hold)},             \
-        {"begin",    0,                                                                                        \
-         "TIME",     "not before: +2h, or 2026-11-25T22:00:00Z",                                               \
-         OPT_STRING, offsetof(struct job_options, begin)},                                                     \
-        {"retry",    0,                                                                                        \
-         "N",        "up to N more attempts when it fails or its node is lost",                                \
-         OPT_NUMBER, offsetof(struct job_options, retry)},                                                     \
         {"name",     0,                                                                                        \
          "NAME",     "the job's name (default: one is made)",                                                  \
          OPT_STRING, offsetof(struct job_options, name)},                                                      \

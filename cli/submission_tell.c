@@ -22,15 +22,16 @@ static void tell_job(const cJSON *job)
     const cJSON *resources = json_get(job, "resources");
     char memory[32], time[32];
     int64_t cpus = json_int(resources, "cpus", 0), cores = json_int(resources, "cores", 0),
-            gpus = json_int(resources, "gpus", 0), limit_s = json_int(job, "time_limit_s", 0);
+            limit_s = json_int(job, "time_limit_s", 0);
+    double gpus = cJSON_GetNumberValue(json_get(resources, "gpus"));
     buf_printf(&text, "job %s (%lld) is queued", json_str(job, "name", "?"),
                (long long)json_int(job, "id", 0));
     if (resources) {
         buf_printf(&text, ": %lld CPU%s (%lld core%s), %s memory", (long long)cpus, cpus == 1 ? "" : "s",
                    (long long)cores, cores == 1 ? "" : "s",
                    show_bytes(json_int(resources, "memory_bytes", 0), memory));
-        if (gpus)
-            buf_printf(&text, ", %lld GPU%s", (long long)gpus, gpus == 1 ? "" : "s");
+        if (gpus > 0)
+            buf_printf(&text, ", %g GPU%s", gpus, gpus <= 1 ? "" : "s");
         buf_printf(&text, ", image %s, ", json_str(job, "image", "host"));
         if (limit_s)
             buf_printf(&text, "ends after %s", units_format_duration(limit_s * 1000, time));

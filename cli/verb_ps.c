@@ -62,7 +62,7 @@ static void add_job(struct table *table, const cJSON *job, int64_t now)
     add_why(table, job);
     table_addf(table, "%lld", (long long)json_int(resources, "cpus", 0));
     table_add(table, show_bytes(json_int(resources, "memory_bytes", 0), text), TERM_PLAIN);
-    table_addf(table, "%lld", (long long)json_int(resources, "gpus", 0));
+    table_addf(table, "%g", cJSON_GetNumberValue(json_get(resources, "gpus")));
     table_add(table, show_ago(json_int(job, "submitted_ms", 0), now, text), TERM_PLAIN);
     table_add(table, show_elapsed(json_int(job, "started_ms", 0), json_int(job, "ended_ms", 0), now, text),
               TERM_PLAIN);

@@ -30,22 +30,6 @@ const char *job_runtime_name(enum job_runtime r)
     return runtime_names[r];
 }
 
-/* Reads one of `count` words into *out; false and a problem where it is none of them. */
-static void read_word(struct spec_reader *r, const cJSON *v, const char *path, const char *const *words,
-                      size_t count, int *out)
-{
-    _cleanup_buf_ struct buf list = {0};
-    for (size_t i = 0; i < count; i++) {
-        if (cJSON_IsString(v) && strcasecmp(v->valuestring, words[i]) == 0) {
-            *out = (int)i;
-            return;
-        }
-        buf_printf(&list, "%s%s", i ? ", " : "", words[i]);
-    }
-    spec_problem(r, path, "must be one of %s, not %s%.60s", list.data,
-                 cJSON_IsString(v) ? "" : spec_type_name(v), cJSON_IsString(v) ? v->valuestring : "");
-}
-
 /* ---- simple fields ---- */
 
 static void read_schema(struct spec_reader *r, const cJSON *v, const char *path)
@@ -137,7 +121,7 @@ static void read_variables(struct spec_reader *r, const cJSON *v, const char *pa
 static void read_runtime(struct spec_reader *r, const cJSON *v, const char *path)
 {
     int n = (int)r->spec->runtime;
-    read_word(r, v, path, runtime_names, COUNT(runtime_names), &n);
+    spec_word(r, v, path, runtime_names, COUNT(runtime_names), &n);
     r->spec->runtime = (enum job_runtime)n;
 }
 
@@ -161,14 +145,19 @@ static void read_cpus(struct spec_reader *r, const cJSON *v, const char *path)
     spec_int(r, v, path, 1, JOB_CPUS_MAX, &r->spec->cpus);
 }
 
-static void read_gpus(struct spec_reader *r, const cJSON *v, const char *path)
+static void read_gpu_memory(struct spec_reader *r, const cJSON *v, const char *path)
 {
-    if (cJSON_IsNumber(v) && v->valuedouble > 0 && v->valuedouble < JOB_GPUS_MAX &&
-        v->valuedouble != (double)(int)v->valuedouble)
-        spec_not_honoured(r, path, "shares of a GPU (%g) are not honoured yet; give a whole number",
-                          v->valuedouble);
-    else
-        spec_int(r, v, path, 0, JOB_GPUS_MAX, &r->spec->gpus);
+    spec_bytes(r, v, path, JOB_MEMORY_MIN_BYTES, JOB_MEMORY_MAX_BYTES, &r->spec->gpu_memory_bytes);
+}
+
+static void read_exclusive(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_bool(r, v, path, &r->spec->exclusive);
+}
+
+static void read_isolated(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_bool(r, v, path, &r->spec->isolated);
 }
 
 static void read_memory(struct spec_reader *r, const cJSON *v, const char *path)
@@ -274,7 +263,10 @@ static const struct spec_field resource_fields[] = {
     {"shm_size", read_shm_size},
     {"cpus", read_cpus},
     {"memory", read_memory},
-    {"gpus", read_gpus},
+    {"gpus", spec_read_gpus},
+    {"gpu_memory", read_gpu_memory},
+    {"exclusive", read_exclusive},
+    {"isolated", read_isolated},
     {"instance_type", NULL},
     {"docker_args", NULL},
     {"locations", NULL},
@@ -323,7 +315,7 @@ static void read_limits(struct spec_reader *r, const cJSON *v, const char *path)
 static void read_priority(struct spec_reader *r, const cJSON *v, const char *path)
 {
     int n = (int)r->spec->priority;
-    read_word(r, v, path, priority_names, COUNT(priority_names), &n);
+    spec_word(r, v, path, priority_names, COUNT(priority_names), &n);
     r->spec->priority = (enum job_priority)n;
 }
 
@@ -339,10 +331,6 @@ static void read_queue_settings(struct spec_reader *r, const cJSON *v, const cha
 
 static const struct spec_field job_fields[] = {
     {"$schema", read_schema},
-    {"after", spec_read_after},
-    {"hold", spec_read_hold},
-    {"begin", spec_read_begin},
-    {"retry", spec_read_retry},
     {"type", read_type},
     {"name", read_name},
     {"display_name", read_display_name},
@@ -361,7 +349,15 @@ static const struct spec_field job_fields[] = {
     {"queue_settings", read_queue_settings},
     {"cpus", read_cpus},
     {"memory", read_memory},
-    {"gpus", read_gpus},
+    {"gpus", spec_read_gpus},
+    {"gpu_memory", read_gpu_memory},
+    {"exclusive", read_exclusive},
+    {"isolated", read_isolated},
+    {"distribution", spec_read_distribution},
+    {"hold", spec_read_hold},
+    {"begin", spec_read_begin},
+    {"after", spec_read_after},
+    {"retry", spec_read_retry},
     {"mounts", spec_read_mounts},
     {"runtime", read_runtime},
     {"split_streams", read_split_streams},
@@ -369,7 +365,6 @@ static const struct spec_field job_fields[] = {
     {"tty", read_tty},
     {"submission", spec_read_submission},
     /* of the service, not honoured yet */
-    {"distribution", NULL},
     {"outputs", NULL},
     {"services", NULL},
     {"identity", NULL},
@@ -421,7 +416,7 @@ static void check_bindings(struct spec_reader *r, const char *text, const char *
 static void check_together(struct spec_reader *r, const cJSON *file)
 {
     struct job_spec *s = r->spec;
-    static const char *const amounts[] = {"cpus", "memory", "gpus"};
+    static const char *const amounts[] = {"cpus", "memory", "gpus", "gpu_memory", "exclusive", "isolated"};
     const cJSON *type = json_get(file, "type"), *resources = json_get(file, "resources");
     bool command_job = !type || !cJSON_IsString(type) || strcmp(type->valuestring, "command") == 0;
     bool has_command = json_get(file, "command"), has_argv = json_get(file, "argv");
@@ -432,6 +427,13 @@ static void check_together(struct spec_reader *r, const cJSON *file)
     for (size_t i = 0; i < COUNT(amounts); i++)
         if (json_get(file, amounts[i]) && json_get(resources, amounts[i]))
             spec_problem(r, amounts[i], "is given twice: here and in resources");
+    if (s->gpu_memory_bytes && s->gpu_milli == 0)
+        spec_problem(r, "gpu_memory", "can't stand beside `gpus: 0`: leave one of them out");
+    if (s->distributed && s->instance_count == 1 && !json_get(resources, "instance_count"))
+        spec_problem(r, "distribution", "needs `resources.instance_count`: how many nodes take part");
+    if (s->instance_count > 1 && s->wants_stdin)
+        spec_problem(r, "resources.instance_count",
+                     "a job of several nodes has no standard input and no terminal");
     check_bindings(r, s->command, "command");
     for (size_t i = 0; i < s->argv.count; i++)
         check_bindings(r, s->argv.items[i], "argv");
@@ -479,8 +481,8 @@ struct job_spec *job_spec_parse(const cJSON *file, struct job_spec_problems *pro
     struct job_spec_problems own = {0};
     struct job_spec *s = xcalloc(1, sizeof *s);
     s->image = xstrdup("host");
-    s->gpus = -1;
-    s->instance_count = 1;
+    s->gpu_milli = -1;
+    s->instance_count = s->processes_per_instance = 1;
     s->grace_ms = JOB_GRACE_DEFAULT_MS;
     s->priority = JOB_PRIORITY_MEDIUM;
     struct spec_reader r = {s, problems ? problems : &own};
@@ -539,7 +541,9 @@ void job_spec_destroy(struct job_spec *s)
         free(s->inputs[i].value);
     }
     free(s->inputs);
-    spec_free_schedule(s);
+    for (size_t i = 0; i < s->after_count; i++)
+        free(s->after[i].job);
+    free(s->after);
     free(s);
 }
 

@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "proto/json.h"
-#include "proto/states.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,16 +34,19 @@
 #define JOB_TIME_LIMIT_MAX_MS (INT64_C(10) * 366 * 86400 * 1000)
 #define JOB_GRACE_DEFAULT_MS 30000
 #define JOB_GRACE_MAX_MS (INT64_C(24) * 3600 * 1000)
-#define JOB_INSTANCES_MAX 1024 /* nodes of one job */
-#define JOB_AFTER_MAX 64       /* jobs that one waits for */
+#define JOB_INSTANCES_MAX 1024
+#define JOB_PROCESSES_MAX 1024 /* of one instance */
+#define JOB_AFTER_MAX 64       /* jobs that one may wait for */
 #define JOB_RETRIES_MAX 50
 #define JOB_RETRY_CODES_MAX 4
 #define JOB_RETRY_WAIT_MAX_MS (INT64_C(24) * 3600 * 1000)
-#define JOB_ERRORS_MAX 64 /* kept; later ones are counted only */
+#define JOB_GPU_WHOLE 1000 /* thousandths */
+#define JOB_ERRORS_MAX 64  /* kept; later ones are counted only */
 
 enum job_priority { JOB_PRIORITY_LOW, JOB_PRIORITY_MEDIUM, JOB_PRIORITY_HIGH };
 enum job_runtime { JOB_RUNTIME_AUTO, JOB_RUNTIME_CRUN, JOB_RUNTIME_RUNC, JOB_RUNTIME_PROCESS };
 enum job_image { JOB_IMAGE_HOST, JOB_IMAGE_FOLDER };
+enum job_after_kind { JOB_AFTER_START, JOB_AFTER_SUCCESS, JOB_AFTER_FAILURE, JOB_AFTER_END };
 enum job_input { JOB_INPUT_LITERAL, JOB_INPUT_FILE, JOB_INPUT_FOLDER };
 
 struct job_pair {
@@ -67,19 +69,18 @@ struct job_input_item {
     char *value; /* the literal's text, or the absolute path on the submitter's machine */
 };
 
-/* What must have become of another job before this one starts. */
-enum job_after_kind { JOB_AFTER_START, JOB_AFTER_OK, JOB_AFTER_FAIL, JOB_AFTER_END };
+/* Another job that this one waits for. */
 struct job_after {
-    char *job; /* name or id */
+    char *job; /* its name, or its id in digits */
     enum job_after_kind kind;
 };
 
-/* Attempts beyond the first. */
+/* When a failed attempt is followed by another one. */
 struct job_retry {
-    int64_t count;
-    uint32_t kinds;                 /* bit n: after an end of enum end_kind n */
-    int codes[JOB_RETRY_CODES_MAX]; /* with END_EXIT: only these; all 0: any */
-    int64_t wait_ms;                /* before the second attempt; doubles with each */
+    int64_t count;                      /* attempts beyond the first; 0: none */
+    uint32_t kinds;                     /* bit n: enum end_kind n */
+    int32_t codes[JOB_RETRY_CODES_MAX]; /* with END_EXIT only these; all 0: any */
+    int64_t wait_ms;                    /* before the second attempt; doubles with each */
 };
 
 struct job_strings {
@@ -102,10 +103,21 @@ struct job_spec {
     struct job_strings compute;   /* at least one; "local" or "any" in this version */
     int64_t cpus;                 /* logical CPUs; 0: default */
     int64_t memory_bytes;         /* 0: default */
-    int64_t gpus;                 /* -1: default */
-    int64_t instance_count;       /* tasks, each on a node of its own, all at once */
-    int64_t shm_size_bytes;       /* 0: half the memory */
-    int64_t time_limit_ms;        /* 0: none */
+    int64_t gpu_milli;            /* thousandths: whole GPUs, or 1..999 for a share of one; -1: default */
+    int64_t gpu_memory_bytes;     /* 0: any. Of each GPU; alone: a share that has so much */
+    bool exclusive, isolated;
+    int64_t instance_count;         /* 1 */
+    bool distributed;               /* `distribution` was given: its tasks get PyTorch's environment */
+    int64_t processes_per_instance; /* 1 */
+    bool preemptible;               /* job_tier: spot */
+    bool held;
+    int64_t begin_ms;       /* since 1970; 0: none */
+    int64_t begin_after_ms; /* from the submit on; 0: none */
+    struct job_after *after;
+    size_t after_count;
+    struct job_retry retry;
+    int64_t shm_size_bytes; /* 0: half the memory */
+    int64_t time_limit_ms;  /* 0: none */
     int64_t grace_ms;
     int64_t log_limit_bytes; /* 0: none */
     enum job_priority priority;
@@ -114,13 +126,6 @@ struct job_spec {
     struct job_input_item *inputs;
     size_t input_count;
     bool wants_stdin, wants_tty, split_streams;
-    struct job_after *after;
-    size_t after_count;
-    bool hold;              /* waits until it is released */
-    bool spot;              /* gives way to higher classes */
-    int64_t begin_ms;       /* not before; 0: no such time */
-    int64_t begin_delay_ms; /* not before so long after the submit; 0: none */
-    struct job_retry retry;
 
     /* what only the CLI writes: `submission` */
     char *cwd;                           /* absolute, NULL where there is none */

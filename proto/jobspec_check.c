@@ -295,6 +295,40 @@ void spec_check_environment(struct spec_reader *r, const struct job_pairs *pairs
     }
 }
 
+void spec_word(struct spec_reader *r, const cJSON *v, const char *path, const char *const *words,
+               size_t count, int *out)
+{
+    _cleanup_buf_ struct buf list = {0};
+    for (size_t i = 0; i < count; i++) {
+        if (cJSON_IsString(v) && strcasecmp(v->valuestring, words[i]) == 0) {
+            *out = (int)i;
+            return;
+        }
+        buf_printf(&list, "%s%s", i ? ", " : "", words[i]);
+    }
+    spec_problem(r, path, "must be one of %s, not %s%.60s", list.data,
+                 cJSON_IsString(v) ? "" : spec_type_name(v), cJSON_IsString(v) ? v->valuestring : "");
+}
+
+void spec_duration(struct spec_reader *r, const cJSON *value, const char *path, int64_t max_ms,
+                   int64_t *out_ms)
+{
+    char most[24];
+    int64_t ms = -1, seconds;
+    bool ok = cJSON_IsString(value) ? units_parse_duration(value->valuestring, &ms)
+                                    : json_item_int(value, &seconds);
+    if (ok && !cJSON_IsString(value))
+        ms = seconds < 0 || seconds > max_ms / 1000 ? -1 : seconds * 1000;
+    if (!ok)
+        spec_problem(r, path, "must be a time such as 90s, 15m or 1h30m, not %s%.60s",
+                     cJSON_IsString(value) ? "" : spec_type_name(value),
+                     cJSON_IsString(value) ? value->valuestring : "");
+    else if (ms < 0 || ms > max_ms)
+        spec_problem(r, path, "must be between 0 and %s", units_format_duration(max_ms, most));
+    else
+        *out_ms = ms;
+}
+
 void spec_accept(struct spec_reader *r, const cJSON *value, const char *path)
 {
     (void)r, (void)value, (void)path;

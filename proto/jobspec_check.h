@@ -50,13 +50,20 @@ void spec_accept(struct spec_reader *r, const cJSON *value, const char *path);
 /* The larger fields, each in a file of its own. */
 void spec_read_mounts(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_inputs(struct spec_reader *r, const cJSON *v, const char *path);
-void spec_read_after(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_submission(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_distribution(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_job_tier(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_gpus(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_hold(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_begin(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_after(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_retry(struct spec_reader *r, const cJSON *v, const char *path);
-void spec_read_job_tier(struct spec_reader *r, const cJSON *v, const char *path);
-void spec_free_schedule(struct job_spec *s);
-void spec_read_submission(struct spec_reader *r, const cJSON *v, const char *path);
+/* Reads one of `count` words into *out; a problem where it is none of them. */
+void spec_word(struct spec_reader *r, const cJSON *value, const char *path, const char *const *words,
+               size_t count, int *out);
+/* A number of seconds, or a duration such as 1m30s. */
+void spec_duration(struct spec_reader *r, const cJSON *value, const char *path, int64_t max_ms,
+                   int64_t *out_ms);
 /* Text of a scalar (caller frees), or NULL where it is none. */
 char *spec_scalar_text(const cJSON *value);
 const char *spec_type_name(const cJSON *value);

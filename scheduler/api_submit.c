@@ -79,6 +79,7 @@ static struct job *make_job(struct daemon *d, const struct http_request *req, co
     job->grace_ms = spec->grace_ms;
     job->wants_stdin = spec->wants_stdin;
     job->split_streams = spec->split_streams;
+    job->distributed = spec->distributed;
     job->state = JOB_NOT_STARTED;
     if (spec->code_manifest)
         snprintf(job->manifest, sizeof job->manifest, "%s", spec->code_manifest);
@@ -108,43 +109,48 @@ static const struct core_decision *refusal_of(const struct core_decisions *decis
     return NULL;
 }
 
-/* Jobs that it waits for, by name or id; those that have ended are judged by how. */
-static bool fill_after(struct daemon *d, const struct job_spec *spec, struct core_submit *s,
-                       struct error *err)
+/* The jobs that it waits for. Only those that exist can be named, so no circle can come about. */
+static bool add_dependencies(struct daemon *d, const struct job *job, const struct job_spec *spec,
+                             struct core_submit *out, struct error *err)
 {
     static const enum core_dependency kinds[] = {[JOB_AFTER_START] = CORE_AFTER_START,
-                                                 [JOB_AFTER_OK] = CORE_AFTER_SUCCESS,
-                                                 [JOB_AFTER_FAIL] = CORE_AFTER_FAILURE,
+                                                 [JOB_AFTER_SUCCESS] = CORE_AFTER_SUCCESS,
+                                                 [JOB_AFTER_FAILURE] = CORE_AFTER_FAILURE,
                                                  [JOB_AFTER_END] = CORE_AFTER_END};
     for (size_t i = 0; i < spec->after_count; i++) {
-        const struct job *on = jobs_find(&d->jobs, d->reader, spec->after[i].job, err);
-        if (!on) {
+        const struct job *other = jobs_find(&d->jobs, d->reader, spec->after[i].job, err);
+        if (other && other->id == job->id)
+            return error_field(err, "after", "a job can't wait for itself: %s", spec->after[i].job);
+        if (!other) {
             if (err)
                 snprintf(err->field, sizeof err->field, "after");
-            return error_wrap(err, "it is to wait for a job");
+            return error_wrap(err, "it can't wait for %s", spec->after[i].job);
         }
-        uint32_t at = s->dependency_count++;
-        s->dependencies[at].job.v = on->id;
-        s->dependencies[at].kind = kinds[spec->after[i].kind];
-        s->dependencies[at].ended = job_is_final(on) ? on->state : JOB_CANCELED;
+        out->dependencies[i].job.v = other->id;
+        out->dependencies[i].kind = kinds[spec->after[i].kind];
+        /* of a job that lives it isn't read, but has to be a final state */
+        out->dependencies[i].ended = job_is_final(other) ? other->state : JOB_COMPLETED;
     }
+    out->dependency_count = (uint32_t)spec->after_count;
     return true;
 }
 
-static void fill_rules(const struct job_spec *spec, struct core_submit *s)
+static void add_rules(const struct job *job, const struct job_spec *spec, struct core_submit *out)
 {
-    s->held = spec->hold;
-    s->preemptible = spec->spot;
-    if (spec->begin_delay_ms)
-        s->begin_ms = (uint64_t)(clock_wall_ms() + spec->begin_delay_ms);
-    else
-        s->begin_ms = (uint64_t)spec->begin_ms;
-    s->retries = (uint32_t)spec->retry.count;
-    s->retry_kinds = spec->retry.count ? spec->retry.kinds : 0;
-    s->retry_wait_ms = (uint64_t)spec->retry.wait_ms;
-    for (int i = 0; i < CORE_RETRY_CODES_MAX; i++)
-        s->retry_codes[i] = spec->retry.codes[i];
+    out->preemptible = spec->preemptible;
+    out->held = spec->held;
+    out->begin_ms = spec->begin_after_ms ? (uint64_t)(job->submitted_ms + spec->begin_after_ms)
+                                         : (uint64_t)spec->begin_ms;
+    out->retries = (uint32_t)spec->retry.count;
+    out->retry_kinds = spec->retry.kinds;
+    memcpy(out->retry_codes, spec->retry.codes, sizeof out->retry_codes);
+    out->retry_wait_ms = (uint64_t)spec->retry.wait_ms;
 }
+
+_Static_assert(JOB_AFTER_MAX <= CORE_DEPENDENCIES_MAX && JOB_RETRIES_MAX <= CORE_RETRIES_MAX &&
+                   JOB_RETRY_CODES_MAX == CORE_RETRY_CODES_MAX && JOB_INSTANCES_MAX <= CORE_INSTANCES_MAX &&
+                   JOB_GPU_WHOLE == RESOURCE_GPU_WHOLE,
+               "a job file that is taken fits the core");
 
 static bool submit(struct daemon *d, struct job *job, const struct job_spec *spec,
                    const struct submit_resources *resources, struct error *err)
@@ -162,8 +168,8 @@ static bool submit(struct daemon *d, struct job *job, const struct job_spec *spe
                                              .grace_ms = (uint32_t)spec->grace_ms,
                                              .instance_count = (uint32_t)spec->instance_count,
                                              .on_node_loss = CORE_LOSS_WAIT}};
-    fill_rules(spec, &event.as.submit);
-    if (!fill_after(d, spec, &event.as.submit, err))
+    add_rules(job, spec, &event.as.submit);
+    if (!add_dependencies(d, job, spec, &event.as.submit, err))
         return false;
     if (!engine_step(d, &event, err))
         return false;

@@ -55,7 +55,7 @@ void engine_push_stop(struct node *node, struct task_id task, enum core_stop_rea
     static const char *const words[CORE_STOP_REASON_END] = {[CORE_STOP_CANCEL] = "cancel",
                                                             [CORE_STOP_PREEMPT] = "preempt",
                                                             [CORE_STOP_DRAIN] = "drain",
-                                                            [CORE_STOP_PEER] = "cancel"};
+                                                            [CORE_STOP_PEER] = "peer"};
     char fields[96];
     snprintf(fields, sizeof fields, "\"reason\":\"%s\",\"grace_ms\":%u,\"force\":%s", words[reason], grace_ms,
              force ? "true" : "false");
@@ -144,28 +144,28 @@ static void say_cause(struct job *job, const struct core_end *end)
         job->cause_text = xstrdup(texts[end->kind]);
 }
 
-/* The task whose exit is the job's: of a gang the one whose end the core took for all, else rank 0. */
-static const struct task *telling_task(const struct job *job, const struct core_end *end)
-{
-    for (uint32_t i = 0; i < job->task_count; i++) {
-        const struct task *t = &job->tasks[i];
-        if (t->attempt == job->attempt && t->exit_known && t->code == end->code && t->signal == end->signal)
-            return t;
-    }
-    return job_task(job, job->attempt, 0);
-}
-
 static void record_end(struct job *job, const struct core_end *end, int64_t now_ms)
 {
-    const struct task *task = telling_task(job, end);
+    /* of a gang the core names the end of the rank that failed first */
+    const struct task *task = job_task(job, job->attempt, 1) ? NULL : job_task(job, job->attempt, 0);
     job->ended_ms = now_ms;
     say_cause(job, end);
-    if (job->state == JOB_COMPLETED || (task && task->exit_known)) {
+    if (job->state == JOB_COMPLETED || (task && task->exit_known) || end->kind == END_EXIT ||
+        end->kind == END_SIGNAL) {
         job->has_exit_code = true;
         int32_t code = task && task->exit_known ? task->code : end->code;
         int32_t signal = task && task->exit_known ? task->signal : end->signal;
         job->exit_code = signal ? 128 + signal : code;
     }
+}
+
+/* What ended the attempt before is not why the next one will end. */
+static void forget_cause(struct job *job)
+{
+    free(job->cause_text);
+    free(job->evidence);
+    job->cause_text = job->evidence = NULL;
+    job->cause = END_NONE;
 }
 
 static void on_job_state(struct daemon *d, const struct core_decision *decision, int64_t now_ms)
@@ -176,12 +176,8 @@ static void on_job_state(struct daemon *d, const struct core_decision *decision,
     job->state = decision->as.job.state;
     job->reason = decision->as.job.reason;
     job->attempt = decision->as.job.attempt;
-    if (job->state == JOB_QUEUED && job->cause != END_NONE) { /* the next attempt has its own end */
-        job->cause = END_NONE;
-        free(job->cause_text);
-        free(job->evidence);
-        job->cause_text = job->evidence = NULL;
-    }
+    if (job->state == JOB_QUEUED)
+        forget_cause(job);
     if (job->state == JOB_RUNNING && !job->started_ms)
         job->started_ms = now_ms;
     jobs_touch(&d->jobs, job);
@@ -390,21 +386,31 @@ static void make_log_folder(struct daemon *d, uint64_t job)
         log_error("can't make %s: %s", path, strerror(errno));
 }
 
-/* Who the others are, in the order of ranks. All were placed in one step, before any order goes out. */
-static void add_gang(const struct daemon *d, const struct job *job, struct task_id id, cJSON *order)
+/*
+ * Where the tasks of a gang meet. Two gangs on one node rarely get the same port: it follows from job and
+ * attempt, and lies below what the system hands out on its own (32768 on).
+ */
+#define MASTER_PORT_FIRST 20000
+#define MASTER_PORT_COUNT 12000
+
+static void add_gang(const struct daemon *d, const struct job *job, struct task_id task, cJSON *order)
 {
     struct core_job_view view;
-    if (!core_job_get(d->core, id.job, &view) || view.instance_count == 1)
+    uint32_t instances =
+        core_job_get(d->core, task.job, &view) && view.instance_count ? view.instance_count : 1;
+    if (job->distributed)
+        json_add_int(order, "master_port",
+                     MASTER_PORT_FIRST + (int64_t)((task.job.v * 31 + task.attempt) % MASTER_PORT_COUNT));
+    if (instances == 1)
         return;
-    cJSON *gang = cJSON_AddObjectToObject(order, "gang"), *hosts = cJSON_CreateArray();
-    json_add_int(gang, "instances", view.instance_count);
-    json_add_int(gang, "rank", id.rank);
+    cJSON *gang = cJSON_AddObjectToObject(order, "gang"), *hosts = cJSON_AddArrayToObject(gang, "hosts");
+    json_add_int(gang, "instances", instances);
+    json_add_int(gang, "rank", task.rank);
     json_add_int(gang, "processes_per_instance", 1);
-    for (uint32_t rank = 0; rank < view.instance_count; rank++) {
-        const struct task *task = job_task(job, id.attempt, rank);
-        cJSON_AddItemToArray(hosts, cJSON_CreateString(task && task->node_name ? task->node_name : "?"));
+    for (uint32_t rank = 0; rank < instances; rank++) {
+        const struct task *peer = job_task(job, task.attempt, rank);
+        cJSON_AddItemToArray(hosts, cJSON_CreateString(peer && peer->node_name ? peer->node_name : "?"));
     }
-    cJSON_AddItemToObject(gang, "hosts", hosts);
 }
 
 bool engine_write_order(struct daemon *d, const struct node *node, struct task_id task, struct buf *out)
@@ -429,13 +435,13 @@ bool engine_write_order(struct daemon *d, const struct node *node, struct task_i
     cJSON *fence = cJSON_AddObjectToObject(o, "fence");
     cJSON_AddStringToObject(fence, "rule", "wait");
     json_add_int(fence, "after_ms", 0);
+    add_gang(d, job, task, o);
     _cleanup_free_ char *log = xasprintf("%s/%llu/%u.%u.log", d->options.log_dir,
                                          (unsigned long long)task.job.v, task.attempt, task.rank);
     _cleanup_free_ char *outputs = xasprintf("%s/%llu/%u.%u", d->options.outputs_dir,
                                              (unsigned long long)task.job.v, task.attempt, task.rank);
     json_add_str(o, "log_path", log);
     json_add_str(o, "outputs_path", outputs);
-    add_gang(d, job, task, o);
     json_write(o, out);
     out->data[out->len - 1] = ',';
     buf_add_str(out, "\"lease\":");

@@ -237,6 +237,17 @@ static const struct inventory_gpu *gpu_of_unit(const struct inventory *inv, cons
     return NULL;
 }
 
+/* A share is told as such, with its part of the memory. */
+static void write_order_gpu(const struct inventory_gpu *gpu, uint32_t milli, const char *comma,
+                            struct buf *out)
+{
+    buf_printf(out, "%s{\"uuid\":\"%s\",\"index\":%u", comma, gpu->uuid, gpu->index);
+    if (milli && milli < RESOURCE_GPU_WHOLE)
+        buf_printf(out, ",\"milli\":%u,\"memory_bytes\":%llu", milli,
+                   (unsigned long long)(gpu->memory_bytes / RESOURCE_GPU_WHOLE * milli));
+    buf_add_char(out, '}');
+}
+
 void inventory_write_lease(const struct inventory *inv, const struct core *core, struct node_id node,
                            const struct resource_lease *lease, enum lease_form form, struct buf *out)
 {
@@ -278,8 +289,7 @@ void inventory_write_lease(const struct inventory *inv, const struct core *core,
         if (!gpu)
             continue;
         if (form == LEASE_FOR_ORDER)
-            buf_printf(out, "%s{\"uuid\":\"%s\",\"index\":%u,\"milli\":%u}", comma, gpu->uuid, gpu->index,
-                       lease->gpu_milli_each);
+            write_order_gpu(gpu, lease->gpu_milli_each, comma, out);
         else
             buf_printf(out, "%s\"%s\"", comma, gpu->uuid);
         comma = ",";

@@ -69,6 +69,8 @@ char *job_doc_write(const struct job *job)
     json_add_str(o, "manifest", job->manifest);
     cJSON_AddBoolToObject(o, "stdin", job->wants_stdin);
     cJSON_AddBoolToObject(o, "split", job->split_streams);
+    if (job->distributed)
+        cJSON_AddTrueToObject(o, "distributed");
     if (job->has_exit_code)
         json_add_int(o, "exit_code", job->exit_code);
     json_add_int(o, "cause", (int)job->cause);
@@ -151,6 +153,7 @@ struct job *job_doc_read(const struct journal_job *row, struct error *err)
     snprintf(job->manifest, sizeof job->manifest, "%s", json_str(o, "manifest", ""));
     job->wants_stdin = json_bool(o, "stdin", false);
     job->split_streams = json_bool(o, "split", false);
+    job->distributed = json_bool(o, "distributed", false);
     job->has_exit_code = json_get(o, "exit_code") != NULL;
     job->exit_code = (int32_t)json_int(o, "exit_code", 0);
     job->cause = cause >= 0 && cause < END_KIND_COUNT ? (enum end_kind)cause : END_NONE;

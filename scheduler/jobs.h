@@ -68,6 +68,7 @@ struct job {
     int64_t time_limit_ms, grace_ms;
     char manifest[65]; /* "" without code */
     bool wants_stdin, split_streams;
+    bool distributed; /* its tasks get a port to meet at */
 
     /* the end */
     bool has_exit_code;

@@ -90,8 +90,8 @@ void report_exit(struct node *node, struct task_id id, const cJSON *exit)
         task->log_bytes = json_int(exit, "log_bytes", 0);
         if (started_ms && (!job->started_ms || started_ms < job->started_ms))
             job->started_ms = started_ms;
-        /* What ends because another rank failed is not the cause. */
-        if (id.attempt == job->attempt && job->cause == END_NONE)
+        /* the tasks of a gang that are stopped for their peer's failure don't hide it */
+        if (id.attempt == job->attempt && (!job_task(job, id.attempt, 1) || job->cause == END_NONE))
             record_cause(job, cause, kind);
         cJSON_ArrayForEach(item, json_get(exit, "advice")) if (cJSON_IsString(item))
             job_advise(job, item->valuestring);

@@ -43,19 +43,25 @@ static uint64_t whole_mib(uint64_t bytes)
 void submit_fill_resources(const struct node_table *nodes, const struct job_spec *spec,
                            struct submit_resources *out)
 {
-    const struct inventory *inv = reference(nodes, spec->gpus != 0);
+    const struct inventory *inv = reference(nodes, spec->gpu_milli != 0);
     uint32_t total_cores = inv ? inv->core_count : 1, total_gpus = inv ? inv->gpu_count : 0;
     uint64_t memory = inv ? inv->memory_bytes / 100 * INVENTORY_JOB_MEMORY_PERCENT : FALLBACK_MEMORY_BYTES;
-    uint32_t gpus = spec->gpus >= 0 ? (uint32_t)spec->gpus : total_gpus ? 1 : 0;
-    uint32_t shared_gpus = gpus > total_gpus ? total_gpus : gpus; /* a share is never more than the whole */
+    uint64_t milli = spec->gpu_milli >= 0                    ? (uint64_t)spec->gpu_milli
+                     : total_gpus && !spec->gpu_memory_bytes ? RESOURCE_GPU_WHOLE
+                                                             : 0;
+    uint64_t total_milli = (uint64_t)total_gpus * RESOURCE_GPU_WHOLE;
+    uint64_t shared = milli > total_milli ? total_milli : milli; /* a share is never more than the whole */
     memset(out, 0, sizeof *out);
-    out->request.gpu_milli = gpus * RESOURCE_GPU_WHOLE;
+    out->request.gpu_milli = (uint32_t)milli;
+    out->request.gpu_memory_bytes = (uint64_t)spec->gpu_memory_bytes;
+    out->request.flags =
+        (spec->exclusive ? RESOURCE_EXCLUSIVE : 0u) | (spec->isolated ? RESOURCE_ISOLATED : 0u);
     if (spec->cpus > 0) {
         out->request.cpus = (uint32_t)spec->cpus;
         out->cores = (out->request.cpus + threads_of(inv) - 1) / threads_of(inv);
         out->cpus = out->cores * threads_of(inv);
     } else {
-        out->cores = shared_gpus ? total_cores * shared_gpus / total_gpus : 1;
+        out->cores = shared ? (uint32_t)(total_cores * shared / total_milli) : 1;
         if (!out->cores)
             out->cores = 1;
         out->request.cores = out->cores;
@@ -63,8 +69,8 @@ void submit_fill_resources(const struct node_table *nodes, const struct job_spec
     }
     if (spec->memory_bytes > 0)
         out->request.memory_bytes = (uint64_t)spec->memory_bytes;
-    else if (shared_gpus)
-        out->request.memory_bytes = whole_mib(memory / total_gpus * shared_gpus);
+    else if (shared)
+        out->request.memory_bytes = whole_mib(memory / total_milli * shared);
     else
         out->request.memory_bytes =
             whole_mib(memory / total_cores * (out->cores > total_cores ? total_cores : out->cores));
@@ -156,7 +162,13 @@ char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *n
     json_add_int(amounts, "cpus", resources->cpus);
     json_add_int(amounts, "cores", resources->cores);
     json_add_int(amounts, "memory_bytes", (int64_t)resources->request.memory_bytes);
-    json_add_int(amounts, "gpus", resources->request.gpu_milli / RESOURCE_GPU_WHOLE);
+    cJSON_AddNumberToObject(amounts, "gpus", (double)resources->request.gpu_milli / RESOURCE_GPU_WHOLE);
+    if (spec->gpu_memory_bytes)
+        json_add_int(amounts, "gpu_memory_bytes", spec->gpu_memory_bytes);
+    json_add_int(amounts, "instance_count", spec->instance_count);
+    cJSON_AddBoolToObject(amounts, "exclusive", spec->exclusive);
+    cJSON_AddBoolToObject(amounts, "isolated", spec->isolated);
+    cJSON_AddBoolToObject(o, "preemptible", spec->preemptible);
     if (spec->time_limit_ms)
         cJSON_AddNumberToObject(o, "time_limit_s", (double)spec->time_limit_ms / 1000);
     else
@@ -191,10 +203,10 @@ void submit_refusal(const struct core_decision *decision, struct error *err)
             units_format_bytes((int64_t)wanted, a);
             units_format_bytes((int64_t)best, b);
         } else {
-            uint64_t unit = kind == RESOURCE_GPUS ? RESOURCE_GPU_WHOLE : 1;
-            snprintf(a, sizeof a, "%llu", (unsigned long long)(wanted / unit));
-            snprintf(b, sizeof b, "%llu", (unsigned long long)(best / unit));
-            plural = wanted / unit == 1 ? "" : "s";
+            double unit = kind == RESOURCE_GPUS ? RESOURCE_GPU_WHOLE : 1;
+            snprintf(a, sizeof a, "%.10g", (double)wanted / unit);
+            snprintf(b, sizeof b, "%.10g", (double)best / unit);
+            plural = (double)wanted <= unit ? "" : "s";
         }
         error_field(err, fields[kind],
                     "the job can never run: it wants %s %s%s, and the most that a node gives to jobs is %s",

@@ -7,8 +7,10 @@
 
 #include "base/alloc.h"
 #include "proto/jobspec.h"
+#include "proto/states.h"
 #include "proto/units.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,7 +60,7 @@ static void command_job_of_the_service_is_read_whole(void **state)
     assert_string_equal(s->inputs[0].value, "3");
     assert_int_equal(s->priority, JOB_PRIORITY_HIGH);
     assert_int_equal(s->memory_bytes, INT64_C(2) << 30);
-    assert_int_equal(s->gpus, 0);
+    assert_int_equal(s->gpu_milli, 0);
     assert_true(s->mounts[0].writable);
     assert_string_equal(s->mounts[1].target, "/x");
     job_spec_destroy(s);
@@ -71,7 +73,7 @@ static void what_is_left_out_has_its_default(void **state)
     struct job_spec *s = parse("{\"argv\":[\"true\"],\"name\":null}", &err);
     assert_non_null(s);
     assert_string_equal(s->image, "host");
-    assert_int_equal(s->gpus, -1);
+    assert_int_equal(s->gpu_milli, -1);
     assert_int_equal(s->cpus, 0);
     assert_int_equal(s->grace_ms, JOB_GRACE_DEFAULT_MS);
     assert_string_equal(s->compute.items[0], "local");
@@ -92,11 +94,12 @@ static void every_field_that_is_not_honoured_stands_in_one_refusal(void **state)
 {
     (void)state;
     struct error err = {0};
-    assert_null(parse(
-        "{\"command\":\"x\",\"distribution\":{\"type\":\"pytorch\"},\"identity\":{},\"services\":{},"
-        "\"outputs\":{},"
-        "\"resources\":{\"instance_type\":\"D2\",\"docker_args\":\"x\"},\"environment\":\"azureml:e:1\"}",
-        &err));
+    assert_null(
+        parse("{\"command\":\"x\",\"distribution\":{\"type\":\"mpi\"},\"identity\":{},\"services\":{},"
+              "\"outputs\":{},"
+              "\"resources\":{\"instance_type\":\"a\",\"instance_count\":2,\"docker_args\":\"x\"},"
+              "\"environment\":\"azureml:e:1\"}",
+              &err));
     assert_int_equal(err.code, ERROR_UNSUPPORTED);
     static const char *const named[] = {"7 fields",
                                         "distribution",
@@ -109,44 +112,6 @@ static void every_field_that_is_not_honoured_stands_in_one_refusal(void **state)
     for (size_t i = 0; i < sizeof named / sizeof *named; i++)
         if (!strstr(err.message, named[i]))
             fail_msg("%s is not in: %s", named[i], err.message);
-}
-
-static void rules_of_when_to_start_and_what_follows_the_end_are_read(void **state)
-{
-    (void)state;
-    struct error err = {0};
-    struct job_spec *s =
-        parse("{\"command\":\"x\",\"after\":[\"prep\",\"17:fail\"],\"hold\":true,\"begin\":\"2026-11-25T22:"
-              "00:00Z\","
-              "\"retry\":{\"count\":50,\"on\":[\"exit\",\"node_lost\"],\"exit_codes\":[75],\"wait\":\"30s\"},"
-              "\"queue_settings\":{\"job_tier\":\"Spot\"},\"resources\":{\"instance_count\":1024}}",
-              &err);
-    assert_non_null(s);
-    assert_int_equal(s->after_count, 2);
-    assert_string_equal(s->after[0].job, "prep");
-    assert_int_equal(s->after[0].kind, JOB_AFTER_OK);
-    assert_string_equal(s->after[1].job, "17");
-    assert_int_equal(s->after[1].kind, JOB_AFTER_FAIL);
-    assert_true(s->hold && s->spot);
-    assert_true(s->begin_ms == INT64_C(1795644000000));
-    assert_int_equal(s->retry.count, 50);
-    assert_int_equal(s->retry.kinds, 1 << END_EXIT | 1 << END_NODE_LOST);
-    assert_int_equal(s->retry.codes[0], 75);
-    assert_int_equal(s->retry.wait_ms, 30000);
-    assert_int_equal(s->instance_count, 1024);
-    job_spec_destroy(s);
-    assert_refused("{\"command\":\"x\",\"after\":\"prep:soon\"}", "after", "start, ok, fail or end");
-    assert_refused("{\"command\":\"x\",\"after\":[3]}", "after", "a job's name");
-    assert_refused("{\"command\":\"x\",\"begin\":\"tomorrow\"}", "begin", "+2h");
-    assert_refused("{\"command\":\"x\",\"retry\":51}", "retry", "between 0 and 50");
-    assert_refused("{\"command\":\"x\",\"retry\":{\"on\":[\"boredom\"]}}", "retry.on", "boredom");
-    assert_refused("{\"command\":\"x\",\"retry\":{\"exit_codes\":[1,2,3,4,5]}}", "retry.exit_codes",
-                   "at most 4");
-    assert_refused("{\"command\":\"x\",\"retry\":{\"wait\":\"2d\"}}", "retry.wait", "at most a day");
-    assert_refused("{\"command\":\"x\",\"queue_settings\":{\"job_tier\":\"gold\"}}",
-                   "queue_settings.job_tier", "spot");
-    assert_refused("{\"command\":\"x\",\"resources\":{\"instance_count\":1025}}", "resources.instance_count",
-                   "1024");
 }
 
 static void wrong_types_and_values_are_refused_by_name(void **state)
@@ -190,6 +155,77 @@ static void input_that_is_not_declared_is_refused_with_the_nearest_one(void **st
     struct job_spec *s = parse("{\"command\":\"x ${{ inputs.epochs }}\",\"inputs\":{\"epochs\":3}}", &err);
     assert_non_null(s);
     job_spec_destroy(s);
+}
+
+static void what_a_job_waits_for_and_shares_is_read(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct job_spec *s =
+        parse("{\"command\":\"x\",\"gpus\":0.125,\"exclusive\":true,\"isolated\":true,\"hold\":true,"
+              "\"begin\":\"2026-12-24T18:00:00+01:00\",\"after\":[\"a\",\"12:fail\",\"b:end\"],"
+              "\"retry\":{\"count\":3,\"exit_codes\":[75],\"wait\":\"1m\"},"
+              "\"queue_settings\":{\"job_tier\":\"Spot\"},"
+              "\"resources\":{\"instance_count\":4,\"gpu_memory\":\"10G\"},"
+              "\"distribution\":{\"type\":\"PyTorch\",\"process_count_per_instance\":1}}",
+              &err);
+    assert_non_null(s);
+    assert_int_equal(s->gpu_milli, 125);
+    assert_int_equal(s->gpu_memory_bytes, INT64_C(10) << 30);
+    assert_true(s->exclusive && s->isolated && s->held && s->preemptible && s->distributed);
+    assert_int_equal(s->begin_ms, INT64_C(1798131600000));
+    assert_int_equal(s->after_count, 3);
+    assert_string_equal(s->after[1].job, "12");
+    assert_int_equal(s->after[0].kind, JOB_AFTER_SUCCESS);
+    assert_int_equal(s->after[1].kind, JOB_AFTER_FAILURE);
+    assert_int_equal(s->retry.count, 3);
+    assert_int_equal(s->retry.kinds, 1u << END_EXIT);
+    assert_int_equal(s->retry.wait_ms, 60000);
+    assert_int_equal(s->instance_count, 4);
+    job_spec_destroy(s);
+    s = parse("{\"command\":\"x\",\"gpus\":2,\"begin\":\"+2h\",\"after\":\"a:start\"}", &err);
+    assert_non_null(s);
+    assert_int_equal(s->gpu_milli, 2000);
+    assert_int_equal(s->begin_after_ms, 7200000);
+    assert_int_equal(s->after[0].kind, JOB_AFTER_START);
+    job_spec_destroy(s);
+}
+
+static void rules_that_make_no_sense_are_refused_by_field(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields, *field, *text;
+    } cases[] = {
+        {"\"gpus\":1.5", "gpus", "whole GPUs"},
+        {"\"gpus\":0.0004", "gpus", "thousandths"},
+        {"\"gpus\":0,\"gpu_memory\":\"10G\"", "gpu_memory", "gpus: 0"},
+        {"\"resources\":{\"instance_count\":1025}", "resources.instance_count", "1024"},
+        {"\"resources\":{\"instance_count\":2},\"stdin\":true", "resources.instance_count", "standard input"},
+        {"\"distribution\":{\"type\":\"pytorch\"}", "distribution", "instance_count"},
+        {"\"distribution\":{\"type\":\"mpi\"},\"resources\":{\"instance_count\":2}", "distribution.type",
+         "mpi"},
+        {"\"distribution\":{\"type\":\"pytorch\",\"process_count_per_instance\":2},\"resources\":{\"instance_"
+         "count\":2}",
+         "distribution.process_count_per_instance", "torchrun"},
+        {"\"queue_settings\":{\"job_tier\":\"cheap\"}", "queue_settings.job_tier", "spot"},
+        {"\"begin\":\"tomorrow\"", "begin", "tomorrow"},
+        {"\"begin\":\"2026-02-31T00:00:00Z\"", "begin", "2026-02-31"},
+        {"\"begin\":\"2026-12-24T18:00:00\"", "begin", "must be a time"},
+        {"\"after\":[\"a:done\"]", "after", "start, ok, fail or end"},
+        {"\"after\":[\":ok\"]", "after", "names no job"},
+        {"\"retry\":{\"on\":[\"exit\"]}", "retry", "count"},
+        {"\"retry\":{\"count\":51}", "retry.count", "50"},
+        {"\"retry\":{\"count\":1,\"on\":\"canceled\"}", "retry.on", "must be some of"},
+        {"\"retry\":{\"count\":1,\"exit_codes\":[0]}", "retry.exit_codes", "between 1 and 255"},
+        {"\"retry\":{\"count\":1,\"wait\":\"2d\"}", "retry.wait", "between 0 and"},
+        {"\"hodl\":true", "hodl", "did you mean `hold`?"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char json[512];
+        snprintf(json, sizeof json, "{\"command\":\"x\",%s}", cases[i].fields);
+        assert_refused(json, cases[i].field, cases[i].text);
+    }
 }
 
 static void limits_hold_at_the_limit_and_one_past_it(void **state)
@@ -307,9 +343,10 @@ int main(void)
         cmocka_unit_test(what_is_left_out_has_its_default),
         cmocka_unit_test(misspelt_field_is_named_with_the_nearest_right_one),
         cmocka_unit_test(every_field_that_is_not_honoured_stands_in_one_refusal),
-        cmocka_unit_test(rules_of_when_to_start_and_what_follows_the_end_are_read),
         cmocka_unit_test(wrong_types_and_values_are_refused_by_name),
         cmocka_unit_test(input_that_is_not_declared_is_refused_with_the_nearest_one),
+        cmocka_unit_test(what_a_job_waits_for_and_shares_is_read),
+        cmocka_unit_test(rules_that_make_no_sense_are_refused_by_field),
         cmocka_unit_test(limits_hold_at_the_limit_and_one_past_it),
         cmocka_unit_test(numbers_beyond_two_to_the_53_travel_as_text),
         cmocka_unit_test(broken_json_is_refused_with_its_place),
