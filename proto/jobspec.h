@@ -99,17 +99,17 @@ struct job_spec {
     enum job_image image_kind;
     char *image; /* "host", or the absolute path of a root filesystem folder */
     enum job_runtime runtime;
-    struct job_pairs environment; /* environment_variables */
-    struct job_strings compute;   /* at least one; "local" or "any" in this version */
-    int64_t cpus;                 /* logical CPUs; 0: default */
-    int64_t memory_bytes;         /* 0: default */
-    int64_t gpu_milli;            /* thousandths: whole GPUs, or 1..999 for a share of one; -1: default */
-    int64_t gpu_memory_bytes;     /* 0: any. Of each GPU; alone: a share that has so much */
-    bool exclusive, isolated;
+    struct job_pairs environment;   /* environment_variables */
+    struct job_strings compute;     /* at least one; "local" or "any" in this version */
+    int64_t cpus;                   /* logical CPUs; 0: default */
+    int64_t memory_bytes;           /* 0: default */
+    int64_t gpu_milli;              /* thousandths: whole GPUs, or 1..999 for a share of one; -1: default */
+    int64_t gpu_memory_bytes;       /* 0: any. Of each GPU; alone: a share that has so much */
     int64_t instance_count;         /* 1 */
-    bool distributed;               /* `distribution` was given: its tasks get PyTorch's environment */
     int64_t processes_per_instance; /* 1 */
-    bool preemptible;               /* job_tier: spot */
+    bool exclusive, isolated;
+    bool distributed; /* `distribution` was given: its tasks get PyTorch's environment */
+    bool preemptible; /* job_tier: spot */
     bool held;
     int64_t begin_ms;       /* since 1970; 0: none */
     int64_t begin_after_ms; /* from the submit on; 0: none */

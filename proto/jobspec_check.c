@@ -314,7 +314,7 @@ void spec_duration(struct spec_reader *r, const cJSON *value, const char *path, 
                    int64_t *out_ms)
 {
     char most[24];
-    int64_t ms = -1, seconds;
+    int64_t ms = -1, seconds = -1;
     bool ok = cJSON_IsString(value) ? units_parse_duration(value->valuestring, &ms)
                                     : json_item_int(value, &seconds);
     if (ok && !cJSON_IsString(value))

@@ -242,9 +242,9 @@ static void write_order_gpu(const struct inventory_gpu *gpu, uint32_t milli, con
                             struct buf *out)
 {
     buf_printf(out, "%s{\"uuid\":\"%s\",\"index\":%u", comma, gpu->uuid, gpu->index);
+    unsigned long long memory = gpu->memory_bytes / RESOURCE_GPU_WHOLE * milli;
     if (milli && milli < RESOURCE_GPU_WHOLE)
-        buf_printf(out, ",\"milli\":%u,\"memory_bytes\":%llu", milli,
-                   (unsigned long long)(gpu->memory_bytes / RESOURCE_GPU_WHOLE * milli));
+        buf_printf(out, ",\"milli\":%u,\"memory_bytes\":%llu", milli, memory);
     buf_add_char(out, '}');
 }
 
