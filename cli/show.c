@@ -59,11 +59,11 @@ enum term_colour show_state_colour(const char *state)
     static const struct {
         const char *state;
         enum term_colour colour;
-    } colours[] = {{"Running", TERM_GREEN},     {"Completed", TERM_DIM},    {"Failed", TERM_RED},
-                   {"NotResponding", TERM_RED}, {"Canceled", TERM_YELLOW},  {"CancelRequested", TERM_YELLOW},
-                   {"Paused", TERM_YELLOW},     {"Preparing", TERM_BLUE},   {"Starting", TERM_BLUE},
-                   {"Finalizing", TERM_BLUE},   {"idle", TERM_GREEN},       {"running", TERM_GREEN},
-                   {"unusable", TERM_RED},      {"notresponding", TERM_RED}};
+    } colours[] = {{"Running", TERM_GREEN},     {"Completed", TERM_DIM},   {"Failed", TERM_RED},
+                   {"NotResponding", TERM_RED}, {"Canceled", TERM_YELLOW}, {"CancelRequested", TERM_YELLOW},
+                   {"Paused", TERM_YELLOW},     {"Preparing", TERM_BLUE},  {"Starting", TERM_BLUE},
+                   {"Finalizing", TERM_BLUE},   {"idle", TERM_GREEN},      {"running", TERM_GREEN},
+                   {"draining", TERM_YELLOW},   {"unusable", TERM_RED},    {"notresponding", TERM_RED}};
     for (size_t i = 0; i < sizeof colours / sizeof *colours; i++)
         if (strcmp(state, colours[i].state) == 0)
             return colours[i].colour;

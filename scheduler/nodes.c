@@ -238,7 +238,7 @@ cJSON *node_object(const struct node *node)
     bool known = core_node_get(node->daemon->core, (struct node_id){node->id}, &view);
     cJSON *o = cJSON_CreateObject();
     const char *state = !known || !view.up ? "notresponding"
-                        : view.draining    ? "unusable"
+                        : view.draining    ? "draining"
                         : view.task_count  ? "running"
                                            : "idle";
     if (known && view.lost)

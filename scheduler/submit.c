@@ -70,7 +70,8 @@ void submit_fill_resources(const struct node_table *nodes, const struct job_spec
     if (spec->memory_bytes > 0)
         out->request.memory_bytes = (uint64_t)spec->memory_bytes;
     else if (shared)
-        out->request.memory_bytes = whole_mib(memory / total_milli * shared);
+        out->request.memory_bytes =
+            whole_mib(memory / total_milli * shared + memory % total_milli * shared / total_milli);
     else
         out->request.memory_bytes =
             whole_mib(memory / total_cores * (out->cores > total_cores ? total_cores : out->cores));
