@@ -1,6 +1,6 @@
 /*
- * measure_core [PENDING [NODES]]: what one step of the core costs with that many jobs waiting on that many
- * busy nodes. Prints figures; fails on none.
+ * measure_core [PENDING [NODES [SHAPES [POLICY]]]]: what one step of the core costs with that many jobs of
+ * that many shapes waiting on that many busy nodes. Prints figures; fails on none.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,16 +52,46 @@ static void step(const struct core_event *event, struct figures *f)
     f->ns[f->count++] = clock_ns() - start;
 }
 
+/* Jobs of 1 to 16 cores, 0 to 2 GPUs and 4 GiB on; the first shape is that of the jobs that run. */
+static struct core_submit job_of_shape(uint64_t id, uint32_t shape)
+{
+    struct core_submit s = {.job.v = id,
+                            .principal.v = 1 + id % 100,
+                            .seq = id,
+                            .priority_class = PRIORITY_MEDIUM,
+                            .request = {.cores = 8, .gpu_milli = 1000, .memory_bytes = UINT64_C(8) << 30},
+                            .time_limit_ms = 3600000u * (1 + id % 24),
+                            .instance_count = 1};
+    if (shape) {
+        s.request.cores = 1 + shape % 16;
+        s.request.gpu_milli = shape / 16 % 3 * 1000;
+        s.request.memory_bytes = (UINT64_C(4) + shape / 48) << 30;
+    }
+    return s;
+}
+
+static void set_policy(const char *name, struct figures *f)
+{
+    struct core_event event = {.kind = CORE_EVENT_CONFIG};
+    for (int p = 0; p < CORE_POLICY_COUNT; p++)
+        if (strcmp(name, core_policy_name((enum core_policy)p)) == 0)
+            event.as.config.policy = (enum core_policy)p;
+    step(&event, f);
+    f->count = 0;
+}
+
 int main(int argc, char **argv)
 {
     uint32_t pending = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 100000;
     uint32_t nodes = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 1000;
+    uint32_t shapes = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 1000;
     static const struct core_capacity capacity;
     static struct core_inventory inventory = {
         .memory_bytes = UINT64_C(512) << 30, .core_count = 64, .gpu_count = 8};
     struct figures f = {.ns = calloc((size_t)pending + nodes + 1000000, sizeof *f.ns)};
     core = core_create(&capacity);
     out = core_decisions_create();
+    set_policy(argc > 4 ? argv[4] : "berth", &f);
     for (uint32_t i = 0; i < 64; i++)
         inventory.cores[i] = (struct core_inventory_core){(uint16_t)i, 2, (uint8_t)(i / 32)};
     for (uint32_t i = 0; i < 8; i++) {
@@ -77,13 +107,7 @@ int main(int argc, char **argv)
     print("hello", &f);
     for (uint64_t id = 1; id <= pending + 8 * (uint64_t)nodes; id++) {
         struct core_event event = {.kind = CORE_EVENT_JOB_SUBMIT};
-        event.as.submit = (struct core_submit){
-            .job.v = id,
-            .principal.v = 1,
-            .seq = id,
-            .priority_class = (enum priority_class)(id > 8 * (uint64_t)nodes ? id % 3 : 2),
-            .request = {.cores = 8, .gpu_milli = 1000, .memory_bytes = UINT64_C(8) << 30},
-            .instance_count = 1};
+        event.as.submit = job_of_shape(id, id > 8 * (uint64_t)nodes ? (uint32_t)(id % shapes) : 0);
         step(&event, &f);
         if (id == 8 * (uint64_t)nodes)
             print("submit, starts at once", &f);
