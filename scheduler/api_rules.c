@@ -223,7 +223,7 @@ void api_post_node_use(struct http_request *req, void *context)
     } else if (ok && !core_node_get(d->core, (struct node_id){node->id}, &view)) {
         ok = error_set(&err, ERROR_CONFLICT, "node %s has never said hello", name);
     }
-    if (ok) {
+    if (ok && node) {
         event.as.node.node.v = node->id;
         ok = engine_step(d, &event, &err);
     }

@@ -104,7 +104,6 @@ static void nothing_is_promised_that_rests_on_undeclared_times(void **state)
 
 static void sjbf_takes_the_shortest_of_those_that_may_pass(void **state)
 {
-    struct fixture *f = *state;
     static const struct {
         enum core_policy policy;
         uint64_t passes;
@@ -112,7 +111,7 @@ static void sjbf_takes_the_shortest_of_those_that_may_pass(void **state)
     for (int i = 0; i < 2; i++) {
         fixture_teardown(state);
         fixture_setup(state);
-        f = *state;
+        struct fixture *f = *state;
         configure(f, cases[i].policy);
         node_up(f, 1, 4, 0, GIB);
         submit(f, lasting(1, 3, 60));
@@ -160,13 +159,12 @@ static void a_higher_class_takes_the_place_and_the_promise_is_voided_by_name(voi
 
 static void a_lost_or_drained_node_voids_what_rested_on_it(void **state)
 {
-    struct fixture *f = *state;
     static const enum core_event_kind goes[] = {CORE_EVENT_NODE_DOWN, CORE_EVENT_NODE_DRAIN,
                                                 CORE_EVENT_NODE_LOST};
     for (int i = 0; i < 3; i++) {
         fixture_teardown(state);
         fixture_setup(state);
-        f = *state;
+        struct fixture *f = *state;
         crowd(f, CORE_POLICY_EASY);
         node_event(f, goes[i], 1);
         assert_int_equal(voided(f, 2), CORE_VOID_NODE);

@@ -146,11 +146,12 @@ static void a_failing_rank_stops_its_peers_and_names_the_end(void **state)
     assert_int_equal(job_view(f, 1).state, JOB_RUNNING);
     rank_event(f, CORE_EVENT_TASK_OVER, 1, 1, 2, node[2], END_CANCELED);
     assert_int_equal(last_state(f, 1), JOB_FAILED);
-    const struct core_decision *last = NULL, *d;
+    const struct core_decision *d;
+    struct core_end last = {0};
     for (uint32_t n = 0; (d = decided(f, CORE_DECISION_JOB_STATE, n)); n++)
-        last = d;
-    assert_int_equal(last->as.job.end.kind, END_EXIT);
-    assert_int_equal(last->as.job.end.code, 3);
+        last = d->as.job.end;
+    assert_int_equal(last.kind, END_EXIT);
+    assert_int_equal(last.code, 3);
 }
 
 static void a_lost_node_requeues_the_whole_gang_once_its_peers_have_ended(void **state)
