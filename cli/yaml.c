@@ -158,19 +158,11 @@ static struct fy_node *follow_alias(struct converter *c, struct fy_node *node)
     return node;
 }
 
-/* `<<: *defaults`, `<<: [*a, *b]`: fields that are not in the mapping itself. */
-static bool merge(struct converter *c, cJSON *into, struct fy_node *value)
+static bool merge_mapping(struct converter *c, cJSON *into, struct fy_node *value)
 {
     value = follow_alias(c, value);
     if (!value)
         return false;
-    if (fy_node_get_type(value) == FYNT_SEQUENCE) {
-        void *cursor = NULL;
-        for (struct fy_node *item; (item = fy_node_sequence_iterate(value, &cursor));)
-            if (!merge(c, into, item))
-                return false;
-        return true;
-    }
     if (fy_node_get_type(value) != FYNT_MAPPING) {
         refuse(c, value, "only mappings can be merged with <<");
         return false;
@@ -186,6 +178,20 @@ static bool merge(struct converter *c, cJSON *into, struct fy_node *value)
         cJSON_AddItemToObject(into, item->string, item); /* copies the name and frees the old one */
     }
     cJSON_Delete(other);
+    return true;
+}
+
+/* `<<: *defaults`, `<<: [*a, *b]`: fields that are not in the mapping itself. A list in the list is none of
+ * YAML's, and could hold itself. */
+static bool merge(struct converter *c, cJSON *into, struct fy_node *value)
+{
+    value = follow_alias(c, value);
+    if (!value || fy_node_get_type(value) != FYNT_SEQUENCE)
+        return value && merge_mapping(c, into, value);
+    void *cursor = NULL;
+    for (struct fy_node *item; (item = fy_node_sequence_iterate(value, &cursor));)
+        if (!merge_mapping(c, into, item))
+            return false;
     return true;
 }
 

@@ -73,6 +73,16 @@ static void test_anchors_and_merged_mappings_are_followed(void **state)
     (void)state;
     check("a: &x {p: 1, q: 2}\nb: *x\nc:\n  <<: *x\n  q: 3\n",
           "{\"a\":{\"p\":1,\"q\":2},\"b\":{\"p\":1,\"q\":2},\"c\":{\"q\":3,\"p\":1}}");
+    check("a: &x {p: 1}\nb: &y {q: 2}\nc:\n  <<: [*x, *y]\n",
+          "{\"a\":{\"p\":1},\"b\":{\"q\":2},\"c\":{\"p\":1,\"q\":2}}");
+}
+
+static void test_what_holds_itself_is_refused(void **state)
+{
+    (void)state;
+    check_error("c:\n  <<: &x [*x, {r: 1}]\n", "job.yml:2:", "only mappings");
+    check_error("a: &x {b: *x}\n", "job.yml:1:", "deep");
+    check_error("a: &x {<<: *x}\n", "job.yml:1:", "deep");
 }
 
 static void test_a_bomb_of_aliases_is_refused(void **state)
@@ -148,6 +158,7 @@ int main(void)
         cmocka_unit_test(test_plain_scalars_are_typed_and_quoted_ones_are_text),
         cmocka_unit_test(test_a_number_that_would_lose_its_spelling_stays_text),
         cmocka_unit_test(test_anchors_and_merged_mappings_are_followed),
+        cmocka_unit_test(test_what_holds_itself_is_refused),
         cmocka_unit_test(test_a_bomb_of_aliases_is_refused),
         cmocka_unit_test(test_a_syntax_error_names_file_line_column_and_shows_the_line),
         cmocka_unit_test(test_what_is_no_single_yaml_document_is_refused),
