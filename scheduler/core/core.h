@@ -583,4 +583,43 @@ struct core_why {
 /* False: the core doesn't hold the job. A pass over the nodes: not for every job of a listing. */
 bool core_why(const struct core *core, struct job_id job, struct core_why *out);
 
+/* ---- rules_view.c: the rules in force, and what would go by them ---- */
+
+/* A quota and what whoever it is for has now. */
+struct core_quota_view {
+    struct core_quota quota; /* with everyone's (PRINCIPAL, 0) nothing is used */
+    uint64_t cores, gpu_milli;
+    uint32_t running, queued;
+};
+
+/* Walks the quotas that limit anything: everyone's first, then those of their own. *cursor starts at 0; false
+ * at the end. Only between steps. */
+bool core_quota_next(const struct core *core, uint32_t *cursor, struct core_quota_view *out);
+/* The quota of one, without limits where it has none of its own; what it has is told all the same. */
+void core_quota_get(const struct core *core, enum core_quota_scope scope, uint32_t id,
+                    struct core_quota_view *out);
+/* id < RESOURCE_LICENCES_MAX. */
+void core_licence_get(const struct core *core, uint32_t id, uint32_t *total, uint32_t *used);
+
+/* When the tasks of the job's attempt will all have ended: at the latest by what was declared, and as is
+ * expected; 0: nobody knows, or it has none. */
+void core_job_ends(const struct core *core, struct job_id job, uint64_t *declared_ms, uint64_t *expected_ms);
+/* When there should be room for a waiting job if nobody goes before it, and never after what it was promised;
+ * 0: unknown. The same as core_why says, at the cost of a plan alone. */
+uint64_t core_expected_start(const struct core *core, struct job_id job);
+
+/* What one would rather ask for in place of a waiting job. */
+struct core_wish {
+    struct job_id job;
+    struct resource_request request;
+    uint64_t time_limit_ms; /* 0: none */
+    uint32_t instance_count;
+};
+
+/* Whether the policy would start the job now if it asked for that: room on enough nodes, by its quotas and
+ * licences, with no delay for a promise or the head of the queue. Where that can't be said for sure, false;
+ * so, too, for one that isn't in its turn. What others in the queue before it could have is not looked at. A
+ * pass over the nodes. */
+bool core_fits_now(const struct core *core, const struct core_wish *wish);
+
 #endif
