@@ -104,6 +104,12 @@ static void load_principal(void *data, uint32_t id, const char *name)
     principals_load(&d->principals, id, name);
 }
 
+static void load_name(void *data, uint32_t kind, uint32_t id, const char *text)
+{
+    struct daemon *d = data;
+    names_load(&d->names, kind, id, text);
+}
+
 static void load_node(void *data, const struct journal_node *row)
 {
     struct daemon *d = data;
@@ -135,7 +141,7 @@ static bool recover(struct daemon *d, struct error *err)
     struct journal_options options = {.folder = folder,
                                       .allow_network = d->options.allow_network_state,
                                       .segment_rows = d->options.checkpoint_rows};
-    struct journal_loader loader = {d, load_principal, load_node, load_job};
+    struct journal_loader loader = {d, load_principal, load_node, load_job, load_name};
     d->journal = journal_open(&options, err);
     if (!d->journal)
         return false;
@@ -197,6 +203,7 @@ bool daemon_init(struct daemon *d, const struct daemon_options *options, struct 
     list_init(&d->followers);
     list_init(&d->inputs);
     jobs_init(&d->jobs);
+    names_init(&d->names);
     uv_loop_init(&d->loop);
     d->started_ms = clock_wall_ms();
     d->last_use_ms = clock_boot_ms();
@@ -251,6 +258,7 @@ void daemon_finish(struct daemon *d)
     journal_reader_close(d->reader);
     jobs_finish(&d->jobs);
     principals_finish(&d->principals);
+    names_finish(&d->names);
     core_destroy(d->core);
     core_decisions_destroy(d->decisions);
     buf_finish(&d->row);

@@ -11,6 +11,7 @@
 #include "scheduler/core/core.h"
 #include "scheduler/jobs.h"
 #include "scheduler/journal.h"
+#include "scheduler/names.h"
 #include "scheduler/nodes.h"
 #include "scheduler/principals.h"
 
@@ -48,6 +49,7 @@ struct daemon {
     struct job_table jobs;
     struct node_table nodes;
     struct principal_table principals;
+    struct name_table names;
 
     struct list waiters;   /* requests that wait for a job's end (waits.c) */
     struct list followers; /* open log streams (api_logs.c) */

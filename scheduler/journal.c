@@ -283,6 +283,13 @@ void journal_add_principal(struct journal *j, uint32_t id, const char *name)
     add_op(j, OP_PRINCIPAL, id)->name = xstrdup(name);
 }
 
+void journal_add_name(struct journal *j, uint32_t kind, uint32_t id, const char *text)
+{
+    struct journal_op *op = add_op(j, OP_NAME, id);
+    op->number = kind;
+    op->name = xstrdup(text);
+}
+
 void journal_then(struct journal *j, void (*durable)(void *data),
                   void (*failed)(void *data, const struct error *err), void *data)
 {

@@ -64,6 +64,8 @@ struct journal_loader {
     void (*principal)(void *data, uint32_t id, const char *name);
     void (*node)(void *data, const struct journal_node *node);
     void (*job)(void *data, const struct journal_job *job); /* live ones */
+    void (*name)(void *data, uint32_t kind, uint32_t id,
+                 const char *text); /* before all others; may be NULL */
 };
 
 /* Opens or makes it, takes the lock of the folder. Refuses a newer format, a network filesystem, and a folder
@@ -92,6 +94,7 @@ void journal_add_job(struct journal *j, const struct journal_job *job);
 void journal_add_spec(struct journal *j, uint64_t job, const char *spec);
 void journal_add_node(struct journal *j, const struct journal_node *node);
 void journal_add_principal(struct journal *j, uint32_t id, const char *name);
+void journal_add_name(struct journal *j, uint32_t kind, uint32_t id, const char *text); /* names.h */
 
 /* `durable` is called once everything added so far is on disk (from the loop, at once where nothing is open).
  * `failed` (may be NULL) is called before it, at most once, if a commit fails or the journal is already
@@ -131,5 +134,29 @@ bool journal_read_spec(struct journal_reader *r, uint64_t job, struct buf *out, 
 /* All nodes, by id. */
 bool journal_read_nodes(struct journal_reader *r, void (*each)(void *data, const struct journal_node *node),
                         void *data, struct error *err);
+
+/* What follows reads the kept rows, without a time limit. */
+/* From now on the reader sees one moment of the journal, until it is closed. */
+bool journal_reader_hold(struct journal_reader *r, struct error *err);
+bool journal_read_principals(struct journal_reader *r,
+                             void (*each)(void *data, uint32_t id, const char *name), void *data,
+                             struct error *err);
+/* The kept segments, oldest first: the first row of each, and the moment of its checkpoint. */
+bool journal_read_segments(struct journal_reader *r,
+                           void (*each)(void *data, uint64_t first_seq, int64_t now_ms), void *data,
+                           struct error *err);
+/* The core as it was before that row. The caller owns it. NULL with *err. */
+struct core *journal_read_checkpoint(struct journal_reader *r, uint64_t first_seq, struct error *err);
+
+struct journal_row {
+    uint64_t seq, hash;
+    const void *bytes; /* as core_row_decode takes them; valid during the call */
+    size_t length;
+};
+
+/* Rows from that one on, in order, until `each` returns false. A row that is missing is an error. */
+bool journal_read_rows(struct journal_reader *r, uint64_t from_seq,
+                       bool (*each)(void *data, const struct journal_row *row), void *data,
+                       struct error *err);
 
 #endif

@@ -20,6 +20,8 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS segments(first_seq INTEGER PRIMARY KEY, now_ms INTEGER NOT NULL, checkpoint "
     "BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS principals(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+    "CREATE TABLE IF NOT EXISTS names(kind INTEGER NOT NULL, id INTEGER NOT NULL, name TEXT NOT NULL,"
+    " PRIMARY KEY(kind, id), UNIQUE(kind, name)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS nodes(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, instance_id TEXT "
     "NOT NULL,"
     " event_seq INTEGER NOT NULL, doc TEXT NOT NULL);"
@@ -43,6 +45,7 @@ static const char *const statement_sql[STATEMENT_MAX] = {
     [OP_NODE] = "INSERT INTO nodes(id, name, instance_id, event_seq, doc) VALUES(?1, ?2, ?3, ?4, ?5)"
                 " ON CONFLICT(id) DO UPDATE SET instance_id = ?3, event_seq = ?4, doc = ?5",
     [OP_PRINCIPAL] = "INSERT OR IGNORE INTO principals(id, name) VALUES(?1, ?2)",
+    [OP_NAME] = "INSERT OR IGNORE INTO names(id, kind, name) VALUES(?1, ?2, ?3)",
     [OP_KIND_COUNT] = "INSERT INTO segments(first_seq, now_ms, checkpoint) VALUES(?1, ?2, ?3)",
 };
 
@@ -170,6 +173,10 @@ static void bind_op(sqlite3_stmt *s, const struct journal_op *op)
         break;
     case OP_PRINCIPAL:
         bind_text(s, 2, op->name);
+        break;
+    case OP_NAME:
+        sqlite3_bind_int64(s, 2, (int64_t)op->number);
+        bind_text(s, 3, op->name);
         break;
     case OP_KIND_COUNT:
         break;

@@ -7,7 +7,7 @@
 
 #include <sqlite3.h>
 
-enum journal_op_kind { OP_ROW, OP_JOB, OP_SPEC, OP_NODE, OP_PRINCIPAL, OP_KIND_COUNT };
+enum journal_op_kind { OP_ROW, OP_JOB, OP_SPEC, OP_NODE, OP_PRINCIPAL, OP_NAME, OP_KIND_COUNT };
 
 struct journal_op {
     struct journal_op *next;
@@ -15,7 +15,7 @@ struct journal_op {
     uint64_t id;              /* seq of a row, else the thing's */
     int64_t now_ms;           /* row */
     uint64_t hash;            /* row */
-    uint64_t number;          /* job, spec: unused; node: event_seq */
+    uint64_t number;          /* job, spec: unused; node: event_seq; name: its kind */
     struct journal_job job;   /* job: its numbers; its strings are below */
     char *name, *extra, *doc; /* owned; extra: a job's fixed part, a node's instance_id */
     size_t bytes;             /* row: length of doc */
@@ -72,6 +72,11 @@ struct journal {
     bool stop, failed_now;
     struct error failure;
     uint32_t page_limit; /* UINT32_MAX: nothing to change */
+};
+
+struct journal_reader {
+    sqlite3 *handle;
+    int64_t give_up_ms; /* on the boot clock */
 };
 
 bool journal_db_error(struct error *err, sqlite3 *db, const char *what);

@@ -11,11 +11,6 @@
 #define PROGRESS_STEPS 10000 /* SQLite's virtual instructions between two looks at the clock */
 #define JOB_COLUMNS "id, name, principal, state, final, submitted_ms, ended_ms, fixed, doc"
 
-struct journal_reader {
-    sqlite3 *handle;
-    int64_t give_up_ms; /* on the boot clock */
-};
-
 void journal_db_take_job(sqlite3_stmt *s, struct journal_job *job)
 {
     *job = (struct journal_job){

@@ -156,9 +156,24 @@ struct core *journal_recover(struct journal *j, uint64_t *next_job_id, struct er
     return core;
 }
 
+static bool load_names(struct journal *j, const struct journal_loader *loader, struct error *err)
+{
+    sqlite3_stmt *s =
+        journal_db_prepare(j->db.handle, "SELECT kind, id, name FROM names ORDER BY kind, id", err);
+    if (!s)
+        return false;
+    while (loader->name && sqlite3_step(s) == SQLITE_ROW)
+        loader->name(loader->data, (uint32_t)sqlite3_column_int64(s, 0), (uint32_t)sqlite3_column_int64(s, 1),
+                     (const char *)sqlite3_column_text(s, 2));
+    sqlite3_finalize(s);
+    return true;
+}
+
 bool journal_load(struct journal *j, const struct journal_loader *loader, struct error *err)
 {
     sqlite3 *db = j->db.handle;
+    if (!load_names(j, loader, err))
+        return false;
     sqlite3_stmt *s = journal_db_prepare(db, "SELECT id, name FROM principals ORDER BY id", err);
     if (!s)
         return false;
