@@ -7,7 +7,9 @@
 #include "cli/show.h"
 #include "proto/units.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct update_args {
@@ -22,11 +24,14 @@ static const struct opt hold_opts[] = {
 };
 
 static const struct opt update_opts[] = {
-    {"priority", 0, "CLASS", "low, medium or high", OPT_STRING, offsetof(struct update_args, priority)},
+    {"priority", 0, "CLASS|N", "low, medium or high, or a whole number within the class (higher goes first)",
+     OPT_STRING, offsetof(struct update_args, priority)},
     {"time", 0, "T", "its time limit (90, 15m, 1h30m, D-HH:MM:SS; 0: none), while it waits", OPT_STRING,
      offsetof(struct update_args, time)},
-    {"begin", 0, "+T", "not before so long from now (+0: at once), while it waits", OPT_STRING,
-     offsetof(struct update_args, begin)},
+    {"begin", 0, "TIME",
+     "not before that (2026-12-24T18:00:00Z, \"2026-12-24 18:00\" here, +2h from now; +0: at once), while it "
+     "waits",
+     OPT_STRING, offsetof(struct update_args, begin)},
     OPT_HOST(struct update_args),
     OPT_OUTPUT(struct update_args),
     {0},
@@ -76,6 +81,18 @@ static int run_release(void *p, int argc, char **argv)
     return run_hold_or_release(p, argc, argv, "release", false);
 }
 
+/* A number is the place within the class. */
+static void add_priority(cJSON *body, const char *text)
+{
+    char *end;
+    errno = 0;
+    long long level = strtoll(text, &end, 10);
+    if (*text && !*end && errno == 0)
+        json_add_int(body, "priority_level", level);
+    else
+        cJSON_AddStringToObject(body, "priority", text);
+}
+
 static int run_update(void *p, int argc, char **argv)
 {
     struct update_args *args = p;
@@ -89,16 +106,19 @@ static int run_update(void *p, int argc, char **argv)
         return cli_usage("update", "update needs --priority, --time or --begin");
     _cleanup_json_ cJSON *body = cJSON_CreateObject();
     if (args->priority)
-        cJSON_AddStringToObject(body, "priority", args->priority);
+        add_priority(body, args->priority);
     if (args->time) {
         if (!units_parse_duration(args->time, &ms))
             return cli_usage("update", "--time takes a duration such as 15m, not \"%s\"", args->time);
         cJSON_AddNumberToObject(body, "time_limit_s", (double)ms / 1000);
     }
     if (args->begin) {
-        if (*args->begin != '+' || !units_parse_duration(args->begin + 1, &ms))
-            return cli_usage("update", "--begin takes + and a duration such as +2h, not \"%s\"", args->begin);
-        json_add_int(body, "begin_ms", ms ? clock_wall_ms() + ms : 0);
+        int64_t now = clock_wall_ms();
+        if (*args->begin == '-' || !units_parse_time(args->begin, now, &ms))
+            return cli_usage("update", "--begin takes a time such as 2026-12-24T18:00:00Z or +2h, not \"%s\"",
+                             args->begin);
+        bool at_once = *args->begin == '+' && ms == now;
+        json_add_int(body, "begin_ms", at_once ? 0 : ms);
     }
     return send_update(&args->base, body, json, argc, argv);
 }
@@ -123,7 +143,7 @@ const struct verb verb_release = {
 
 const struct verb verb_update = {
     .name = "update",
-    .synopsis = "NAME... [--priority CLASS] [--time T] [--begin +T]",
+    .synopsis = "NAME... [--priority CLASS|N] [--time T] [--begin TIME]",
     .summary = "change a waiting job's priority, time limit or begin time",
     .options = update_opts,
     .args_size = sizeof(struct update_args),

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define BYTES_MAX (INT64_C(1) << 62)
 #define DURATION_MAX_MS (INT64_C(10) * 366 * 86400 * 1000)
@@ -157,4 +158,85 @@ char *units_format_duration(int64_t ms, char *out)
     else
         snprintf(out, 24, s / 3600 % 24 ? "%dd%02dh" : "%dd", (int)(s / 86400), (int)(s / 3600 % 24));
     return out;
+}
+
+/* ---- moments ---- */
+
+/* Reads `digits` digits; false where there are fewer. */
+static bool take_digits(const char **p, int digits, int *out)
+{
+    *out = 0;
+    for (int i = 0; i < digits; i++, ++*p) {
+        if (**p < '0' || **p > '9')
+            return false;
+        *out = *out * 10 + (**p - '0');
+    }
+    return true;
+}
+
+static bool take_char(const char **p, char c)
+{
+    if (**p != c)
+        return false;
+    ++*p;
+    return true;
+}
+
+static bool take_date(const char **p, struct tm *tm)
+{
+    if (!take_digits(p, 4, &tm->tm_year) || !take_char(p, '-') || !take_digits(p, 2, &tm->tm_mon) ||
+        !take_char(p, '-') || !take_digits(p, 2, &tm->tm_mday))
+        return false;
+    tm->tm_year -= 1900;
+    tm->tm_mon--;
+    return true;
+}
+
+static bool take_clock(const char **p, struct tm *tm)
+{
+    if (!**p)
+        return true;
+    if ((!take_char(p, 'T') && !take_char(p, ' ')) || !take_digits(p, 2, &tm->tm_hour) ||
+        !take_char(p, ':') || !take_digits(p, 2, &tm->tm_min))
+        return false;
+    return !take_char(p, ':') || take_digits(p, 2, &tm->tm_sec);
+}
+
+/* "Z", "+01:00", or nothing: then *local. */
+static bool take_offset(const char **p, bool *local, int *minutes)
+{
+    int hours;
+    *minutes = 0;
+    *local = **p == '\0';
+    if (*local || take_char(p, 'Z'))
+        return **p == '\0';
+    int sign = take_char(p, '-') ? -1 : take_char(p, '+') ? 1 : 0;
+    if (!sign || !take_digits(p, 2, &hours) || !take_char(p, ':') || !take_digits(p, 2, minutes) || **p ||
+        hours > 23 || *minutes > 59)
+        return false;
+    *minutes = sign * (hours * 60 + *minutes);
+    return true;
+}
+
+bool units_parse_time(const char *text, int64_t now_ms, int64_t *ms)
+{
+    if (*text == '+' || *text == '-') {
+        int64_t span;
+        if (!units_parse_duration(text + 1, &span))
+            return false;
+        *ms = *text == '+' ? now_ms + span : now_ms - span;
+        return *ms > 0;
+    }
+    struct tm tm = {.tm_isdst = -1};
+    bool local;
+    int minutes;
+    if (!take_date(&text, &tm) || !take_clock(&text, &tm) || !take_offset(&text, &local, &minutes))
+        return false;
+    struct tm asked = tm;
+    time_t t = local ? mktime(&tm) : timegm(&tm); /* both normalise: 31 February is none that was asked for */
+    if (t <= 0 || tm.tm_mon != asked.tm_mon || tm.tm_mday != asked.tm_mday || tm.tm_min != asked.tm_min ||
+        tm.tm_sec != asked.tm_sec || (!local && tm.tm_hour != asked.tm_hour) || asked.tm_hour > 23)
+        return false;
+    *ms = ((int64_t)t - (int64_t)minutes * 60) * 1000;
+    return *ms > 0;
 }

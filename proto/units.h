@@ -13,6 +13,10 @@ bool units_parse_bytes(const char *text, int64_t *bytes);
 /* "90" (seconds), "90s", "15m", "1h30m", "2d", "HH:MM:SS", "MM:SS", "D-HH:MM:SS" (as Slurm) to milliseconds;
  * false where it is not a duration, is negative or passes 10 years. */
 bool units_parse_duration(const char *text, int64_t *ms);
+/* A moment, in ms since 1970: RFC 3339 (2026-12-24T18:00:00Z, or with +01:00), the same without an offset or
+ * with a blank for the T (this machine's time), seconds or all of the clock left out (2026-12-24 18:00,
+ * 2026-12-24); "+2h" and "-2h" from now_ms. false where it is none, or before 1970. */
+bool units_parse_time(const char *text, int64_t now_ms, int64_t *ms);
 /* "2 GiB"-like text in at most 5 significant characters: 1536 -> "1.5K"; out holds at least 16 bytes; returns
  * out. */
 char *units_format_bytes(int64_t bytes, char *out);

@@ -150,6 +150,10 @@ static bool read_update(const cJSON *body, struct core_update *u, const struct c
         if (begin < 0 || (uint64_t)begin > (uint64_t)clock_wall_ms() + (uint64_t)SECONDS_MAX * 1000)
             return error_field(err, "begin_ms",
                                "begin_ms must be a time (ms since 1970) of the next ten years");
+        if (begin && begin <= clock_wall_ms()) {
+            error_field(err, "begin_ms", "that time lies in the past");
+            return error_hint(err, "0 lets it begin at once");
+        }
         u->begin_ms = (uint64_t)begin;
     }
     if (u->set_time_limit && view->state != JOB_QUEUED) {
