@@ -42,6 +42,16 @@ const char *daemon_sim_option(unsigned index)
 #endif
 }
 
+int daemon_replay(const char *state_dir, const char *at, const char *policy, bool json)
+{
+#ifdef BERTH_HAVE_SCHEDULER
+    return replay_run(state_dir, at, policy, json);
+#else
+    return cli_usage("replay", "this build has no scheduler (%s%s%s%s)", state_dir, at ? at : "",
+                     policy ? policy : "", json ? ", json" : "");
+#endif
+}
+
 int daemon_executor(void *args, int argc, char **argv)
 {
     (void)args;

@@ -2,6 +2,8 @@
 #ifndef BERTH_CLI_DAEMONS_H
 #define BERTH_CLI_DAEMONS_H
 
+#include <stdbool.h>
+
 int daemon_scheduler(void *args, int argc, char **argv);
 int daemon_executor(void *args, int argc, char **argv);
 int daemon_gpu_probe(void *args, int argc, char **argv);
@@ -9,5 +11,8 @@ int daemon_gpu_probe(void *args, int argc, char **argv);
 /* No daemon, but part of the scheduler like one: it parses its own arguments and prints its own help. */
 int daemon_sim(void *args, int argc, char **argv);
 const char *daemon_sim_option(unsigned index); /* without the dashes; NULL past the last */
+
+/* berth replay on a state folder; see replay_run. */
+int daemon_replay(const char *state_dir, const char *at, const char *policy, bool json);
 
 #endif

@@ -24,5 +24,6 @@ extern const struct verb verb_hold;
 extern const struct verb verb_release;
 extern const struct verb verb_update;
 extern const struct verb verb_policy;
+extern const struct verb verb_replay;
 
 #endif

@@ -2,6 +2,8 @@
 #ifndef BERTH_SCHEDULER_ENTRY_H
 #define BERTH_SCHEDULER_ENTRY_H
 
+#include <stdbool.h>
+
 /* `berth scheduler`: runs the daemon until it is told to end; argv[0] is the verb. Returns the exit code. */
 int scheduler_main(int argc, char **argv);
 
@@ -9,5 +11,14 @@ int scheduler_main(int argc, char **argv);
 int sim_main(int argc, char **argv);
 /* Its options without the dashes, for the shell's completion; NULL past the last. */
 const char *sim_option(unsigned index);
+
+/*
+ * `berth replay`: reads the journal of a state folder, whether or not its Berth runs, and changes nothing.
+ * Without `at` and `policy` (NULL) it applies every kept row and decides each again, and tells where that
+ * differs from what was recorded; with `at` (units_parse_time) it shows that moment; with `policy` it plays
+ * the kept jobs by that policy and compares waits. Tells errors itself; returns the exit code: 0, 1 where it
+ * was refused or differs, 2 for words that make no sense.
+ */
+int replay_run(const char *state_dir, const char *at, const char *policy, bool json);
 
 #endif

@@ -20,8 +20,7 @@ struct reading {
     struct error error;
 };
 
-/* NULL: no journal is there. The caller frees it. */
-static char *folder_of(const char *path)
+char *sim_journal_folder(const char *path)
 {
     static const char *const places[] = {"%s", "%s/journal"};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
@@ -35,7 +34,7 @@ static char *folder_of(const char *path)
 
 bool sim_journal_is(const char *path)
 {
-    _cleanup_free_ char *folder = folder_of(path);
+    _cleanup_free_ char *folder = sim_journal_folder(path);
     return folder != NULL;
 }
 
@@ -45,14 +44,18 @@ static bool take_request(const cJSON *fixed, struct trace_job *job)
         [TRACE_LOW] = "low", [TRACE_MEDIUM] = "medium", [TRACE_HIGH] = "high"};
     const cJSON *resources = json_get(fixed, "resources");
     int64_t cores = json_int(resources, "cores", 0), memory = json_int(resources, "memory_bytes", -1);
-    int64_t gpus = json_int(resources, "gpus", 0);
+    int64_t tasks = json_int(resources, "instance_count", 1);
+    const cJSON *gpus = json_get(resources, "gpus"); /* or a share of one */
+    double gpu_milli = cJSON_IsNumber(gpus) ? gpus->valuedouble * RESOURCE_GPU_WHOLE : 0;
     const char *priority = json_str(fixed, "priority", "medium");
     if (cores < 1 || cores > TRACE_CPUS_MAX || memory < 0 || memory > (int64_t)TRACE_MEMORY_MAX_BYTES ||
-        gpus < 0 || gpus > TRACE_GPUS_MAX)
+        gpu_milli < 0 || gpu_milli > (double)TRACE_GPUS_MAX * RESOURCE_GPU_WHOLE || tasks < 1 ||
+        tasks > TRACE_TASKS_MAX)
         return false;
     job->cpu_milli = (uint32_t)cores * 1000;
     job->memory_bytes = (uint64_t)memory;
-    job->gpu_milli = (uint32_t)gpus * RESOURCE_GPU_WHOLE;
+    job->gpu_milli = (uint32_t)(gpu_milli + 0.5);
+    job->tasks = (uint16_t)tasks;
     for (size_t i = 0; i < sizeof priorities / sizeof *priorities; i++) {
         if (strcmp(priorities[i], priority) == 0) {
             job->priority = (uint8_t)i;
@@ -137,7 +140,7 @@ static bool read_all(struct journal_reader *reader, struct reading *reading, str
 bool sim_journal_read(const char *path, struct trace *trace, struct error *err)
 {
     struct reading reading = {.trace = trace};
-    _cleanup_free_ char *folder = folder_of(path);
+    _cleanup_free_ char *folder = sim_journal_folder(path);
     if (!folder)
         return error_set(err, ERROR_NOT_FOUND, "there is no journal in %s", path);
     struct journal_reader *reader = journal_reader_open(folder, err);

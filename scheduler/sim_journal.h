@@ -13,5 +13,7 @@
 bool sim_journal_read(const char *path, struct trace *trace, struct error *err);
 /* The path is one of those. */
 bool sim_journal_is(const char *path);
+/* The folder of the journal itself; NULL: no journal is there. The caller frees it. */
+char *sim_journal_folder(const char *path);
 
 #endif
