@@ -24,6 +24,8 @@ extern const struct verb verb_hold;
 extern const struct verb verb_release;
 extern const struct verb verb_update;
 extern const struct verb verb_policy;
+extern const struct verb verb_quota;
+extern const struct verb verb_licence;
 extern const struct verb verb_replay;
 
 #endif

@@ -33,6 +33,8 @@ _berth()
     case $verb in
         show | logs | wait | cancel | why | outputs | hold | release | update)
             mapfile -t COMPREPLY < <(compgen -W "$(berth __complete jobs 2>/dev/null)" -- "$cur") ;;
+        quota) mapfile -t COMPREPLY < <(compgen -W "list set remove user workspace everyone" -- "$cur") ;;
+        licence) mapfile -t COMPREPLY < <(compgen -W "list set" -- "$cur") ;;
         node) mapfile -t COMPREPLY < <(compgen -W "list show drain resume lost" -- "$cur") ;;
         policy) mapfile -t COMPREPLY < <(compgen -W "show set fcfs easy easy-sjbf conservative berth" -- "$cur") ;;
         job)

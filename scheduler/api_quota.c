@@ -1,0 +1,259 @@
+/*
+ * What users, workspaces and everyone may hold at once, and how many there are of each licence. The limits
+ * live in the core, set by events; here they get names. A listing is made of the core's state alone.
+ */
+#include "scheduler/api.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "scheduler/engine.h"
+
+#include <pwd.h>
+#include <string.h>
+
+#define ROUNDING 1e-6 /* what a decimal fraction may be off as a double */
+#define LICENCE_NAME_MAX 64
+#define LICENCE_TOTAL_MAX 1000000
+#define QUOTA_FIELDS "cores gpus running queued"
+
+static const char *const scopes[] = {"user", "workspace", "everyone"};
+enum { SCOPE_USER, SCOPE_WORKSPACE, SCOPE_EVERYONE, SCOPE_COUNT };
+
+/* One limit of a quota: its field, the greatest figure, and where it stands. */
+static const struct limit {
+    const char *field;
+    double unit; /* the core's, in one of the field's */
+    double max;
+    size_t offset;
+} limits[] = {
+    {"cores", 1, RESOURCE_POOL_MAX, offsetof(struct core_quota, cores)},
+    {"gpus", RESOURCE_GPU_WHOLE, (double)RESOURCE_POOL_MAX / RESOURCE_GPU_WHOLE,
+     offsetof(struct core_quota, gpu_milli)},
+    {"running", 1, CORE_JOBS_MAX, offsetof(struct core_quota, running)},
+    {"queued", 1, CORE_JOBS_MAX, offsetof(struct core_quota, queued)},
+};
+#define LIMIT_COUNT (sizeof limits / sizeof *limits)
+
+static uint32_t *limit_of(struct core_quota *quota, const struct limit *limit)
+{
+    return (uint32_t *)(void *)((char *)quota + limit->offset);
+}
+
+static cJSON *quota_object(const struct daemon *d, struct core_quota_view *view)
+{
+    const struct core_quota *q = &view->quota;
+    const double used[LIMIT_COUNT] = {(double)view->cores, (double)view->gpu_milli / RESOURCE_GPU_WHOLE,
+                                      view->running, view->queued};
+    bool workspace = q->scope == CORE_QUOTA_WORKSPACE, everyone = !workspace && !q->id;
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "scope",
+                            scopes[workspace  ? SCOPE_WORKSPACE
+                                   : everyone ? SCOPE_EVERYONE
+                                              : SCOPE_USER]);
+    json_add_str(o, "name",
+                 everyone    ? NULL
+                 : workspace ? names_text(d, NAME_WORKSPACE, q->id)
+                             : principals_name(&d->principals, q->id));
+    for (size_t i = 0; i < LIMIT_COUNT; i++) {
+        uint32_t value = *limit_of(&view->quota, &limits[i]);
+        if (value)
+            cJSON_AddNumberToObject(o, limits[i].field, value / limits[i].unit);
+        else
+            cJSON_AddNullToObject(o, limits[i].field);
+    }
+    cJSON *now = everyone ? cJSON_AddNullToObject(o, "used") : cJSON_AddObjectToObject(o, "used");
+    for (size_t i = 0; !everyone && i < LIMIT_COUNT; i++)
+        cJSON_AddNumberToObject(now, limits[i].field, used[i]);
+    return o;
+}
+
+void api_get_quotas(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    struct core_quota_view view;
+    uint32_t cursor = 0;
+    _cleanup_json_ cJSON *o = cJSON_CreateObject();
+    cJSON *list = cJSON_AddArrayToObject(o, "quotas");
+    while (core_quota_next(d->core, &cursor, &view))
+        cJSON_AddItemToArray(list, quota_object(d, &view));
+    engine_answer_view(d, req, json_text(o));
+}
+
+/* ---- whose ---- */
+
+/* One that Berth knows, or that this machine does: a quota may be there before its first job. */
+static bool find_user(struct daemon *d, const char *name, uint32_t *id, struct error *err)
+{
+    *id = principals_find(&d->principals, name);
+    if (*id)
+        return true;
+    if (*name && strlen(name) < PRINCIPAL_NAME_MAX && getpwnam(name)) {
+        *id = principals_ensure(&d->principals, d->journal, name);
+        return true;
+    }
+    error_set(err, ERROR_NOT_FOUND, "there is no user %.64s", name);
+    snprintf(err->field, sizeof err->field, "name");
+    return error_hint(err,
+                      "users are known by their first job, or by their login on the scheduler's machine");
+}
+
+static bool read_whose(struct daemon *d, const cJSON *body, struct core_quota *quota, struct error *err)
+{
+    const char *word = json_str(body, "scope", ""), *name = json_str(body, "name", "");
+    int scope = 0;
+    while (scope < SCOPE_COUNT && strcmp(word, scopes[scope]) != 0)
+        scope++;
+    if (scope == SCOPE_COUNT)
+        return error_field(err, "scope", "scope is user, workspace or everyone, not \"%.40s\"", word);
+    if (scope == SCOPE_EVERYONE && *name)
+        return error_field(err, "name", "everyone has no name");
+    quota->scope = scope == SCOPE_WORKSPACE ? CORE_QUOTA_WORKSPACE : CORE_QUOTA_PRINCIPAL;
+    if (scope == SCOPE_USER)
+        return find_user(d, name, &quota->id, err);
+    if (scope == SCOPE_EVERYONE || names_find(d, NAME_WORKSPACE, name, &quota->id))
+        return true;
+    error_set(err, ERROR_NOT_FOUND, "there is no workspace %.64s", name);
+    snprintf(err->field, sizeof err->field, "name");
+    return error_hint(err, "jobs are in the workspace %s", NAMES_DEFAULT_WORKSPACE);
+}
+
+static bool in_units(const cJSON *item, const struct limit *limit, uint32_t *out)
+{
+    if (!cJSON_IsNumber(item) || !(item->valuedouble > 0 && item->valuedouble <= limit->max))
+        return false;
+    double units = item->valuedouble * limit->unit, off;
+    *out = (uint32_t)(units + 0.5);
+    off = units - *out;
+    return *out && off < ROUNDING && off > -ROUNDING;
+}
+
+/* null takes a limit away; an absent one stays. */
+static bool read_limits(const cJSON *body, struct core_quota *quota, struct error *err)
+{
+    bool any = false;
+    for (size_t i = 0; i < LIMIT_COUNT; i++) {
+        const cJSON *item = json_get(body, limits[i].field);
+        if (!item)
+            continue;
+        any = true;
+        uint32_t *out = limit_of(quota, &limits[i]);
+        if (cJSON_IsNull(item)) {
+            *out = 0;
+            continue;
+        }
+        if (!in_units(item, &limits[i], out)) {
+            error_field(err, limits[i].field, "%s must be %s from %g to %.10g, or null for no limit",
+                        limits[i].field, limits[i].unit > 1 ? "a number in thousandths" : "a whole number",
+                        1 / limits[i].unit, limits[i].max);
+            return error_hint(err, "to keep somebody's jobs from starting, hold them");
+        }
+    }
+    return any || error_set(err, ERROR_INVALID, "a limit is missing: some of " QUOTA_FIELDS);
+}
+
+static bool has_limits(const cJSON *body)
+{
+    for (size_t i = 0; i < LIMIT_COUNT; i++) {
+        if (json_get(body, limits[i].field))
+            return true;
+    }
+    return false;
+}
+
+static bool read_quota(struct daemon *d, const cJSON *body, struct core_quota *quota, struct error *err)
+{
+    const cJSON *remove = json_get(body, "remove");
+    if (remove && !cJSON_IsTrue(remove))
+        return error_field(err, "remove", "remove can only be true");
+    if (remove && has_limits(body))
+        return error_field(err, "remove", "a quota that is removed has no limits");
+    if (!read_whose(d, body, quota, err))
+        return false;
+    if (remove)
+        return true;
+    struct core_quota_view now;
+    core_quota_get(d->core, quota->scope, quota->id, &now);
+    *quota = now.quota;
+    return read_limits(body, quota, err);
+}
+
+void api_post_quota(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    struct error err = {0};
+    _cleanup_json_ cJSON *body =
+        api_need_admin(d, req, "set quotas") ? api_body(req, "scope name remove " QUOTA_FIELDS) : NULL;
+    if (!body)
+        return;
+    struct core_event event = {.kind = CORE_EVENT_QUOTA};
+    bool ok = engine_writable(d, &err) && read_quota(d, body, &event.as.quota, &err) &&
+              engine_step(d, &event, &err);
+    if (!ok) {
+        http_respond_error(req, &err);
+        return;
+    }
+    struct core_quota_view view;
+    core_quota_get(d->core, event.as.quota.scope, event.as.quota.id, &view);
+    _cleanup_json_ cJSON *o = quota_object(d, &view);
+    _cleanup_free_ char *text = json_text(o);
+    log_info("quota set by %s: %s", api_caller(d, req).name, text);
+    engine_answer(d, req, 200, take_ptr(text), NULL, 0);
+}
+
+/* ---- licences ---- */
+
+static cJSON *licence_object(const struct daemon *d, uint32_t id)
+{
+    uint32_t total, used;
+    cJSON *o = cJSON_CreateObject();
+    core_licence_get(d->core, id, &total, &used);
+    json_add_str(o, "name", names_text(d, NAME_LICENCE, id));
+    json_add_int(o, "total", total);
+    json_add_int(o, "used", used);
+    return o;
+}
+
+void api_get_licences(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    _cleanup_json_ cJSON *o = cJSON_CreateObject();
+    cJSON *list = cJSON_AddArrayToObject(o, "licences");
+    for (uint32_t id = 0; id < names_end(d, NAME_LICENCE); id++)
+        cJSON_AddItemToArray(list, licence_object(d, id));
+    engine_answer_view(d, req, json_text(o));
+}
+
+static bool read_licence(struct daemon *d, const cJSON *body, struct core_event *event, struct error *err)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const char *name = json_str(body, "name", "");
+    const cJSON *total = json_get(body, "total");
+    size_t n = strlen(name);
+    if (!n || n > LICENCE_NAME_MAX || strspn(name, plain) != n)
+        return error_field(err, "name", "a licence's name has 1 to %d letters, digits, dots, - and _",
+                           LICENCE_NAME_MAX);
+    if (!cJSON_IsNumber(total) || total->valuedouble < 0 || total->valuedouble > LICENCE_TOTAL_MAX ||
+        total->valuedouble != (double)(uint32_t)total->valuedouble)
+        return error_field(err, "total", "total must be a whole number from 0 to %d", LICENCE_TOTAL_MAX);
+    event->as.licences.total = (uint32_t)total->valuedouble;
+    return names_intern(d, NAME_LICENCE, name, &event->as.licences.id, err);
+}
+
+void api_post_licence(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    struct error err = {0};
+    _cleanup_json_ cJSON *body = api_need_admin(d, req, "set licences") ? api_body(req, "name total") : NULL;
+    if (!body)
+        return;
+    struct core_event event = {.kind = CORE_EVENT_LICENCES};
+    bool ok = engine_writable(d, &err) && read_licence(d, body, &event, &err) && engine_step(d, &event, &err);
+    if (!ok) {
+        http_respond_error(req, &err);
+        return;
+    }
+    log_info("licence %s set by %s: %u", json_str(body, "name", "?"), api_caller(d, req).name,
+             event.as.licences.total);
+    _cleanup_json_ cJSON *o = licence_object(d, event.as.licences.id);
+    engine_answer(d, req, 200, json_text(o), NULL, 0);
+}
