@@ -31,10 +31,10 @@ static const struct opt ps_opts[] = {
 };
 
 static const struct table_column columns[] = {
-    {"ID", true, 0, 0, 0},     {"NAME", false, 3, 12, 0},    {"USER", false, 6, 6, 2},
-    {"STATE", false, 0, 0, 0}, {"WHY", false, 9, 12, 1},     {"CPUS", true, 0, 0, 4},
-    {"MEMORY", true, 0, 0, 5}, {"GPUS", true, 0, 0, 3},      {"SUBMITTED", false, 0, 0, 6},
-    {"TIME", true, 0, 0, 0},   {"COMMAND", false, 8, 12, 7},
+    {"ID", true, 0, 0, 0},         {"NAME", false, 3, 12, 0}, {"USER", false, 6, 6, 2},
+    {"STATE", false, 0, 0, 0},     {"WHY", false, 9, 12, 1},  {"STARTS IN", true, 0, 0, 8},
+    {"CPUS", true, 0, 0, 4},       {"MEMORY", true, 0, 0, 5}, {"GPUS", true, 0, 0, 3},
+    {"SUBMITTED", false, 0, 0, 6}, {"TIME", true, 0, 0, 0},   {"COMMAND", false, 8, 12, 7},
 };
 
 /* What explains the state in a word or two: why it waits, how it ended. */
@@ -50,6 +50,17 @@ static void add_why(struct table *table, const cJSON *job)
         table_add(table, json_str(job, "reason", ""), TERM_PLAIN);
 }
 
+/* When there should be room for a waiting job, from now on. */
+static void add_start(struct table *table, const cJSON *job, int64_t now)
+{
+    char text[32];
+    int64_t at = json_int(job, "expected_start_ms", 0), wait = at > now ? (at - now) / 1000 * 1000 : 0;
+    if (at && strcmp(json_str(job, "state", ""), "Queued") == 0)
+        table_addf(table, "~%s", units_format_duration(wait, text));
+    else
+        table_add(table, "", TERM_PLAIN);
+}
+
 static void add_job(struct table *table, const cJSON *job, int64_t now)
 {
     char text[32];
@@ -60,6 +71,7 @@ static void add_job(struct table *table, const cJSON *job, int64_t now)
     table_add(table, json_str(job, "principal", "?"), TERM_PLAIN);
     table_add(table, state, show_state_colour(state));
     add_why(table, job);
+    add_start(table, job, now);
     table_addf(table, "%lld", (long long)json_int(resources, "cpus", 0));
     table_add(table, show_bytes(json_int(resources, "memory_bytes", 0), text), TERM_PLAIN);
     table_addf(table, "%g", cJSON_GetNumberValue(json_get(resources, "gpus")));
@@ -101,7 +113,10 @@ static int run_ps(void *p, int argc, char **argv)
     if (args->principal) {
         _cleanup_free_ char *principal = http_easy_escape(args->principal);
         buf_printf(&path, "%cprincipal=%s", separator, principal);
+        separator = '&';
     }
+    if (!args->quiet)
+        buf_printf(&path, "%cexpected=1", separator);
     _cleanup_json_ cJSON *answer = client_call(client, "GET", path.data, NULL, 0, &err);
     if (!answer)
         return cli_fail(&err);

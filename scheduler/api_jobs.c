@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #define ENVIRONMENT_BYTES_MAX (4u << 20)
+#define EXPECTED_MAX 64 /* waiting jobs of one listing, the oldest, whose start is worked out */
 #define RECENT_MS (24LL * 3600 * 1000)
 
 static void respond_job(struct daemon *d, struct http_request *req, struct job *job,
@@ -171,15 +172,15 @@ struct listing {
     char *folder;
     struct journal_query query;
     struct error err;
-    bool ok, live_only;
+    bool ok, live_only, expected;
     struct entry *items;
     size_t count;
 };
 
-static void add_entry(struct listing *l, const struct job *job)
+static void add_entry(struct listing *l, const struct job *job, const char *extra)
 {
     struct buf text = {0};
-    job_object_write(job, JOB_OBJECT_SHORT, NULL, &text);
+    job_object_write(job, JOB_OBJECT_SHORT, extra, &text);
     l->items = xrealloc(l->items, (l->count + 1) * sizeof *l->items);
     l->items[l->count++] = (struct entry){job->id, buf_take(&text)};
 }
@@ -189,7 +190,7 @@ static void add_row(void *data, const struct journal_job *row)
     struct error err = {0};
     struct job *job = job_doc_read(row, &err);
     if (job)
-        add_entry(data, job);
+        add_entry(data, job, NULL);
     job_destroy(job);
 }
 
@@ -214,12 +215,34 @@ static int newest_first(const void *a, const void *b)
     return x->id < y->id ? 1 : x->id > y->id ? -1 : 0;
 }
 
+/* Waiting jobs that the listing will have. */
+static uint32_t count_waiting(const struct listing *l)
+{
+    const struct list *live = &l->daemon->jobs.live;
+    uint32_t seen = 0, waiting = 0;
+    for (const struct list *at = live->prev; at != live && seen < l->query.limit; at = at->prev) {
+        const struct job *job = container_of(at, struct job, link);
+        seen += wanted(l, job);
+        waiting += wanted(l, job) && job->state == JOB_QUEUED;
+    }
+    return waiting;
+}
+
+static void add_waiting(struct listing *l, const struct job *job)
+{
+    char extra[64];
+    uint64_t at_ms = core_expected_start(l->daemon->core, (struct job_id){job->id});
+    snprintf(extra, sizeof extra, "\"expected_start_ms\":%llu", (unsigned long long)at_ms);
+    add_entry(l, job, at_ms ? extra : "\"expected_start_ms\":null");
+}
+
 /* What is in memory is newer than what was read. */
 static void merge_memory(struct listing *l)
 {
     struct daemon *d = l->daemon;
     struct job *job, *tmp;
     size_t kept = 0, live = 0;
+    uint32_t waiting = l->expected ? count_waiting(l) : 0;
     for (size_t i = 0; i < l->count; i++) {
         job = jobs_get(&d->jobs, l->items[i].id);
         if (job && !job->evictable)
@@ -233,12 +256,16 @@ static void merge_memory(struct listing *l)
         if (!wanted(l, job))
             continue;
         engine_look(d, job);
-        add_entry(l, job);
+        if (l->expected && job->state == JOB_QUEUED && waiting-- <= EXPECTED_MAX)
+            add_waiting(l, job);
+        else
+            add_entry(l, job, NULL);
         live++;
     }
     if (l->live_only)
         return;
-    list_for_each(job, tmp, &d->jobs.ended, link) if (!job->evictable && wanted(l, job)) add_entry(l, job);
+    list_for_each(job, tmp, &d->jobs.ended, link) if (!job->evictable && wanted(l, job))
+        add_entry(l, job, NULL);
 }
 
 static void listing_free(struct listing *l)
@@ -280,10 +307,11 @@ void api_get_jobs(struct http_request *req, void *context)
 {
     struct daemon *d = context;
     struct error err = {0};
-    int64_t limit, before;
+    int64_t limit, before, expected;
     const char *state = http_request_query(req, "state"), *principal = http_request_query(req, "principal");
     bool ok = http_request_query_int(req, "limit", 1, JOB_LISTING_MAX, JOB_LISTING_MAX, &limit, &err) &&
-              http_request_query_int(req, "before", 1, INT64_MAX, 0, &before, &err);
+              http_request_query_int(req, "before", 1, INT64_MAX, 0, &before, &err) &&
+              http_request_query_int(req, "expected", 0, 1, 0, &expected, &err);
     if (ok && state && strcmp(state, "live") != 0 && strcmp(state, "all") != 0)
         ok = error_field(&err, "state", "state is live or all, not '%.40s'", state);
     if (!ok) {
@@ -294,6 +322,7 @@ void api_get_jobs(struct http_request *req, void *context)
     l->daemon = d;
     l->req = req;
     l->ok = true;
+    l->expected = expected;
     l->live_only = state && strcmp(state, "live") == 0;
     l->query = (struct journal_query){
         .ended_since_ms = state ? 0 : clock_wall_ms() - RECENT_MS,

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "proto/units.h"
 #include "scheduler/engine.h"
+#include "scheduler/smaller.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +17,12 @@ static const char *const resource_names[RESOURCE_KIND_COUNT] = {[RESOURCE_CORES]
                                                                 [RESOURCE_MEMORY] = "memory",
                                                                 [RESOURCE_GPUS] = "gpus"};
 
+/* "1.5G"; of GPUs 0.5 or 2. */
 static const char *amount(enum resource_kind kind, uint64_t value, char out[32])
 {
     if (kind == RESOURCE_MEMORY)
         return units_format_bytes((int64_t)value, out);
-    snprintf(out, 32, "%llu",
-             (unsigned long long)(kind == RESOURCE_GPUS ? value / RESOURCE_GPU_WHOLE : value));
+    snprintf(out, 32, "%.10g", (double)value / (kind == RESOURCE_GPUS ? RESOURCE_GPU_WHOLE : 1));
     return out;
 }
 
@@ -49,27 +50,6 @@ static void say(cJSON *text, const char *fmt, ...)
     cJSON_AddItemToArray(text, cJSON_CreateString(line.data ? line.data : ""));
 }
 
-static void add_blocker(struct daemon *d, cJSON *blockers, cJSON *text, const struct core_why_blocker *b,
-                        const char *node)
-{
-    char wanted[32], have[32], total[32];
-    _cleanup_buf_ struct buf holders = {0};
-    uint64_t unit = b->resource == RESOURCE_GPUS ? RESOURCE_GPU_WHOLE : 1;
-    uint32_t listed = b->holder_count < CORE_WHY_JOBS_MAX ? b->holder_count : CORE_WHY_JOBS_MAX;
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "resource", resource_names[b->resource]);
-    json_add_int(o, "wanted", (int64_t)(b->wanted / unit));
-    json_add_int(o, "free", (int64_t)(b->free / unit));
-    json_add_int(o, "total", (int64_t)(b->total / unit));
-    cJSON_AddItemToObject(o, "held_by", names_of(d, b->holders, listed, &holders));
-    cJSON_AddItemToArray(blockers, o);
-    say(text, "it wants %s %s; of node %s's %s there are %s free%s%s%s",
-        amount(b->resource, b->wanted, wanted), resource_names[b->resource], node,
-        amount(b->resource, b->total, total), amount(b->resource, b->free, have),
-        holders.len ? "; held by " : "", holders.len ? holders.data : "",
-        b->holder_count > listed ? " and others" : "");
-}
-
 /* "in 12m (2026-11-25 10:42:00)" */
 static const char *when(uint64_t at_ms, char out[64])
 {
@@ -79,56 +59,225 @@ static const char *when(uint64_t at_ms, char out[64])
     struct tm tm;
     localtime_r(&at, &tm);
     strftime(day, sizeof day, "%F %T", &tm);
-    snprintf(out, 64, "in %s (%s)", units_format_duration(wait > 0 ? wait : 0, span), day);
+    snprintf(out, 64, "in %s (%s)", units_format_duration(wait > 0 ? wait / 1000 * 1000 : 0, span), day);
     return out;
 }
 
-static void explain_rules(struct daemon *d, const struct core_why *why, cJSON *text)
+static void add_time(cJSON *o, const char *field, uint64_t ms)
 {
-    static const char *const limits[] = {[CORE_QUOTA_CORES] = "cores",
-                                         [CORE_QUOTA_GPUS] = "thousandths of a GPU",
-                                         [CORE_QUOTA_RUNNING] = "running jobs",
-                                         [CORE_QUOTA_QUEUED] = "waiting jobs"};
-    char at[64];
-    if (why->begin_ms)
-        say(text, "it does not begin before %s", when(why->begin_ms, at));
-    if (why->need_count) {
-        _cleanup_buf_ struct buf names = {0};
-        cJSON_Delete(names_of(d, why->needs, why->need_listed, &names));
-        say(text, "it waits for %s%s", names.len ? names.data : "other jobs",
-            why->need_count > why->need_listed ? ", ..." : "");
-    }
-    if (why->licence_short)
-        say(text, "it wants %u of licence %u; %u of %u are in use", why->licence_wanted, why->licence,
-            why->licence_used, why->licence_total);
-    if (why->quota_reached)
-        say(text, "its %s has %llu %s and may have %llu",
-            why->quota_scope == CORE_QUOTA_WORKSPACE ? "workspace" : "user",
-            (unsigned long long)why->quota_used, limits[why->quota_limit],
-            (unsigned long long)why->quota_max);
-    if (why->nodes_wanted > 1)
-        say(text, "it wants %u nodes at once; %u have room now", why->nodes_wanted, why->nodes_fit);
-    if (why->promised_ms)
-        say(text, "it starts at the latest %s", when(why->promised_ms, at));
-    else if (why->expected_ms && !why->fits_now)
-        say(text, "there should be room for it %s; no start is promised", when(why->expected_ms, at));
+    if (ms)
+        json_add_int(o, field, (int64_t)ms);
+    else
+        cJSON_AddNullToObject(o, field);
 }
 
-static void explain_queued(struct daemon *d, const struct core_why *why, cJSON *blockers, cJSON *text)
+/* Who holds some of it, and until when: by what was declared, else by what is expected. */
+static cJSON *holders_of(struct daemon *d, const struct core_why_blocker *b, uint32_t listed,
+                         struct buf *list)
 {
-    const struct node *best = nodes_get(&d->nodes, why->best.v);
-    for (uint32_t i = 0; i < why->blocker_count; i++)
-        add_blocker(d, blockers, text, &why->blockers[i], best ? best->name : "?");
-    if (why->ahead_count) {
-        _cleanup_buf_ struct buf ahead = {0};
-        cJSON_Delete(names_of(d, why->ahead, why->ahead_listed, &ahead));
+    cJSON *holders = cJSON_CreateArray();
+    for (uint32_t i = 0; i < listed; i++) {
+        const struct job *job = jobs_get(&d->jobs, b->holders[i].v);
+        uint64_t declared, expected;
+        char at[64];
+        if (!job)
+            continue;
+        core_job_ends(d->core, b->holders[i], &declared, &expected);
+        cJSON *o = cJSON_CreateObject();
+        json_add_str(o, "job", job->name);
+        add_time(o, "ends_ms", declared);
+        add_time(o, "expected_end_ms", expected);
+        cJSON_AddItemToArray(holders, o);
+        buf_printf(list, "%s%s", list->len ? ", " : "", job->name);
+        if (declared)
+            buf_printf(list, ", which ends at the latest %s", when(declared, at));
+        else if (expected)
+            buf_printf(list, ", which has no time limit and is expected to end %s", when(expected, at));
+        else
+            buf_add_str(list, ", which has no time limit");
+    }
+    return holders;
+}
+
+static void add_blocker(struct daemon *d, cJSON *blockers, cJSON *text, const struct core_why_blocker *b,
+                        const char *node)
+{
+    char wanted[32], have[32], total[32];
+    _cleanup_buf_ struct buf holders = {0}, names = {0};
+    double unit = b->resource == RESOURCE_GPUS ? RESOURCE_GPU_WHOLE : 1;
+    uint32_t listed = b->holder_count < CORE_WHY_JOBS_MAX ? b->holder_count : CORE_WHY_JOBS_MAX;
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "resource", resource_names[b->resource]);
+    json_add_str(o, "node", node);
+    cJSON_AddNumberToObject(o, "wanted", (double)b->wanted / unit);
+    cJSON_AddNumberToObject(o, "free", (double)b->free / unit);
+    cJSON_AddNumberToObject(o, "total", (double)b->total / unit);
+    cJSON_AddItemToObject(o, "held_by", names_of(d, b->holders, listed, &names));
+    cJSON_AddItemToObject(o, "holders", holders_of(d, b, listed, &holders));
+    cJSON_AddItemToArray(blockers, o);
+    say(text, "it wants %s %s; of node %s's %s there are %s free%s%s%s",
+        amount(b->resource, b->wanted, wanted), resource_names[b->resource], node,
+        amount(b->resource, b->total, total), amount(b->resource, b->free, have),
+        holders.len ? "; held by " : "", holders.len ? holders.data : "",
+        b->holder_count > listed ? " and others" : "");
+}
+
+/* ---- what holds it back beside room ---- */
+
+static void explain_needs(struct daemon *d, const struct core_why *why, cJSON *o, cJSON *text)
+{
+    _cleanup_buf_ struct buf names = {0};
+    cJSON_AddItemToObject(o, "waits_for", names_of(d, why->needs, why->need_listed, &names));
+    if (why->need_count)
+        say(text, "it waits for %s%s", names.len ? names.data : "other jobs",
+            why->need_count > why->need_listed ? ", ..." : "");
+}
+
+static void explain_licence(const struct daemon *d, const struct core_why *why, cJSON *o, cJSON *text)
+{
+    if (!why->licence_short) {
+        cJSON_AddNullToObject(o, "licence");
+        return;
+    }
+    const char *name = names_text(d, NAME_LICENCE, why->licence);
+    cJSON *licence = cJSON_AddObjectToObject(o, "licence");
+    json_add_str(licence, "name", name);
+    json_add_int(licence, "wanted", why->licence_wanted);
+    json_add_int(licence, "used", why->licence_used);
+    json_add_int(licence, "total", why->licence_total);
+    say(text, "it wants %u of the licence %s; of %u there are %u in use", why->licence_wanted, name,
+        why->licence_total, why->licence_used);
+}
+
+static void explain_quota(struct daemon *d, const struct core_why *why, const struct core_job_view *view,
+                          cJSON *o, cJSON *text)
+{
+    static const struct {
+        const char *field, *what;
+        double unit;
+    } limits[] = {[CORE_QUOTA_CORES] = {"cores", "cores", 1},
+                  [CORE_QUOTA_GPUS] = {"gpus", "GPUs", RESOURCE_GPU_WHOLE},
+                  [CORE_QUOTA_RUNNING] = {"running", "running jobs", 1},
+                  [CORE_QUOTA_QUEUED] = {"queued", "waiting jobs", 1}};
+    if (!why->quota_reached) {
+        cJSON_AddNullToObject(o, "quota");
+        return;
+    }
+    bool workspace = why->quota_scope == CORE_QUOTA_WORKSPACE;
+    const char *name = workspace ? names_text(d, NAME_WORKSPACE, view->workspace)
+                                 : principals_name(&d->principals, view->principal.v);
+    double used = (double)why->quota_used / limits[why->quota_limit].unit,
+           max = (double)why->quota_max / limits[why->quota_limit].unit;
+    cJSON *quota = cJSON_AddObjectToObject(o, "quota");
+    cJSON_AddStringToObject(quota, "scope", workspace ? "workspace" : "user");
+    json_add_str(quota, "name", name);
+    cJSON_AddStringToObject(quota, "limit", limits[why->quota_limit].field);
+    cJSON_AddNumberToObject(quota, "used", used);
+    cJSON_AddNumberToObject(quota, "max", max);
+    say(text, "the quota of %s %s allows %.10g %s at once; %.10g are in use",
+        workspace ? "workspace" : "user", name, max, limits[why->quota_limit].what, used);
+}
+
+static void explain_ahead(struct daemon *d, const struct core_why *why, cJSON *o, cJSON *text)
+{
+    _cleanup_buf_ struct buf ahead = {0};
+    json_add_int(o, "ahead_count", why->ahead_count);
+    cJSON_AddItemToObject(o, "ahead", names_of(d, why->ahead, why->ahead_listed, &ahead));
+    if (why->ahead_count)
         say(text, "%u job%s before it in the queue: %s%s", why->ahead_count,
             why->ahead_count == 1 ? " is" : "s are", ahead.len ? ahead.data : "?",
             why->ahead_count > why->ahead_listed ? ", ..." : "");
+}
+
+/* ---- what would start now ---- */
+
+/* "4 cpus", "8G memory", "2 GPUs", "2 nodes", "a time limit of 2h" */
+static void add_amount(struct buf *out, enum smaller_kind kind, uint64_t most, bool cpus)
+{
+    char text[32];
+    if (out->len)
+        buf_add_str(out, ", or ");
+    if (kind == SMALLER_CORES)
+        buf_printf(out, "%llu %s", (unsigned long long)most, cpus ? "cpus" : "cores");
+    else if (kind == SMALLER_MEMORY)
+        buf_printf(out, "%s memory", units_format_bytes((int64_t)most, text));
+    else if (kind == SMALLER_GPUS)
+        buf_printf(out, "%.10g GPUs", (double)most / RESOURCE_GPU_WHOLE);
+    else if (kind == SMALLER_INSTANCES)
+        buf_printf(out, "%llu node%s", (unsigned long long)most, most == 1 ? "" : "s");
+    else
+        buf_printf(out, "a time limit of %s", units_format_duration((int64_t)most, text));
+}
+
+static void explain_all_smaller(const struct core_wish *all, bool cpus, cJSON *list, cJSON *text)
+{
+    char memory[32];
+    const struct resource_request *r = &all->request;
+    cJSON *o = cJSON_CreateObject();
+    json_add_int(o, cpus ? "cpus" : "cores", cpus ? r->cpus : r->cores);
+    json_add_int(o, "memory_bytes", (int64_t)r->memory_bytes);
+    cJSON_AddNumberToObject(o, "gpus", (double)r->gpu_milli / RESOURCE_GPU_WHOLE);
+    json_add_int(o, "instance_count", all->instance_count);
+    cJSON_AddItemToArray(list, o);
+    say(text, "with %u %s, %s memory and %.10g GPUs on %u node%s it would start now",
+        cpus ? r->cpus : r->cores, cpus ? "cpus" : "cores",
+        units_format_bytes((int64_t)r->memory_bytes, memory), (double)r->gpu_milli / RESOURCE_GPU_WHOLE,
+        all->instance_count, all->instance_count == 1 ? "" : "s");
+}
+
+static void explain_smaller(const struct daemon *d, const struct core_job_view *view, cJSON *o, cJSON *text)
+{
+    static const char *const fields[SMALLER_KIND_COUNT] = {"cores", "memory_bytes", "gpus", "instance_count",
+                                                           "time_limit_s"};
+    static const double units[SMALLER_KIND_COUNT] = {1, 1, RESOURCE_GPU_WHOLE, 1, 1000};
+    struct smaller smaller;
+    _cleanup_buf_ struct buf words = {0};
+    bool cpus = view->request.cpus != 0;
+    cJSON *list = cJSON_AddArrayToObject(o, "would_start_with");
+    if (!smaller_find(d->core, view->job, &smaller))
+        return;
+    for (int kind = 0; kind < SMALLER_KIND_COUNT; kind++) {
+        if (!smaller.most[kind])
+            continue;
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddNumberToObject(one, kind == SMALLER_CORES && cpus ? "cpus" : fields[kind],
+                                (double)smaller.most[kind] / units[kind]);
+        cJSON_AddItemToArray(list, one);
+        add_amount(&words, (enum smaller_kind)kind, smaller.most[kind], cpus);
     }
-    explain_rules(d, why, text);
+    if (words.len)
+        say(text, "with at most %s it would start now", words.data);
+    if (smaller.all.instance_count)
+        explain_all_smaller(&smaller.all, cpus, list, text);
+}
+
+static void explain_queued(struct daemon *d, const struct core_why *why, const struct core_job_view *view,
+                           cJSON *o, cJSON *text)
+{
+    char at[64];
+    const struct node *best = nodes_get(&d->nodes, why->best.v);
+    cJSON *blockers = cJSON_AddArrayToObject(o, "blockers");
+    add_time(o, "begin_ms", why->begin_ms);
+    if (why->begin_ms)
+        say(text, "it begins at the earliest %s", when(why->begin_ms, at));
+    explain_needs(d, why, o, text);
+    explain_licence(d, why, o, text);
+    explain_quota(d, why, view, o, text);
+    for (uint32_t i = 0; i < why->blocker_count; i++)
+        add_blocker(d, blockers, text, &why->blockers[i], best ? best->name : "?");
+    json_add_int(o, "nodes_wanted", why->nodes_wanted);
+    json_add_int(o, "nodes_fit", why->nodes_fit);
+    if (why->nodes_wanted > 1)
+        say(text, "it wants %u nodes at once; %u have room now", why->nodes_wanted, why->nodes_fit);
+    explain_ahead(d, why, o, text);
+    if (why->promised_ms)
+        say(text, "it starts at the latest %s", when(why->promised_ms, at));
+    if (why->expected_ms && !why->fits_now && why->expected_ms != why->promised_ms)
+        say(text, "there should be room for it %s%s", when(why->expected_ms, at),
+            why->promised_ms ? "" : "; no start is promised");
     if (why->fits_now)
         say(text, "there is room for it: it starts as soon as its turn comes");
+    explain_smaller(d, view, o, text);
 }
 
 static void explain_others(const struct job *job, const struct node *node, cJSON *text)
@@ -165,14 +314,6 @@ static void explain_others(const struct job *job, const struct node *node, cJSON
     }
 }
 
-static void add_time(cJSON *o, const char *field, uint64_t ms)
-{
-    if (ms)
-        json_add_int(o, field, (int64_t)ms);
-    else
-        cJSON_AddNullToObject(o, field);
-}
-
 void api_get_why(struct http_request *req, void *context)
 {
     struct daemon *d = context;
@@ -181,21 +322,22 @@ void api_get_why(struct http_request *req, void *context)
         return;
     engine_look(d, job);
     struct core_why why = {0};
-    bool known = core_why(d->core, (struct job_id){job->id}, &why);
-    cJSON *o = cJSON_CreateObject();
+    struct core_job_view view = {0};
+    struct job_id id = {job->id};
+    bool known = core_why(d->core, id, &why) && core_job_get(d->core, id, &view);
+    _cleanup_json_ cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "state", job_state_name(job->state));
     json_add_str(o, "reason", job_reason_text(job));
-    cJSON *text = cJSON_AddArrayToObject(o, "text"), *blockers = cJSON_AddArrayToObject(o, "blockers");
+    cJSON *text = cJSON_AddArrayToObject(o, "text");
     if (known && job->state == JOB_QUEUED) {
         say(text, "it %s", job_reason_text(job));
-        explain_queued(d, &why, blockers, text);
+        explain_queued(d, &why, &view, o, text);
     } else {
         const struct task *task = job_task(job, job->attempt, 0);
+        cJSON_AddArrayToObject(o, "blockers");
         explain_others(job, task ? nodes_get(&d->nodes, task->node) : NULL, text);
     }
     add_time(o, "expected_start_ms", why.expected_ms);
     add_time(o, "promised_start_ms", why.promised_ms);
-    char *body = json_text(o);
-    cJSON_Delete(o);
-    engine_answer_view(d, req, body);
+    engine_answer_view(d, req, json_text(o));
 }
