@@ -118,8 +118,8 @@ static struct waits sum_up(uint64_t *ms, uint32_t count)
     qsort(ms, count, sizeof *ms, by_size);
     for (uint32_t i = 0; i < count; i++)
         sum += (double)ms[i];
-    return (struct waits){sum / count / 1000, (double)ms[(uint64_t)count * 95 / 100] / 1000,
-                          (double)ms[count - 1] / 1000};
+    uint64_t at_95 = (uint64_t)count * 95 / 100;
+    return (struct waits){sum / count / 1000, (double)ms[at_95] / 1000, (double)ms[count - 1] / 1000};
 }
 
 /* ---- by user ---- */

@@ -195,20 +195,24 @@ static bool moves_others(const struct core_decisions *out)
 
 /* In a copy: the waiting job is taken back, and one like it that asks for that is submitted in its place. -1:
  * by that another one starts or is promised its place, so that nothing can be said. */
-static int try_it(struct fixture *f, struct core *copy, struct core_submit s, const struct core_wish *wish)
+static int try_it(struct fixture *f, struct core *copy, const struct core_job_view *view,
+                  const struct core_wish *wish)
 {
-    struct core_event back = {.kind = CORE_EVENT_JOB_CANCEL, .as.cancel = {.job = s.job}};
+    struct core_event back = {.kind = CORE_EVENT_JOB_CANCEL, .as.cancel = {.job = view->job}};
     struct core_event event = {.kind = CORE_EVENT_JOB_SUBMIT};
     assert_true(core_copy(copy, f->core));
     assert_true(core_make_room(copy, &back));
     core_step(copy, f->now_ms, &back, f->out);
     if (moves_others(f->out))
         return -1;
-    s.job.v = 1000;
-    s.request = wish->request;
-    s.time_limit_ms = wish->time_limit_ms;
-    s.instance_count = wish->instance_count;
-    event.as.submit = s;
+    event.as.submit = (struct core_submit){.job.v = 1000,
+                                           .principal = view->principal,
+                                           .seq = view->seq,
+                                           .priority_class = view->priority_class,
+                                           .request = wish->request,
+                                           .time_limit_ms = wish->time_limit_ms,
+                                           .grace_ms = view->grace_ms,
+                                           .instance_count = wish->instance_count};
     assert_true(core_make_room(copy, &event));
     core_step(copy, f->now_ms, &event, f->out);
     return starts(f->out, 1000);
@@ -216,14 +220,12 @@ static int try_it(struct fixture *f, struct core *copy, struct core_submit s, co
 
 static void play_world(struct fixture *f, struct core *copy, uint64_t seed, uint32_t said[2])
 {
-    struct core_submit submitted[32];
     set_policy(f, (enum core_policy)draw(&seed, CORE_POLICY_COUNT));
     for (uint32_t node = 1; node <= 3; node++)
         node_up(f, node, 2 + draw(&seed, 5), draw(&seed, 3), 8 * GIB);
     for (uint64_t id = 1; id < 32; id++) {
         f->now_ms += draw(&seed, 5) * MINUTE;
-        submitted[id] = by_chance(&seed, id);
-        submit(f, submitted[id]);
+        submit(f, by_chance(&seed, id));
     }
     for (uint64_t id = 1; id < 32; id++) {
         struct core_job_view view;
@@ -236,7 +238,7 @@ static void play_world(struct fixture *f, struct core *copy, uint64_t seed, uint
         wish.request.cores = 1;
         wish.request.memory_bytes = GIB;
         bool fits = core_fits_now(f->core, &wish);
-        int truth = try_it(f, copy, submitted[id], &wish);
+        int truth = try_it(f, copy, &view, &wish);
         if (truth < 0)
             continue;
         said[fits]++;
