@@ -169,12 +169,10 @@ static void tell_failed(struct journal_batch *b, const struct error *err)
 
 static void finish_batch(struct journal_batch *batch)
 {
-    struct journal_then *t = batch->thens;
-    while (t) {
-        struct journal_then *next = t->next;
+    for (struct journal_then *t = batch->thens, *next; t; t = next) {
+        next = t->next;
         t->durable(t->data);
         free(t);
-        t = next;
     }
     free_ops(batch->ops);
     free(batch);
@@ -375,11 +373,9 @@ void journal_stop(struct journal *j)
 static void drop_batch(struct journal_batch *b)
 {
     free_ops(b->ops);
-    struct journal_then *t = b->thens;
-    while (t) {
-        struct journal_then *next = t->next;
+    for (struct journal_then *t = b->thens, *next; t; t = next) {
+        next = t->next;
         free(t);
-        t = next;
     }
 }
 

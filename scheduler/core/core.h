@@ -605,7 +605,8 @@ void core_licence_get(const struct core *core, uint32_t id, uint32_t *total, uin
  * expected; 0: nobody knows, or it has none. */
 void core_job_ends(const struct core *core, struct job_id job, uint64_t *declared_ms, uint64_t *expected_ms);
 /* When there should be room for a waiting job if nobody goes before it, and never after what it was promised;
- * 0: unknown. The same as core_why says, at the cost of a plan alone. */
+ * 0: unknown, also where it rests on jobs whose end is neither declared nor learned. At the cost of a plan.
+ */
 uint64_t core_expected_start(const struct core *core, struct job_id job);
 
 /* What one would rather ask for in place of a waiting job. */

@@ -82,6 +82,12 @@ static uint64_t later(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* Neither declared nor learned: plans take something, which nobody should be told. */
+static bool only_assumed(const struct task_facts *task)
+{
+    return task->ends_ms == CORE_NEVER && task->guess_ms - task->began_ms >= ORDER_EST_NONE_MS;
+}
+
 void core_job_ends(const struct core *core, struct job_id id, uint64_t *declared_ms, uint64_t *expected_ms)
 {
     uint32_t slot = job_find(core, id.v);
@@ -91,10 +97,24 @@ void core_job_ends(const struct core *core, struct job_id id, uint64_t *declared
         if (task->released || task->attempt != core->jobs[slot].facts.attempt)
             continue;
         *declared_ms = later(*declared_ms, plan_end(core, task, PLAN_DECLARED));
-        *expected_ms = later(*expected_ms, plan_end(core, task, PLAN_EXPECTED));
+        *expected_ms =
+            later(*expected_ms, only_assumed(task) ? CORE_NEVER : plan_end(core, task, PLAN_EXPECTED));
     }
     *declared_ms = *declared_ms == CORE_NEVER ? 0 : *declared_ms;
     *expected_ms = *expected_ms == CORE_NEVER ? 0 : *expected_ms;
+}
+
+/* Whether it rests on an end that is only assumed. */
+static bool plan_assumes(const struct core *core, const struct plan_start *plan)
+{
+    for (uint32_t i = 0; i < plan->count && plan->at_ms > core->h->facts.now_ms; i++) {
+        for (uint32_t t = core->nodes[plan->nodes[i]].first_task; t; t = core->tasks[t].node_next) {
+            const struct task_facts *task = &core->tasks[t].facts;
+            if (!task->released && only_assumed(task) && plan_end(core, task, PLAN_EXPECTED) <= plan->at_ms)
+                return true;
+        }
+    }
+    return false;
 }
 
 uint64_t core_expected_start(const struct core *core, struct job_id id)
@@ -107,7 +127,7 @@ uint64_t core_expected_start(const struct core *core, struct job_id id)
     plan_reserve(core, slot, PLAN_EXPECTED, &plan);
     if (promised && promised < plan.at_ms)
         return promised;
-    return plan.at_ms == CORE_NEVER ? 0 : plan.at_ms;
+    return plan.at_ms == CORE_NEVER || plan_assumes(core, &plan) ? 0 : plan.at_ms;
 }
 
 /* ---- what else would start now ---- */

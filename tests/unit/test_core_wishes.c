@@ -120,6 +120,21 @@ static void expected_starts_are_those_that_why_gives(void **state)
     assert_int_equal(core_expected_start(f->core, (struct job_id){99}), 0);
 }
 
+static void an_end_that_is_only_assumed_is_not_told(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t declared, expected;
+    node_up(f, 1, 4, 0, 16 * GIB);
+    submit(f, wanting(1, 1, 0, GIB)); /* nobody knows how long */
+    submit(f, lasting(wanting(2, 3, 0, GIB), MINUTE));
+    submit(f, lasting(wanting(3, 4, 0, GIB), MINUTE));
+    core_job_ends(f->core, (struct job_id){1}, &declared, &expected);
+    assert_int_equal(declared + expected, 0);
+    assert_int_equal(core_expected_start(f->core, (struct job_id){3}), 0);
+    submit(f, lasting(wanting(4, 3, 0, GIB), MINUTE));
+    assert_true(core_expected_start(f->core, (struct job_id){4}) > f->now_ms);
+}
+
 static void a_smaller_or_shorter_request_would_pass_the_head_and_a_longer_one_not(void **state)
 {
     struct fixture *f = *state;
@@ -270,6 +285,7 @@ int main(void)
         TEST(licences_are_counted),
         TEST(ends_are_declared_or_unknown),
         TEST(expected_starts_are_those_that_why_gives),
+        TEST(an_end_that_is_only_assumed_is_not_told),
         TEST(a_smaller_or_shorter_request_would_pass_the_head_and_a_longer_one_not),
         TEST(quotas_count_for_wishes),
         cmocka_unit_test(what_is_said_to_start_starts),
