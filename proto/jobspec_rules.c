@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
@@ -89,52 +88,13 @@ void spec_read_hold(struct spec_reader *r, const cJSON *v, const char *path)
     spec_bool(r, v, path, &r->spec->held);
 }
 
-/* Whether the text has the form, in which d stands for a digit; what follows is not looked at. */
-static bool has_form(const char *text, const char *form)
-{
-    for (size_t i = 0; form[i]; i++)
-        if (form[i] == 'd' ? text[i] < '0' || text[i] > '9' : text[i] != form[i])
-            return false;
-    return true;
-}
-
-static int two_digits(const char *text)
-{
-    return (text[0] - '0') * 10 + text[1] - '0';
-}
-
-static bool read_offset(const char *p, int *minutes)
-{
-    *minutes = 0;
-    if ((*p == 'Z' || *p == 'z') && !p[1])
-        return true;
-    if ((*p != '+' && *p != '-') || !has_form(p + 1, "dd:dd") || p[6])
-        return false;
-    int hours = two_digits(p + 1), rest = two_digits(p + 4);
-    *minutes = (*p == '-' ? -1 : 1) * (hours * 60 + rest);
-    return hours <= 23 && rest <= 59;
-}
-
-/* RFC 3339 without a fraction: 2026-12-24T18:00:00Z, or with +01:00. */
+/* With its offset from UTC: a file means the same moment on every machine that reads it. */
 static bool read_time(const char *text, int64_t *ms)
 {
-    static const char form[] = "dddd-dd-ddTdd:dd:dd";
-    int offset;
-    if (!has_form(text, form) || !read_offset(text + sizeof form - 1, &offset))
-        return false;
-    struct tm tm = {.tm_year = two_digits(text) * 100 + two_digits(text + 2) - 1900,
-                    .tm_mon = two_digits(text + 5) - 1,
-                    .tm_mday = two_digits(text + 8),
-                    .tm_hour = two_digits(text + 11),
-                    .tm_min = two_digits(text + 14),
-                    .tm_sec = two_digits(text + 17)},
-              asked = tm;
-    time_t t = timegm(&tm); /* normalises: 31 February becomes March, which nobody asked for */
-    if (t <= 0 || tm.tm_mon != asked.tm_mon || tm.tm_mday != asked.tm_mday || tm.tm_hour != asked.tm_hour ||
-        tm.tm_min != asked.tm_min || tm.tm_sec != asked.tm_sec)
-        return false;
-    *ms = ((int64_t)t - (int64_t)offset * 60) * 1000;
-    return *ms > 0;
+    size_t n = strlen(text);
+    bool zulu = n && (text[n - 1] == 'Z' || text[n - 1] == 'z');
+    bool offset = n > 6 && (text[n - 6] == '+' || text[n - 6] == '-') && text[n - 3] == ':';
+    return strchr("+-", *text) == NULL && (zulu || offset) && units_parse_time(text, 0, ms) && *ms > 0;
 }
 
 void spec_read_begin(struct spec_reader *r, const cJSON *v, const char *path)

@@ -208,7 +208,7 @@ static bool take_offset(const char **p, bool *local, int *minutes)
     int hours;
     *minutes = 0;
     *local = **p == '\0';
-    if (*local || take_char(p, 'Z'))
+    if (*local || take_char(p, 'Z') || take_char(p, 'z'))
         return **p == '\0';
     int sign = take_char(p, '-') ? -1 : take_char(p, '+') ? 1 : 0;
     if (!sign || !take_digits(p, 2, &hours) || !take_char(p, ':') || !take_digits(p, 2, minutes) || **p ||

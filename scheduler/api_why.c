@@ -330,7 +330,6 @@ void api_get_why(struct http_request *req, void *context)
     json_add_str(o, "reason", job_reason_text(job));
     cJSON *text = cJSON_AddArrayToObject(o, "text");
     if (known && job->state == JOB_QUEUED) {
-        why.expected_ms = core_expected_start(d->core, id);
         say(text, "it %s", job_reason_text(job));
         explain_queued(d, &why, &view, o, text);
     } else {

@@ -209,7 +209,7 @@ static void apply_quota(struct core *core, const struct core_quota *q)
     }
     struct tenant *t = &core->tenants[tenant_get(core, q->scope, q->id)];
     tenant_open(core, t);
-    t->facts.own_limits = 1;
+    t->facts.own_limits = q->cores || q->gpu_milli || q->running || q->queued; /* all 0: everyone's again */
     t->facts.limit_cores = q->cores;
     t->facts.limit_gpu_milli = q->gpu_milli;
     t->facts.limit_running = q->running;

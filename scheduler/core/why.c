@@ -211,10 +211,6 @@ bool core_why(const struct core *core, struct job_id id, struct core_why *out)
     list_limits(core, job, out);
     out->fits_now = shape->fit >= job->instance_count && !out->licence_short && !out->quota_reached;
     list_ahead(core, slot, out);
-    struct plan_start plan;
-    plan_reserve(core, slot, PLAN_EXPECTED, &plan);
-    out->expected_ms = job->hold_ms && job->hold_ms < plan.at_ms ? job->hold_ms
-                       : plan.at_ms == CORE_NEVER                ? 0
-                                                                 : plan.at_ms;
+    out->expected_ms = core_expected_start(core, id);
     return true;
 }

@@ -72,6 +72,19 @@ static void everyones_quota_is_for_those_without_their_own(void **state)
     assert_true(runs(f, 1) && runs(f, 2) && runs(f, 3) && !runs(f, 4));
 }
 
+static void whose_own_quota_is_taken_away_has_everyones_again(void **state)
+{
+    struct fixture *f = *state;
+    node_up(f, 1, 8, 0, GIB);
+    quota(f, CORE_QUOTA_PRINCIPAL, 0, (struct core_quota){.running = 1});
+    quota(f, CORE_QUOTA_PRINCIPAL, 1, (struct core_quota){.running = 3});
+    submit(f, wanting(1, 1, 0, 0));
+    quota(f, CORE_QUOTA_PRINCIPAL, 1, (struct core_quota){0});
+    submit(f, wanting(2, 1, 0, 0));
+    assert_true(runs(f, 1) && !runs(f, 2));
+    assert_int_equal(job_view(f, 2).reason, CORE_REASON_QUOTA);
+}
+
 static void what_a_quota_never_allows_is_refused_at_submit(void **state)
 {
     struct fixture *f = *state;
@@ -381,6 +394,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_quota_holds_its_users_jobs_back_and_nobody_elses),
         TEST(everyones_quota_is_for_those_without_their_own),
+        TEST(whose_own_quota_is_taken_away_has_everyones_again),
         TEST(what_a_quota_never_allows_is_refused_at_submit),
         TEST(licences_are_held_from_start_to_end),
         TEST(a_held_job_waits_for_its_release_and_one_with_a_begin_time_for_that),
