@@ -50,7 +50,7 @@ static void add_why(struct table *table, const cJSON *job)
         table_add(table, json_str(job, "reason", ""), TERM_PLAIN);
 }
 
-/* When there should be room for a waiting job, from now on. */
+/* When a waiting job should start, from now on. */
 static void add_start(struct table *table, const cJSON *job, int64_t now)
 {
     char text[32];

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "proto/kv.h"
 #include "scheduler/engine.h"
+#include "scheduler/forecast.h"
 #include "scheduler/waits.h"
 
 #include <fcntl.h>
@@ -172,7 +173,10 @@ struct listing {
     char *folder;
     struct journal_query query;
     struct error err;
-    bool ok, live_only, expected;
+    bool ok, live_only;
+    struct forecast *forecast;   /* NULL: nobody asked, or it can't be had */
+    struct forecast_job *starts; /* of the oldest jobs that wait, newest first */
+    uint32_t start_count;
     struct entry *items;
     size_t count;
 };
@@ -194,10 +198,14 @@ static void add_row(void *data, const struct journal_job *row)
     job_destroy(job);
 }
 
-/* In the thread pool: the ended ones, from the journal's table. */
-static void read_ended(uv_work_t *work)
+/* In the thread pool: the ended ones, from the journal's table, and when the others start. */
+static void read_rest(uv_work_t *work)
 {
     struct listing *l = container_of(work, struct listing, work);
+    if (l->forecast)
+        forecast_run(l->forecast, l->starts, l->start_count);
+    if (l->live_only)
+        return;
     struct journal_reader *reader = journal_reader_open(l->folder, &l->err);
     l->ok = reader && journal_read_jobs(reader, &l->query, add_row, l, &l->err);
     journal_reader_close(reader);
@@ -215,25 +223,42 @@ static int newest_first(const void *a, const void *b)
     return x->id < y->id ? 1 : x->id > y->id ? -1 : 0;
 }
 
-/* Waiting jobs that the listing will have. */
-static uint32_t count_waiting(const struct listing *l)
+/* Of the waiting jobs that the listing will have, the oldest. */
+static void list_starts(struct listing *l)
 {
-    const struct list *live = &l->daemon->jobs.live;
+    struct daemon *d = l->daemon;
     uint32_t seen = 0, waiting = 0;
-    for (const struct list *at = live->prev; at != live && seen < l->query.limit; at = at->prev) {
+    l->starts = xcalloc(EXPECTED_MAX, sizeof *l->starts);
+    for (struct list *at = d->jobs.live.prev; at != &d->jobs.live && seen < l->query.limit; at = at->prev) {
         const struct job *job = container_of(at, struct job, link);
         seen += wanted(l, job);
-        waiting += wanted(l, job) && job->state == JOB_QUEUED;
+        if (wanted(l, job) && job->state == JOB_QUEUED)
+            l->starts[waiting++ % EXPECTED_MAX].job.v = job->id;
     }
-    return waiting;
+    l->start_count = waiting < EXPECTED_MAX ? waiting : EXPECTED_MAX;
+    l->forecast = waiting ? forecast_begin(d->core, (uint64_t)clock_wall_ms()) : NULL;
+    for (uint32_t i = 0; !l->forecast && i < l->start_count; i++)
+        l->starts[i].start_ms = core_expected_start(d->core, l->starts[i].job);
 }
 
-static void add_waiting(struct listing *l, const struct job *job)
+static const struct forecast_job *start_of(const struct listing *l, uint64_t job)
+{
+    for (uint32_t i = 0; i < l->start_count; i++) {
+        if (l->starts[i].job.v == job)
+            return &l->starts[i];
+    }
+    return NULL;
+}
+
+static void add_live(struct listing *l, const struct job *job)
 {
     char extra[64];
-    uint64_t at_ms = core_expected_start(l->daemon->core, (struct job_id){job->id});
-    snprintf(extra, sizeof extra, "\"expected_start_ms\":%llu", (unsigned long long)at_ms);
-    add_entry(l, job, at_ms ? extra : "\"expected_start_ms\":null");
+    const struct forecast_job *start = job->state == JOB_QUEUED ? start_of(l, job->id) : NULL;
+    if (start && start->start_ms)
+        snprintf(extra, sizeof extra, "\"expected_start_ms\":%llu", (unsigned long long)start->start_ms);
+    else
+        snprintf(extra, sizeof extra, "\"expected_start_ms\":null");
+    add_entry(l, job, start ? extra : NULL);
 }
 
 /* What is in memory is newer than what was read. */
@@ -242,7 +267,6 @@ static void merge_memory(struct listing *l)
     struct daemon *d = l->daemon;
     struct job *job, *tmp;
     size_t kept = 0, live = 0;
-    uint32_t waiting = l->expected ? count_waiting(l) : 0;
     for (size_t i = 0; i < l->count; i++) {
         job = jobs_get(&d->jobs, l->items[i].id);
         if (job && !job->evictable)
@@ -256,10 +280,7 @@ static void merge_memory(struct listing *l)
         if (!wanted(l, job))
             continue;
         engine_look(d, job);
-        if (l->expected && job->state == JOB_QUEUED && waiting-- <= EXPECTED_MAX)
-            add_waiting(l, job);
-        else
-            add_entry(l, job, NULL);
+        add_live(l, job);
         live++;
     }
     if (l->live_only)
@@ -272,6 +293,8 @@ static void listing_free(struct listing *l)
 {
     for (size_t i = 0; i < l->count; i++)
         free(l->items[i].text);
+    forecast_end(l->forecast);
+    free(l->starts);
     free(l->items);
     free(l->folder);
     free(l);
@@ -322,17 +345,18 @@ void api_get_jobs(struct http_request *req, void *context)
     l->daemon = d;
     l->req = req;
     l->ok = true;
-    l->expected = expected;
     l->live_only = state && strcmp(state, "live") == 0;
     l->query = (struct journal_query){
         .ended_since_ms = state ? 0 : clock_wall_ms() - RECENT_MS,
         .before = (uint64_t)before,
         .principal = principal ? (int64_t)principals_find(&d->principals, principal) : -1,
         .limit = (uint32_t)limit};
-    if (l->live_only) {
+    if (expected)
+        list_starts(l);
+    if (l->live_only && !l->forecast) {
         answer_listing(l);
         return;
     }
     l->folder = xasprintf("%s/journal", d->options.state_dir);
-    daemon_work(d, &l->work, read_ended, listing_read);
+    daemon_work(d, &l->work, read_rest, listing_read);
 }

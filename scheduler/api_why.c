@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "proto/units.h"
 #include "scheduler/engine.h"
+#include "scheduler/forecast.h"
 #include "scheduler/smaller.h"
 
 #include <stdlib.h>
@@ -225,34 +226,35 @@ static void explain_all_smaller(const struct core_wish *all, bool cpus, cJSON *l
         all->instance_count, all->instance_count == 1 ? "" : "s");
 }
 
-static void explain_smaller(const struct daemon *d, const struct core_job_view *view, cJSON *o, cJSON *text)
+/* NULL: nothing smaller would start now. */
+static void explain_smaller(const struct smaller *smaller, const struct core_job_view *view, cJSON *o,
+                            cJSON *text)
 {
     static const char *const fields[SMALLER_KIND_COUNT] = {"cores", "memory_bytes", "gpus", "instance_count",
                                                            "time_limit_s"};
     static const double units[SMALLER_KIND_COUNT] = {1, 1, RESOURCE_GPU_WHOLE, 1, 1000};
-    struct smaller smaller;
     _cleanup_buf_ struct buf words = {0};
     bool cpus = view->request.cpus != 0;
     cJSON *list = cJSON_AddArrayToObject(o, "would_start_with");
-    if (!smaller_find(d->core, view->job, &smaller))
+    if (!smaller)
         return;
     for (int kind = 0; kind < SMALLER_KIND_COUNT; kind++) {
-        if (!smaller.most[kind])
+        if (!smaller->most[kind])
             continue;
         cJSON *one = cJSON_CreateObject();
         cJSON_AddNumberToObject(one, kind == SMALLER_CORES && cpus ? "cpus" : fields[kind],
-                                (double)smaller.most[kind] / units[kind]);
+                                (double)smaller->most[kind] / units[kind]);
         cJSON_AddItemToArray(list, one);
-        add_amount(&words, (enum smaller_kind)kind, smaller.most[kind], cpus);
+        add_amount(&words, (enum smaller_kind)kind, smaller->most[kind], cpus);
     }
     if (words.len)
         say(text, "with at most %s it would start now", words.data);
-    if (smaller.all.instance_count)
-        explain_all_smaller(&smaller.all, cpus, list, text);
+    if (smaller->all.instance_count)
+        explain_all_smaller(&smaller->all, cpus, list, text);
 }
 
 static void explain_queued(struct daemon *d, const struct core_why *why, const struct core_job_view *view,
-                           cJSON *o, cJSON *text)
+                           const struct smaller *smaller, cJSON *o, cJSON *text)
 {
     char at[64];
     const struct node *best = nodes_get(&d->nodes, why->best.v);
@@ -273,11 +275,11 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
     if (why->promised_ms)
         say(text, "it starts at the latest %s", when(why->promised_ms, at));
     if (why->expected_ms && !why->fits_now && why->expected_ms != why->promised_ms)
-        say(text, "there should be room for it %s%s", when(why->expected_ms, at),
+        say(text, "it should start %s%s", when(why->expected_ms, at),
             why->promised_ms ? "" : "; no start is promised");
     if (why->fits_now)
         say(text, "there is room for it: it starts as soon as its turn comes");
-    explain_smaller(d, view, o, text);
+    explain_smaller(smaller, view, o, text);
 }
 
 static void explain_others(const struct job *job, const struct node *node, cJSON *text)
@@ -314,24 +316,36 @@ static void explain_others(const struct job *job, const struct node *node, cJSON
     }
 }
 
-void api_get_why(struct http_request *req, void *context)
+/* ---- the answer ---- */
+
+/* A waiting job's start and smaller requests are worked out in the thread pool, on a copy of the core. */
+struct question {
+    uv_work_t work;
+    struct daemon *daemon;
+    struct http_request *req;
+    struct forecast *forecast;
+    struct forecast_job start;
+    struct smaller smaller;
+    bool any_smaller;
+};
+
+static void answer_why(struct daemon *d, struct http_request *req, struct job *job, uint64_t start_ms,
+                       const struct smaller *smaller)
 {
-    struct daemon *d = context;
-    struct job *job = api_own_job(d, req, "why");
-    if (!job)
-        return;
-    engine_look(d, job);
     struct core_why why = {0};
     struct core_job_view view = {0};
     struct job_id id = {job->id};
+    engine_look(d, job);
     bool known = core_why(d->core, id, &why) && core_job_get(d->core, id, &view);
+    bool waits = known && job->state == JOB_QUEUED;
     _cleanup_json_ cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "state", job_state_name(job->state));
     json_add_str(o, "reason", job_reason_text(job));
     cJSON *text = cJSON_AddArrayToObject(o, "text");
-    if (known && job->state == JOB_QUEUED) {
+    why.expected_ms = waits ? start_ms : 0;
+    if (waits) {
         say(text, "it %s", job_reason_text(job));
-        explain_queued(d, &why, &view, o, text);
+        explain_queued(d, &why, &view, smaller, o, text);
     } else {
         const struct task *task = job_task(job, job->attempt, 0);
         cJSON_AddArrayToObject(o, "blockers");
@@ -340,4 +354,55 @@ void api_get_why(struct http_request *req, void *context)
     add_time(o, "expected_start_ms", why.expected_ms);
     add_time(o, "promised_start_ms", why.promised_ms);
     engine_answer_view(d, req, json_text(o));
+}
+
+static void work_out(uv_work_t *work)
+{
+    struct question *q = container_of(work, struct question, work);
+    q->any_smaller = smaller_find(forecast_core(q->forecast), q->start.job, &q->smaller);
+    forecast_run(q->forecast, &q->start, 1);
+}
+
+static void worked_out(uv_work_t *work, int status)
+{
+    (void)status;
+    struct question *q = container_of(work, struct question, work);
+    struct error err = {0};
+    char id[24];
+    daemon_work_done(q->daemon);
+    snprintf(id, sizeof id, "%llu", (unsigned long long)q->start.job.v);
+    struct job *job = jobs_find(&q->daemon->jobs, q->daemon->reader, id, &err);
+    if (job)
+        answer_why(q->daemon, q->req, job, q->start.start_ms, q->any_smaller ? &q->smaller : NULL);
+    else
+        http_respond_error(q->req, &err);
+    forecast_end(q->forecast);
+    free(q);
+}
+
+void api_get_why(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    struct job *job = api_own_job(d, req, "why");
+    if (!job)
+        return;
+    struct job_id id = {job->id};
+    struct smaller smaller;
+    engine_look(d, job);
+    if (job->state != JOB_QUEUED) {
+        answer_why(d, req, job, 0, NULL);
+        return;
+    }
+    struct forecast *forecast = forecast_begin(d->core, (uint64_t)clock_wall_ms());
+    if (!forecast) {
+        bool any = smaller_find(d->core, id, &smaller);
+        answer_why(d, req, job, core_expected_start(d->core, id), any ? &smaller : NULL);
+        return;
+    }
+    struct question *q = xcalloc(1, sizeof *q);
+    q->daemon = d;
+    q->req = req;
+    q->forecast = forecast;
+    q->start.job = id;
+    daemon_work(d, &q->work, work_out, worked_out);
 }
