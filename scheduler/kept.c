@@ -212,6 +212,15 @@ struct core *kept_verify(struct journal_reader *r, struct kept_report *report, s
     return finish(&p, ok);
 }
 
+struct core *kept_first(struct journal_reader *r, uint64_t *first_seq, struct error *err)
+{
+    struct kept_report unused;
+    struct play p = {.reader = r, .report = &unused};
+    bool ok =
+        begin(&p, err) && open_core(&p, from_the_start(&p) || !p.segment_count ? -1 : 0, first_seq, err);
+    return finish(&p, ok);
+}
+
 static bool too_early(const struct play *p, struct error *err)
 {
     char day[32];

@@ -25,4 +25,8 @@ struct core *kept_verify(struct journal_reader *r, struct kept_report *report, s
 struct core *kept_moment(struct journal_reader *r, uint64_t at_ms, struct kept_report *report,
                          struct error *err);
 
+/* The core before the first kept row, whose number is *first_seq: an empty one where nothing was ever
+ * dropped. The caller owns it. NULL with *err. */
+struct core *kept_first(struct journal_reader *r, uint64_t *first_seq, struct error *err);
+
 #endif

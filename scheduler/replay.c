@@ -145,7 +145,7 @@ int replay_run(const char *state_dir, const char *at, const char *policy, bool j
 {
     _cleanup_buf_ struct buf out = {0};
     struct error err = {0};
-    enum core_policy known;
+    enum core_policy known = CORE_POLICY_FCFS;
     uint64_t at_ms = 0;
     if (policy && !drive_policy(policy, &known, &err))
         return tell(&err, EXIT_USAGE);
@@ -164,7 +164,7 @@ int replay_run(const char *state_dir, const char *at, const char *policy, bool j
     else if (at)
         code = replay_moment(r, at_ms, json, &out, &err) ? 0 : tell(&err, EXIT_REFUSED);
     else if (policy)
-        code = replay_policy(r, state_dir, policy, json, &out, &err) ? 0 : tell(&err, EXIT_REFUSED);
+        code = replay_policy(r, known, json, &out, &err) ? 0 : tell(&err, EXIT_REFUSED);
     else
         code = verify(r, json, &out, &err);
     journal_reader_close(r);

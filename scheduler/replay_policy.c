@@ -1,6 +1,7 @@
 /*
- * The kept load under another policy: the simulator plays the jobs that have ended, on the nodes as they are
- * known now, and what each user's jobs would have waited stands beside what they did.
+ * The kept journal decided again under another policy: everything from outside (submits, cancels, updates,
+ * nodes, quotas) comes when it came, tasks run for as long as they did, and the core decides the rest. What
+ * each user's jobs would have waited stands beside what they did.
  */
 #include "scheduler/replay.h"
 
@@ -8,14 +9,15 @@
 #include "base/cleanup.h"
 #include "base/map.h"
 #include "proto/json.h"
-#include "scheduler/jobs.h"
+#include "scheduler/core/row.h"
 #include "scheduler/journal.h"
-#include "scheduler/sim/drive.h"
-#include "scheduler/sim_journal.h"
+#include "scheduler/kept.h"
+#include "scheduler/virtual_run.h"
 
 #include <stdlib.h>
 
-#define PAGE_JOBS 10000 /* read at once; each page has the reader's time limit */
+#define ROUNDS_MIN                                                                                           \
+    100000 /* steps that are tried, at least, for jobs that haven't started after the last row */
 
 /* Waits of some jobs, as they were and as they would have been. */
 struct group {
@@ -56,58 +58,211 @@ static int by_size(const void *a, const void *b)
 
 /* ---- what happened ---- */
 
-struct real {
-    uint64_t id, waited_ms;
+/* A job as the rows tell of it. */
+struct life {
+    uint64_t first_start_ms; /* 0: not in the kept rows */
+    uint64_t start_ms;       /* of its last attempt; 0: before the kept rows */
+    uint64_t end_ms;         /* of that attempt: its last lease is free; 0: it hasn't ended */
+    struct core_end end;
+    uint32_t attempt;
+    bool exited;
+    /* in the play */
+    uint64_t played_ms, submitted_ms;
+    uint32_t user;
 };
 
-/* Of the jobs that ran, newest first. */
-struct reals {
-    struct real *items;
-    size_t count, capacity;
-    uint64_t oldest; /* id, of the page at hand */
-    uint32_t read;   /* of that page */
+struct rerun {
+    struct map lives; /* by job */
+    uint64_t submits, started, unplayed;
+    uint64_t first_seq;
+    enum core_policy policy;
+    struct virtual_run *run; /* NULL: the rows are only read */
+    struct core_row *row;
+    struct core_decisions *decisions;
+    struct error error;
 };
 
-static void take_real(void *data, const struct journal_job *row)
+static struct life *life_of(struct rerun *p, uint64_t job)
 {
-    struct reals *r = data;
-    struct error none = {0};
-    struct job *job = job_doc_read(row, &none);
-    r->oldest = row->id;
-    r->read++;
-    if (job && job->started_ms >= job->submitted_ms) {
-        if (r->count == r->capacity) {
-            r->capacity = r->capacity ? 2 * r->capacity : 1024;
-            r->items = xrealloc(r->items, r->capacity * sizeof *r->items);
-        }
-        r->items[r->count++] = (struct real){row->id, (uint64_t)(job->started_ms - job->submitted_ms)};
+    struct life *life = map_get_num(&p->lives, job);
+    if (!life) {
+        life = xcalloc(1, sizeof *life);
+        map_put_num(&p->lives, job, life);
     }
-    job_destroy(job);
+    return life;
 }
 
-static bool read_reals(struct journal_reader *reader, struct reals *r, struct error *err)
+static void note_start(struct rerun *p, const struct core_row *row, const struct task_id *task)
 {
-    struct journal_query query = {.principal = -1, .limit = PAGE_JOBS};
-    do {
-        r->read = 0;
-        if (!journal_read_jobs(reader, &query, take_real, r, err))
+    struct life *life = life_of(p, task->job.v);
+    if (task->rank)
+        return;
+    if (!life->first_start_ms)
+        p->started++;
+    life->first_start_ms = life->first_start_ms ? life->first_start_ms : row->now_ms;
+    life->start_ms = row->now_ms;
+    life->attempt = task->attempt;
+    life->exited = false;
+    life->end_ms = 0;
+    life->end = (struct core_end){0};
+}
+
+static void note_end(struct rerun *p, const struct core_row *row)
+{
+    const struct core_event *event = &row->event;
+    struct life *life = life_of(p, event->as.task.task.job.v);
+    bool exits = event->kind == CORE_EVENT_TASK_EXIT || event->kind == CORE_EVENT_TASK_OVER;
+    if (!exits && event->kind != CORE_EVENT_TASK_RELEASED)
+        return;
+    if (event->as.task.task.attempt < life->attempt)
+        return;
+    life->attempt = event->as.task.task.attempt;
+    life->end_ms = row->now_ms;
+    if (exits && (!life->exited || life->end.kind == END_NONE))
+        life->end = (struct core_end){event->as.task.as.exit.kind, event->as.task.as.exit.code,
+                                      event->as.task.as.exit.signal};
+    life->exited = life->exited || exits;
+}
+
+static bool refused(const struct core_decisions *decisions)
+{
+    for (uint32_t i = 0; i < decisions->count; i++) {
+        if (decisions->v[i].kind == CORE_DECISION_JOB_REFUSED)
+            return true;
+    }
+    return false;
+}
+
+static void learn(struct rerun *p)
+{
+    p->submits += p->row->event.kind == CORE_EVENT_JOB_SUBMIT && !refused(p->decisions);
+    for (uint32_t i = 0; i < p->decisions->count; i++) {
+        if (p->decisions->v[i].kind == CORE_DECISION_START_TASK)
+            note_start(p, p->row, &p->decisions->v[i].as.start.task);
+    }
+    switch (p->row->event.kind) {
+    case CORE_EVENT_TASK_EXIT:
+    case CORE_EVENT_TASK_OVER:
+    case CORE_EVENT_TASK_RELEASED:
+        note_end(p, p->row);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- the play ---- */
+
+/* Tasks, ticks and what is left over are the play's own; all else came from outside. */
+static bool from_outside(enum core_event_kind kind)
+{
+    switch (kind) {
+    case CORE_EVENT_TASK_STATE:
+    case CORE_EVENT_TASK_EXIT:
+    case CORE_EVENT_TASK_RELEASED:
+    case CORE_EVENT_TASK_COLLECTED:
+    case CORE_EVENT_TASK_OVER:
+    case CORE_EVENT_TICK:
+    case CORE_EVENT_CONTINUE:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static bool take_row(void *data, const struct journal_row *bytes)
+{
+    struct rerun *p = data;
+    struct core_event *event = &p->row->event;
+    const char *wrong = core_row_decode(bytes->bytes, bytes->length, p->row, p->decisions);
+    if (wrong)
+        return error_set(&p->error, ERROR_INTERNAL, "journal row %llu can't be read: %s",
+                         (unsigned long long)bytes->seq, wrong);
+    if (!p->run) {
+        learn(p);
+        return true;
+    }
+    if (!from_outside(event->kind) || refused(p->decisions))
+        return true;
+    if (event->kind == CORE_EVENT_CONFIG)
+        event->as.config.policy = p->policy;
+    event->defer = false;
+    return virtual_run_feed(p->run, p->row->now_ms, event) ||
+           error_set(&p->error, ERROR_LIMIT, "there is no memory for the journal's jobs");
+}
+
+static uint64_t begins(void *data, const struct core *core, struct job_id job, uint64_t now_ms)
+{
+    struct rerun *p = data;
+    struct life *life = life_of(p, job.v);
+    struct core_job_view view;
+    if (core_job_get(core, job, &view) && !life->played_ms) {
+        life->played_ms = now_ms;
+        life->submitted_ms = view.submitted_ms;
+        life->user = view.principal.v;
+    }
+    /* Who canceled it does so in the play, too; and what hadn't ended when the journal was read doesn't. */
+    if (!life->end_ms || !life->exited || life->end.kind == END_CANCELED)
+        return VIRTUAL_NEVER;
+    return life->start_ms ? now_ms + (life->end_ms - life->start_ms) : life->end_ms;
+}
+
+static struct core_end ends(void *data, struct job_id job)
+{
+    return life_of(data, job.v)->end;
+}
+
+static bool all_played(const struct rerun *p)
+{
+    size_t i = 0;
+    for (struct map_slot *s; (s = map_next(&p->lives, &i));) {
+        const struct life *life = s->value;
+        if (life->first_start_ms && !life->played_ms)
             return false;
-        query.before = r->oldest;
-    } while (r->read == PAGE_JOBS);
+    }
     return true;
 }
 
-static int newest_first(const void *a, const void *b)
+static bool set_policy(struct rerun *p)
 {
-    const struct real *x = a, *y = b;
-    return x->id > y->id ? -1 : x->id < y->id;
+    struct core_event event = {.kind = CORE_EVENT_CONFIG};
+    const struct core *core = virtual_run_core(p->run);
+    core_config_get(core, &event.as.config);
+    event.as.config.policy = p->policy;
+    return virtual_run_feed(p->run, core_now(core), &event);
 }
 
-static const struct real *real_of(const struct reals *r, uint64_t id)
+static bool read_rows(struct rerun *p, struct journal_reader *r, struct error *err)
 {
-    const struct real key = {.id = id};
-    return r->count ? bsearch(&key, r->items, r->count, sizeof *r->items, newest_first) : NULL;
+    if (!journal_read_rows(r, p->first_seq, take_row, p, err))
+        return false;
+    if (p->error.code && err)
+        *err = p->error;
+    return !p->error.code;
 }
+
+static bool rerun_all(struct rerun *p, struct journal_reader *r, struct error *err)
+{
+    struct core *core = kept_first(r, &p->first_seq, err);
+    bool ok = core && read_rows(p, r, err);
+    if (ok && !p->started)
+        ok = error_set(err, ERROR_NOT_FOUND, "no job of that journal has run yet");
+    if (!ok) {
+        core_destroy(core);
+        return false;
+    }
+    p->run = virtual_run_begin(core, 0, &(struct virtual_hooks){begins, ends, p});
+    if (!p->run || !set_policy(p))
+        return error_set(err, ERROR_INTERNAL, "no memory to decide the journal again");
+    if (!read_rows(p, r, err))
+        return false;
+    uint64_t steps = virtual_run_steps(p->run), most = 2 * steps + ROUNDS_MIN;
+    while (!all_played(p) && virtual_run_steps(p->run) < most && virtual_run_next(p->run))
+        ;
+    return true;
+}
+
+/* ---- waits ---- */
 
 /* Sorts them. The 95th percentile as the simulator's: sorted[floor(0.95 n)]. */
 static struct waits sum_up(uint64_t *ms, uint32_t count)
@@ -123,6 +278,14 @@ static struct waits sum_up(uint64_t *ms, uint32_t count)
 }
 
 /* ---- by user ---- */
+
+static void drop_values(struct map *m)
+{
+    size_t i = 0;
+    for (struct map_slot *s; (s = map_next(m, &i));)
+        free(s->value);
+    map_finish(m);
+}
 
 static void name_user(void *data, uint32_t id, const char *name)
 {
@@ -146,20 +309,21 @@ static struct group *group_of(struct map *groups, uint32_t user)
     return g;
 }
 
-/* All jobs that ran in both; *unplayed counts those that the core refused in the play. */
-static void sort_waits(const struct trace *trace, const struct drive_result *result,
-                       const struct reals *reals, struct group *all, struct map *groups, uint32_t *unplayed)
+/* All jobs that ran in both, and were submitted in what is kept. */
+static void sort_waits(struct rerun *p, struct group *all, struct map *groups)
 {
-    for (uint32_t i = 0; i < trace->job_count; i++) {
-        const struct trace_job *job = &trace->jobs[i];
-        const struct real *real = real_of(reals, job->id);
-        if (result->start_ms[i] == DRIVE_NEVER || !real) {
-            ++*unplayed;
+    size_t i = 0;
+    for (struct map_slot *s; (s = map_next(&p->lives, &i));) {
+        const struct life *life = s->value;
+        if (!life->first_start_ms)
+            continue;
+        if (!life->played_ms) {
+            p->unplayed++;
             continue;
         }
-        uint64_t played = result->end_ms[i] - job->submit_ms - job->run_ms;
-        add_wait(all, real->waited_ms, played);
-        add_wait(group_of(groups, job->user), real->waited_ms, played);
+        uint64_t real_ms = life->first_start_ms - life->submitted_ms;
+        add_wait(all, real_ms, life->played_ms - life->submitted_ms);
+        add_wait(group_of(groups, life->user), real_ms, life->played_ms - life->submitted_ms);
     }
 }
 
@@ -207,33 +371,29 @@ static void tell_groups(struct group *all, const struct map *groups, const struc
     free(sorted);
 }
 
-static void tell(const struct trace *trace, const struct drive_result *result, const struct reals *reals,
-                 const struct map *names, const char *policy, bool json, struct buf *out)
+static void tell(struct rerun *p, const struct map *names, bool json, struct buf *out)
 {
     struct group all = {0};
     struct map groups = {0};
     _cleanup_buf_ struct buf table = {0};
-    uint32_t unplayed = 0;
     _cleanup_json_ cJSON *o = cJSON_CreateObject();
-    sort_waits(trace, result, reals, &all, &groups, &unplayed);
-    json_add_str(o, "policy", policy);
+    sort_waits(p, &all, &groups);
+    uint64_t left_out = p->submits > p->started ? p->submits - p->started : 0;
+    json_add_str(o, "policy", core_policy_name(p->policy));
     json_add_int(o, "jobs", all.count);
-    json_add_int(o, "left_out", (int64_t)trace->left_out);
-    json_add_int(o, "bad", (int64_t)trace->bad_count);
-    json_add_int(o, "refused", unplayed);
+    json_add_int(o, "left_out", (int64_t)left_out);
+    json_add_int(o, "unplayed", (int64_t)p->unplayed);
     cJSON *list = cJSON_AddArrayToObject(o, "users"); /* the last of them has no name: all */
     tell_groups(&all, &groups, names, list, &table);
     if (json) {
         json_write(o, out);
         buf_add_char(out, '\n');
     } else {
-        buf_printf(out, "%u jobs by the policy %s, on the nodes as they are known now", all.count, policy);
-        if (trace->left_out)
-            buf_printf(out, "; %llu that ended without having run are left out",
-                       (unsigned long long)trace->left_out);
-        if (trace->bad_count || unplayed)
-            buf_printf(out, "; %llu that can't be played are, too",
-                       (unsigned long long)trace->bad_count + unplayed);
+        buf_printf(out, "%u jobs by the policy %s", all.count, core_policy_name(p->policy));
+        if (left_out)
+            buf_printf(out, "; %llu that never started are left out", (unsigned long long)left_out);
+        if (p->unplayed)
+            buf_printf(out, "; %llu would not have started", (unsigned long long)p->unplayed);
         buf_printf(out, "\n\n%s", table.data);
     }
     free(all.real_ms);
@@ -244,27 +404,21 @@ static void tell(const struct trace *trace, const struct drive_result *result, c
     map_finish(&groups);
 }
 
-bool replay_policy(struct journal_reader *r, const char *state_dir, const char *policy, bool json,
-                   struct buf *out, struct error *err)
+bool replay_policy(struct journal_reader *r, enum core_policy policy, bool json, struct buf *out,
+                   struct error *err)
 {
-    _cleanup_trace_ struct trace trace = {0};
-    _cleanup_drive_result_ struct drive_result result = {0};
-    struct drive_options how = {0};
+    struct rerun p = {.policy = policy};
     struct map names = {0};
-    struct reals reals = {0};
-    bool ok = drive_policy(policy, &how.policy, err) && sim_journal_read(state_dir, &trace, err) &&
-              read_reals(r, &reals, err) && journal_read_principals(r, name_user, &names, err);
-    if (ok && !trace.job_count) {
-        error_set(err, ERROR_NOT_FOUND, "no job of that journal has run to its end yet");
-        ok = false;
-    }
-    ok = ok && drive_run(&trace, &how, &result, err);
+    p.row = xcalloc(1, sizeof *p.row);
+    p.decisions = core_decisions_create();
+    bool ok = p.decisions || error_set(err, ERROR_INTERNAL, "no memory to read the journal");
+    ok = ok && rerun_all(&p, r, err) && journal_read_principals(r, name_user, &names, err);
     if (ok)
-        tell(&trace, &result, &reals, &names, policy, json, out);
-    free(reals.items);
-    size_t i = 0;
-    for (struct map_slot *s; (s = map_next(&names, &i));)
-        free(s->value);
-    map_finish(&names);
+        tell(&p, &names, json, out);
+    virtual_run_end(p.run);
+    core_decisions_destroy(p.decisions);
+    free(p.row);
+    drop_values(&p.lives);
+    drop_values(&names);
     return ok;
 }
