@@ -172,7 +172,7 @@ static bool read_quota(struct daemon *d, const cJSON *body, struct core_quota *q
     if (remove)
         return true;
     struct core_quota_view now;
-    core_quota_get(d->core, quota->scope, quota->id, &now);
+    core_quota_get(d->core, quota->scope, quota->id, 0, &now);
     *quota = now.quota;
     return read_limits(body, quota, err);
 }
@@ -193,7 +193,7 @@ void api_post_quota(struct http_request *req, void *context)
         return;
     }
     struct core_quota_view view;
-    core_quota_get(d->core, event.as.quota.scope, event.as.quota.id, &view);
+    core_quota_get(d->core, event.as.quota.scope, event.as.quota.id, 0, &view);
     _cleanup_json_ cJSON *o = quota_object(d, &view);
     _cleanup_free_ char *text = json_text(o);
     log_info("quota set by %s: %s", api_caller(d, req).name, text);

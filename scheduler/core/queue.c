@@ -39,7 +39,8 @@ struct klass_key klass_key_of(const struct core *core, const struct job_facts *j
                             .instance_count = job->instance_count,
                             .principal = job->principal,
                             .workspace = job->workspace,
-                            .preemptible = job->preemptible};
+                            .preemptible = job->preemptible,
+                            .family = job->family};
     if (core->h->klass_count >= CORE_KLASSES_EXACT)
         key.time_limit_ms = rounded_up(key.time_limit_ms);
     uint32_t tenant = tenant_find(core, CORE_QUOTA_PRINCIPAL, job->principal);
@@ -181,6 +182,8 @@ enum core_reason queue_standing(const struct core *core, uint32_t slot)
         return CORE_REASON_NO_NODE;
     if (shape->usable < k->key.instance_count)
         return shape->known < k->key.instance_count ? CORE_REASON_FITS_NO_NODE : CORE_REASON_NODE_AWAY;
+    if (!job_approved(core, &core->jobs[k->head].facts))
+        return CORE_REASON_APPROVAL;
     if (!tenant_allows(core, k))
         return CORE_REASON_QUOTA;
     return licences_free(core, &k->key.licences) ? (enum core_reason)job->facts.reason : CORE_REASON_LICENCE;
