@@ -64,7 +64,8 @@ static bool check(struct daemon *d, const struct job_spec *spec, struct error *e
 }
 
 static struct job *make_job(struct daemon *d, const struct http_request *req, const struct job_spec *spec,
-                            const cJSON *file, const struct submit_resources *resources)
+                            const cJSON *file, const struct submit_resources *resources,
+                            const struct submit_names *names)
 {
     char made[64];
     uint64_t id = d->jobs.next_id++;
@@ -83,7 +84,8 @@ static struct job *make_job(struct daemon *d, const struct http_request *req, co
     job->state = JOB_NOT_STARTED;
     if (spec->code_manifest)
         snprintf(job->manifest, sizeof job->manifest, "%s", spec->code_manifest);
-    job->fixed = submit_fixed(spec, file, job->name, caller.name, resources);
+    job->fixed = submit_fixed(spec, file, job->name, caller.name, resources, names);
+    job->workspace = names->workspace;
     return job;
 }
 
@@ -147,13 +149,31 @@ static void add_rules(const struct job *job, const struct job_spec *spec, struct
     out->retry_wait_ms = (uint64_t)spec->retry.wait_ms;
 }
 
+/* Whoever submits what they aren't approved for is told at once what it waits for. */
+static void advise_approval(struct daemon *d, struct job *job, const struct core_submit *s)
+{
+    struct core_why why;
+    char command[160];
+    if (!s->family || !core_family_restricted(d->core, s->family) || !core_why(d->core, s->job, &why) ||
+        !why.approval_missing)
+        return;
+    uint64_t cpus = s->request.cores ? s->request.cores : s->request.cpus;
+    submit_request_command(d, s->family, cpus * s->instance_count,
+                           (uint64_t)s->request.gpu_milli * s->instance_count, command);
+    _cleanup_free_ char *text =
+        xasprintf("sizes of the family %s need approval, and the job waits for it: %s",
+                  names_text(d, NAME_FAMILY, s->family), command);
+    job_advise(job, text);
+}
+
 _Static_assert(JOB_AFTER_MAX <= CORE_DEPENDENCIES_MAX && JOB_RETRIES_MAX <= CORE_RETRIES_MAX &&
                    JOB_RETRY_CODES_MAX == CORE_RETRY_CODES_MAX && JOB_INSTANCES_MAX <= CORE_INSTANCES_MAX &&
                    JOB_GPU_WHOLE == RESOURCE_GPU_WHOLE,
                "a job file that is taken fits the core");
 
 static bool submit(struct daemon *d, struct job *job, const struct job_spec *spec,
-                   const struct submit_resources *resources, struct error *err)
+                   const struct submit_resources *resources, const struct submit_names *names,
+                   struct error *err)
 {
     static const enum priority_class classes[] = {[JOB_PRIORITY_LOW] = PRIORITY_LOW,
                                                   [JOB_PRIORITY_MEDIUM] = PRIORITY_MEDIUM,
@@ -167,16 +187,22 @@ static bool submit(struct daemon *d, struct job *job, const struct job_spec *spe
                                              .time_limit_ms = (uint64_t)spec->time_limit_ms,
                                              .grace_ms = (uint32_t)spec->grace_ms,
                                              .instance_count = (uint32_t)spec->instance_count,
-                                             .on_node_loss = CORE_LOSS_WAIT}};
+                                             .on_node_loss = CORE_LOSS_WAIT,
+                                             .workspace = names->workspace,
+                                             .family = names->family}};
     add_rules(job, spec, &event.as.submit);
     if (!add_dependencies(d, job, spec, &event.as.submit, err))
         return false;
     if (!engine_step(d, &event, err))
         return false;
     const struct core_decision *refusal = refusal_of(d->decisions, job->id);
-    if (refusal)
+    if (refusal) {
         submit_refusal(refusal, err);
-    return !refusal;
+        submit_refusal_by_name(d, spec, names, refusal, &resources->request, err);
+        return false;
+    }
+    advise_approval(d, job, &event.as.submit);
+    return true;
 }
 
 void api_post_job(struct http_request *req, void *context)
@@ -187,18 +213,21 @@ void api_post_job(struct http_request *req, void *context)
     struct job_spec *spec = read_spec(req, &file);
     if (!spec)
         return;
-    if (!check(d, spec, &err)) {
+    struct submit_names names;
+    if (!check(d, spec, &err) || !submit_take_names(d, spec, &names, &err)) {
         job_spec_destroy(spec);
         http_respond_error(req, &err);
         return;
     }
     struct submit_resources resources;
     submit_fill_resources(&d->nodes, spec, &resources);
-    struct job *job = make_job(d, req, spec, file, &resources);
+    resources.request.gpu_models = names.gpu_models;
+    resources.request.labels = names.labels;
+    struct job *job = make_job(d, req, spec, file, &resources, &names);
     uint64_t id = job->id;
     FAULT("submit.before_step");
     jobs_add(&d->jobs, job);
-    bool ok = submit(d, job, spec, &resources, &err);
+    bool ok = submit(d, job, spec, &resources, &names, &err);
     job_spec_destroy(spec);
     if (!ok) {
         jobs_remove(&d->jobs, job);
