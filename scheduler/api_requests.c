@@ -153,6 +153,8 @@ static bool decide(struct daemon *d, const struct decision *how, const cJSON *bo
     }
     if (!read_text(body, "reason", &reason, err))
         return false;
+    if (how->state == REQUEST_DENIED && !reason)
+        return error_field(err, "reason", "reason is missing: whoever asked is told it");
     bool amounts = json_get(body, "cores") || json_get(body, "gpus");
     if (how->state != REQUEST_APPROVED && amounts)
         return error_field(err, "cores", "only an approval has amounts");
