@@ -220,7 +220,7 @@ struct klass_key {
 
 struct klass {
     struct klass_key key;
-    uint32_t left, right, size; /* the treap of classes that a usable node could hold, by their heads */
+    uint32_t left, right, size; /* the treap of classes that stand (klass_stands), by their heads */
     uint32_t ordered;           /* 1: it is there */
     uint32_t root;              /* the treap of its jobs */
     uint32_t head;              /* the first of them */
@@ -450,6 +450,10 @@ void queue_leave(struct core *core, uint32_t slot);
 enum core_reason queue_standing(const struct core *core, uint32_t slot);
 bool licences_free(const struct core *core, const struct resource_licences *want);
 struct klass_key klass_key_of(const struct core *core, const struct job_facts *job, uint32_t shape);
+/* Whether it belongs into the order of classes: nodes could hold it, and it is approved. */
+bool klass_stands(const struct core *core, const struct klass *klass);
+/* The principal's classes change their standing with what they are approved for. */
+void approvals_settle(struct core *core, uint32_t principal);
 
 /* shape.c: requests that are alike, and how many nodes can take one */
 struct shape_key shape_key_of(const struct job_facts *job);

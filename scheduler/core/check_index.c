@@ -70,8 +70,9 @@ static const char *check_klass(const struct core *core, uint32_t slot, uint32_t 
         k->key.principal != f->principal || k->key.family != f->family ||
         k->key.time_limit_ms < f->time_limit_ms)
         return "class: its head doesn't belong";
-    if (k->ordered != (core->shapes[k->key.shape].usable >= k->key.instance_count))
-        return "class: in the order, but no node could hold it, or the other way round";
+    uint32_t family_tenant = tenant_find_in(core, CORE_QUOTA_PRINCIPAL, f->principal, f->family);
+    if (!family_tenant || k->ordered != klass_stands(core, k))
+        return "class: in the order, but no node could hold it or it isn't approved, or the other way round";
     if (klass_find(core, &k->key) != slot)
         return "class: not found by its key";
     *jobs += count;

@@ -70,6 +70,11 @@ void apply_family(struct core *core, const struct core_family *family)
 {
     uint64_t *word = &core->h->facts.restricted[family->id / 64], bit = UINT64_C(1) << (family->id % 64);
     *word = family->restricted ? *word | bit : *word & ~bit;
+    for (uint32_t slot = 1; slot <= core->h->facts.tenant_count; slot++) {
+        const struct tenant_facts *t = &core->tenants[slot].facts;
+        if (t->scope == CORE_QUOTA_PRINCIPAL && t->family == family->id)
+            approvals_settle(core, t->id);
+    }
 }
 
 uint32_t refused_quota_code(const struct job_tenant *tenant, enum core_quota_limit limit)

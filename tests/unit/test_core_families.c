@@ -51,6 +51,33 @@ static void a_restricted_family_waits_for_approval_and_starts_with_it(void **sta
     assert_int_equal(job_view(f, 2).reason, CORE_REASON_APPROVAL); /* another's approval is not one's own */
 }
 
+/* However many wait for approval, what doesn't is found at once: they stand in no order. */
+static void who_waits_for_approval_stands_in_nobodys_way_and_is_not_ahead(void **state)
+{
+    struct fixture *f = *state;
+    struct core_why why;
+    node_up(f, 1, 2, 0, GIB);
+    restrict_family(f, NC, true);
+    asks(f, 1, BOB, 0, 0, 2);
+    for (uint64_t id = 2; id <= 20; id++) {
+        struct core_submit s = wanting(id, 1, 0, 0);
+        s.family = NC;
+        s.time_limit_ms = 1000 * id; /* a class of its own */
+        s.priority_class = PRIORITY_HIGH;
+        submit(f, s);
+        assert_int_equal(f->out->count, 1); /* nothing but that it waits: no pass is made for it */
+    }
+    asks(f, 30, BOB, 0, 0, 2);
+    assert_true(core_why(f->core, (struct job_id){30}, &why));
+    assert_int_equal(why.ahead_count, 0);
+    quota(f, (struct core_quota){.id = ALICE, .family = NC, .running = 1, .approved = true});
+    assert_true(core_why(f->core, (struct job_id){30}, &why));
+    assert_int_equal(why.ahead_count, 19);
+    quota(f, (struct core_quota){.id = ALICE, .family = NC});
+    lives(f, 1, 1, 1);
+    assert_true(runs(f, 30));
+}
+
 static void an_approval_that_is_taken_away_stops_nothing_that_runs(void **state)
 {
     struct fixture *f = *state;
@@ -188,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_restricted_family_waits_for_approval_and_starts_with_it),
+        TEST(who_waits_for_approval_stands_in_nobodys_way_and_is_not_ahead),
         TEST(an_approval_that_is_taken_away_stops_nothing_that_runs),
         TEST(quotas_count_by_user_by_workspace_and_by_all_within_a_family),
         TEST(more_than_a_family_allows_at_once_is_refused_with_whose_quota_it_was),
