@@ -84,9 +84,9 @@ bool family_restrict(struct daemon *d, uint32_t id, bool restricted, struct erro
 /* What Berth brings. */
 struct size_builtin {
     const char *name, *family;
+    double memory_gib;
     enum size_category category;
     uint32_t cpus, gpus;
-    double memory_gib;
     bool isolated;
 };
 extern const struct size_builtin sizes_builtin[];
