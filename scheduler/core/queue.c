@@ -195,12 +195,12 @@ enum core_reason queue_standing(const struct core *core, uint32_t slot)
     const struct job *job = &core->jobs[slot];
     const struct klass *k = &core->klasses[job->klass];
     const struct shape *shape = &core->shapes[k->key.shape];
+    if (!job_approved(core, &job->facts)) /* first of all: it is what somebody can do something about */
+        return CORE_REASON_APPROVAL;
     if (!core->h->facts.node_count)
         return CORE_REASON_NO_NODE;
     if (shape->usable < k->key.instance_count)
         return shape->known < k->key.instance_count ? CORE_REASON_FITS_NO_NODE : CORE_REASON_NODE_AWAY;
-    if (!job_approved(core, &core->jobs[k->head].facts))
-        return CORE_REASON_APPROVAL;
     if (!tenant_allows(core, k))
         return CORE_REASON_QUOTA;
     return licences_free(core, &k->key.licences) ? (enum core_reason)job->facts.reason : CORE_REASON_LICENCE;

@@ -445,17 +445,18 @@ static void check_queue(struct sim *sim)
         struct core_job_view view;
         if (!ready(job) || !core_job_get(sim->main, job->submit.job, &view))
             continue;
+        if ((view.reason == CORE_REASON_APPROVAL) == model_approved(sim, job))
+            sim_fail(sim, "job %u: the view is wrong about approval", i);
+        if (view.reason == CORE_REASON_APPROVAL)
+            continue;
         bool aside = view.reason == CORE_REASON_NO_NODE || view.reason == CORE_REASON_NODE_AWAY ||
                      view.reason == CORE_REASON_FITS_NO_NODE;
         if (aside == in_turn(sim, job))
             sim_fail(sim, "job %u is %s, but %s", i, aside ? "set aside" : "in the queue",
                      aside ? "nodes could hold it" : "too few nodes could hold it");
-        bool unapproved = view.reason == CORE_REASON_APPROVAL;
-        bool barred = unapproved || view.reason == CORE_REASON_QUOTA || view.reason == CORE_REASON_LICENCE;
+        bool barred = view.reason == CORE_REASON_QUOTA || view.reason == CORE_REASON_LICENCE;
         if (!aside && barred == may_hold(sim, job))
             sim_fail(sim, "job %u: the view is wrong about quotas and licences", i);
-        if (!aside && unapproved == model_approved(sim, job))
-            sim_fail(sim, "job %u: the view is wrong about approval", i);
     }
 }
 
