@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "scheduler/approval.h"
 #include "scheduler/blobs.h"
 #include "scheduler/engine.h"
 #include "scheduler/submit.h"
@@ -149,23 +150,6 @@ static void add_rules(const struct job *job, const struct job_spec *spec, struct
     out->retry_wait_ms = (uint64_t)spec->retry.wait_ms;
 }
 
-/* Whoever submits what they aren't approved for is told at once what it waits for. */
-static void advise_approval(struct daemon *d, struct job *job, const struct core_submit *s)
-{
-    struct core_why why;
-    char command[160];
-    if (!s->family || !core_family_restricted(d->core, s->family) || !core_why(d->core, s->job, &why) ||
-        !why.approval_missing)
-        return;
-    uint64_t cpus = s->request.cores ? s->request.cores : s->request.cpus;
-    submit_request_command(d, s->family, cpus * s->instance_count,
-                           (uint64_t)s->request.gpu_milli * s->instance_count, command);
-    _cleanup_free_ char *text =
-        xasprintf("sizes of the family %s need approval, and the job waits for it: %s",
-                  names_text(d, NAME_FAMILY, s->family), command);
-    job_advise(job, text);
-}
-
 _Static_assert(JOB_AFTER_MAX <= CORE_DEPENDENCIES_MAX && JOB_RETRIES_MAX <= CORE_RETRIES_MAX &&
                    JOB_RETRY_CODES_MAX == CORE_RETRY_CODES_MAX && JOB_INSTANCES_MAX <= CORE_INSTANCES_MAX &&
                    JOB_GPU_WHOLE == RESOURCE_GPU_WHOLE,
@@ -201,7 +185,6 @@ static bool submit(struct daemon *d, struct job *job, const struct job_spec *spe
         submit_refusal_by_name(d, spec, names, refusal, &resources->request, err);
         return false;
     }
-    advise_approval(d, job, &event.as.submit);
     return true;
 }
 
@@ -238,7 +221,8 @@ void api_post_job(struct http_request *req, void *context)
     journal_add_spec(d->journal, id, text);
     jobs_touch(&d->jobs, job);
     struct buf body = {0};
+    _cleanup_free_ char *approval = approval_missing(d, id);
     engine_look(d, job);
-    job_object_write(job, JOB_OBJECT_SHORT, NULL, &body);
+    job_object_write(job, JOB_OBJECT_SHORT, approval, &body);
     engine_answer(d, req, 201, buf_take(&body), undo_submit, id);
 }

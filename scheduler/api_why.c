@@ -5,10 +5,10 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "proto/units.h"
+#include "scheduler/approval.h"
 #include "scheduler/engine.h"
 #include "scheduler/forecast.h"
 #include "scheduler/smaller.h"
-#include "scheduler/submit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -151,80 +151,6 @@ static void explain_licence(const struct daemon *d, const struct core_why *why, 
         why->licence_total, why->licence_used);
 }
 
-static void explain_quota(struct daemon *d, const struct core_why *why, const struct core_job_view *view,
-                          cJSON *o, cJSON *text)
-{
-    static const struct {
-        const char *field, *what;
-        double unit;
-    } limits[] = {[CORE_QUOTA_CORES] = {"cores", "cores", 1},
-                  [CORE_QUOTA_GPUS] = {"gpus", "GPUs", RESOURCE_GPU_WHOLE},
-                  [CORE_QUOTA_RUNNING] = {"running", "running jobs", 1},
-                  [CORE_QUOTA_QUEUED] = {"queued", "waiting jobs", 1}};
-    if (!why->quota_reached) {
-        cJSON_AddNullToObject(o, "quota");
-        return;
-    }
-    bool workspace = why->quota_scope == CORE_QUOTA_WORKSPACE, all = why->quota_scope == CORE_QUOTA_FAMILY;
-    const char *name = all         ? NULL
-                       : workspace ? names_text(d, NAME_WORKSPACE, view->workspace)
-                                   : principals_name(&d->principals, view->principal.v);
-    const char *family = why->quota_family ? names_text(d, NAME_FAMILY, why->quota_family) : NULL;
-    double used = (double)why->quota_used / limits[why->quota_limit].unit,
-           max = (double)why->quota_max / limits[why->quota_limit].unit;
-    cJSON *quota = cJSON_AddObjectToObject(o, "quota");
-    cJSON_AddStringToObject(quota, "scope", all ? "family" : workspace ? "workspace" : "user");
-    json_add_str(quota, "name", name);
-    json_add_str(quota, "family", family);
-    cJSON_AddStringToObject(quota, "limit", limits[why->quota_limit].field);
-    cJSON_AddNumberToObject(quota, "used", used);
-    cJSON_AddNumberToObject(quota, "max", max);
-    say(text, "the quota of %s %s%s%s allows %.10g %s at once; %.10g are in use",
-        all         ? "all users"
-        : workspace ? "workspace"
-                    : "user",
-        name ? name : "together", family ? " in the size family " : "", family ? family : "", max,
-        limits[why->quota_limit].what, used);
-}
-
-/* Which approval is missing, what became of the last request, and the command that is next. */
-static void explain_approval(struct daemon *d, const struct core_why *why, const struct core_job_view *view,
-                             cJSON *o, cJSON *text)
-{
-    char command[160];
-    if (!why->approval_missing) {
-        cJSON_AddNullToObject(o, "approval");
-        return;
-    }
-    const struct quota_request *r = requests_latest(&d->requests, view->principal.v, view->family);
-    const char *family = names_text(d, NAME_FAMILY, view->family);
-    bool open = r && r->state == REQUEST_OPEN, denied = r && r->state == REQUEST_DENIED;
-    uint64_t cpus = view->request.cores ? view->request.cores : view->request.cpus;
-    submit_request_command(d, view->family, cpus * view->instance_count,
-                           (uint64_t)view->request.gpu_milli * view->instance_count, command);
-    cJSON *approval = cJSON_AddObjectToObject(o, "approval");
-    json_add_str(approval, "family", family);
-    if (r)
-        json_add_int(approval, "request", (int64_t)r->id);
-    else
-        cJSON_AddNullToObject(approval, "request");
-    cJSON_AddStringToObject(approval, "state", open ? "open" : denied ? "denied" : "none");
-    if (open)
-        snprintf(command, sizeof command, "berth quota approve %llu", (unsigned long long)r->id);
-    json_add_str(approval, "command", command);
-    say(text, "the size family %s is restricted, and %s is not approved for it", family,
-        principals_name(&d->principals, view->principal.v));
-    if (open)
-        say(text, "request %llu for %u cores is open: an administrator decides it (%s)",
-            (unsigned long long)r->id, r->cores, command);
-    else if (denied)
-        say(text, "request %llu was denied by %s%s%s; ask again: %s", (unsigned long long)r->id,
-            principals_name(&d->principals, r->decided_by), r->reason ? ": " : "", r->reason ? r->reason : "",
-            command);
-    else
-        say(text, "ask for it: %s", command);
-}
-
 static void explain_ahead(struct daemon *d, const struct core_why *why, cJSON *o, cJSON *text)
 {
     _cleanup_buf_ struct buf ahead = {0};
@@ -310,8 +236,10 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
         say(text, "it begins at the earliest %s", when(why->begin_ms, at));
     explain_needs(d, why, o, text);
     explain_licence(d, why, o, text);
-    explain_quota(d, why, view, o, text);
-    explain_approval(d, why, view, o, text);
+    cJSON_AddItemToObject(o, "quota",
+                          why->quota_reached ? quota_explain(d, why, view, text) : cJSON_CreateNull());
+    cJSON_AddItemToObject(o, "approval",
+                          why->approval_missing ? approval_explain(d, view, text) : cJSON_CreateNull());
     for (uint32_t i = 0; i < why->blocker_count; i++)
         add_blocker(d, blockers, text, &why->blockers[i], best ? best->name : "?");
     json_add_int(o, "nodes_wanted", why->nodes_wanted);

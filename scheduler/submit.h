@@ -40,8 +40,5 @@ bool submit_take_names(const struct daemon *d, struct job_spec *spec, struct sub
 void submit_refusal_by_name(const struct daemon *d, const struct job_spec *spec,
                             const struct submit_names *names, const struct core_decision *decision,
                             const struct resource_request *request, struct error *err);
-/* The command by which the caller asks for approval. */
-void submit_request_command(const struct daemon *d, uint32_t family, uint64_t cores, uint64_t gpu_milli,
-                            char out[160]);
 
 #endif

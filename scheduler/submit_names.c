@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "scheduler/approval.h"
 #include "scheduler/hardware.h"
 
 #include <stdio.h>
@@ -64,16 +65,6 @@ bool submit_take_names(const struct daemon *d, struct job_spec *spec, struct sub
            hardware_labels(d, &spec->node_labels, &out->labels, err);
 }
 
-void submit_request_command(const struct daemon *d, uint32_t family, uint64_t cores, uint64_t gpu_milli,
-                            char out[160])
-{
-    const char *name = names_text(d, NAME_FAMILY, family), *quote = strchr(name, ' ') ? "'" : "";
-    int n = snprintf(out, 160, "berth quota request --family %s%s%s --cores %llu", quote, name, quote,
-                     (unsigned long long)cores);
-    if (gpu_milli)
-        snprintf(out + n, 160 - (size_t)n, " --gpus %.10g", (double)gpu_milli / RESOURCE_GPU_WHOLE);
-}
-
 /* ---- refusals ---- */
 
 static void refuse_size(const struct daemon *d, const struct size *size, struct error *err)
@@ -133,9 +124,10 @@ static void refuse_quota(const struct daemon *d, const struct submit_names *name
     error_set(err, ERROR_DENIED, "%s%s%s allows %.10g %s at once, and this would be %.10g", whose[scope],
               in_family ? " in the size family " : "", family, best, what[limit], wanted);
     if (scope == CORE_QUOTA_PRINCIPAL && in_family && limit <= CORE_QUOTA_GPUS) {
-        char command[160];
-        submit_request_command(d, names->family, limit == CORE_QUOTA_CORES ? decision->as.refused.wanted : 1,
-                               limit == CORE_QUOTA_GPUS ? decision->as.refused.wanted : 0, command);
+        char command[APPROVAL_COMMAND_MAX];
+        approval_request_command(d, names->family,
+                                 limit == CORE_QUOTA_CORES ? decision->as.refused.wanted : 1,
+                                 limit == CORE_QUOTA_GPUS ? decision->as.refused.wanted : 0, command);
         error_hint(err, "%s", command);
     }
 }
