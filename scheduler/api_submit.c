@@ -10,6 +10,7 @@
 #include "scheduler/approval.h"
 #include "scheduler/blobs.h"
 #include "scheduler/engine.h"
+#include "scheduler/hardware.h"
 #include "scheduler/submit.h"
 
 #include <stdlib.h>
@@ -203,7 +204,10 @@ void api_post_job(struct http_request *req, void *context)
         return;
     }
     struct submit_resources resources;
-    submit_fill_resources(&d->nodes, spec, &resources);
+    struct node_table nodes; /* its share is measured on one that would do */
+    hardware_nodes(d, names.gpu_models, names.labels, &nodes);
+    submit_fill_resources(nodes.count ? &nodes : &d->nodes, spec, &resources);
+    free(nodes.items);
     resources.request.gpu_models = names.gpu_models;
     resources.request.labels = names.labels;
     struct job *job = make_job(d, req, spec, file, &resources, &names);

@@ -1,6 +1,7 @@
 /* GPU models and labels, from names to the core's bits. Owns nothing. */
 #include "scheduler/hardware.h"
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "proto/suggest.h"
@@ -87,6 +88,26 @@ bool hardware_models(const struct daemon *d, const char *text, uint64_t *bits, s
     else
         error_field(err, field, "no node has a GPU of the model \"%.100s\", or of any", text);
     return error_hint(err, parts ? "write more of its name" : "berth node list shows what nodes have");
+}
+
+static bool has_model(const struct daemon *d, const struct node *node, uint64_t bits)
+{
+    uint32_t id;
+    for (uint32_t i = 0; node->inventory && i < node->inventory->gpu_count; i++) {
+        if (names_find(d, NAME_GPU_MODEL, node->inventory->gpus[i].model, &id) && (bits >> id) & 1)
+            return true;
+    }
+    return false;
+}
+
+void hardware_nodes(const struct daemon *d, uint64_t gpu_models, uint64_t labels, struct node_table *out)
+{
+    *out = (struct node_table){.items = xcalloc(d->nodes.count + 1, sizeof(struct node *))};
+    for (uint32_t i = 0; i < d->nodes.count; i++) {
+        struct node *node = d->nodes.items[i];
+        if ((node->labels & labels) == labels && (!gpu_models || has_model(d, node, gpu_models)))
+            out->items[out->count++] = node;
+    }
 }
 
 /* ---- labels ---- */

@@ -16,6 +16,7 @@
 
 struct daemon;
 struct node;
+struct node_table;
 
 /* What the core gets to see of the node's inventory, with its models and labels. The caller frees. */
 struct core_inventory *hardware_for_core(struct daemon *d, const struct node *node);
@@ -26,6 +27,9 @@ bool hardware_models(const struct daemon *d, const char *text, uint64_t *bits, s
 /* The bits of all these labels; ERROR_INVALID of resources.node_labels where no node has one of them. */
 bool hardware_labels(const struct daemon *d, const struct job_strings *labels, uint64_t *bits,
                      struct error *err);
+/* Fills the table with those nodes (borrowed) that have such GPUs, where bits are set, and all of the labels.
+ * The caller frees its items. */
+void hardware_nodes(const struct daemon *d, uint64_t gpu_models, uint64_t labels, struct node_table *out);
 bool hardware_label_valid(const char *label, struct error *err);
 
 #endif
