@@ -149,6 +149,7 @@ void world_deliver(struct sim *sim, struct wnode *node); /* one report, or one o
 void world_connect(struct sim *sim, struct wnode *node);
 void world_cut(struct sim *sim, struct wnode *node);
 void world_power_off(struct sim *sim, struct wnode *node, bool disk_too);
+void world_label(struct sim *sim, struct wnode *node); /* an administrator gives or takes labels */
 bool world_job_alive(const struct sim *sim, struct job_id job);
 bool world_task_alive(const struct sim *sim, struct task_id task);
 bool world_busy(const struct wnode *node);

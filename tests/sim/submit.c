@@ -165,7 +165,7 @@ static void license(struct sim *sim, uint32_t id, uint32_t total)
 
 void submit_rules(struct sim *sim)
 {
-    switch (rng_below(&sim->rng, 9)) {
+    switch (rng_below(&sim->rng, 12)) {
     case 0:
         configure(sim);
         break;
@@ -180,6 +180,10 @@ void submit_rules(struct sim *sim)
         break;
     case 4:
         limit(sim, rng_chance(&sim->rng, 50));
+        break;
+    case 5:
+    case 6:
+        world_label(sim, &sim->nodes[rng_below(&sim->rng, sim->node_count)]);
         break;
     default:
         update(sim);
