@@ -355,7 +355,7 @@ const struct size *sizes_nearest_name(const struct daemon *d, const char *name)
     for (size_t i = 0; i < d->sizes.count; i++) {
         const struct size *s = &d->sizes.items[i];
         unsigned far = suggest_distance(name, s->name);
-        if (far >= least || !size_fits(d, s))
+        if (far >= least)
             continue;
         best = s;
         least = far;

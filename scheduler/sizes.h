@@ -68,9 +68,9 @@ const char *size_words(const struct size *size, char out[96]);
 
 /* Whether a known node could hold it if that were empty; true where no node is known. */
 bool size_fits(const struct daemon *d, const struct size *size);
-/* Of those that fit, the one that comes nearest in its shape (its family first), or by its name. NULL: none.
- */
+/* Of those that fit, the one that comes nearest in its shape, family and category. NULL: none fits. */
 const struct size *sizes_nearest(const struct daemon *d, const struct size *like);
+/* Of all, the one whose name comes nearest. NULL: the table is empty. */
 const struct size *sizes_nearest_name(const struct daemon *d, const char *name);
 
 /* families.c */

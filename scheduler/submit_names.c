@@ -11,24 +11,31 @@
 
 static const char size_field[] = "resources.instance_type";
 
+/* The line that makes it, in the shape of another one. */
+static void hint_create(const char *name, const struct size *like, struct error *err)
+{
+    _cleanup_buf_ struct buf line = {0};
+    uint64_t mib = like->memory_bytes >> 20;
+    buf_printf(&line, "berth size create %.64s --family '%s' --cpus %u --memory %llu%c", name, like->family,
+               like->cpus, (unsigned long long)(mib % 1024 ? mib : mib / 1024), mib % 1024 ? 'M' : 'G');
+    if (like->gpus)
+        buf_printf(&line, " --gpus %u", like->gpus);
+    error_hint(err, "write %s, or add it: %s", like->name, line.data);
+}
+
 static bool unknown_size(const struct daemon *d, const char *name, struct error *err)
 {
     char words[96];
-    const struct size *near = sizes_nearest_name(d, name);
+    const struct size *named = sizes_nearest_name(d, name);
+    const struct size *near = named && !size_fits(d, named) ? sizes_nearest(d, named) : named;
     if (!near) {
         error_field(err, size_field, "there is no size \"%.80s\", and none of the table fits any node", name);
         return error_hint(err, "berth size create %.64s --family F --cpus N --memory SIZE [--gpus N]", name);
     }
     error_field(err, size_field, "there is no size \"%.80s\"; the nearest that fits is %s (%s)", name,
                 near->name, size_words(near, words));
-    /* The line that makes it, in the nearest one's shape. */
-    _cleanup_buf_ struct buf gpus = {0};
-    if (near->gpus)
-        buf_printf(&gpus, " --gpus %u", near->gpus);
-    return error_hint(err,
-                      "write %s, or add it: berth size create %.64s --family '%s' --cpus %u --memory %lluM%s",
-                      near->name, name, near->family, near->cpus,
-                      (unsigned long long)(near->memory_bytes >> 20), gpus.data ? gpus.data : "");
+    hint_create(name, near, err);
+    return false;
 }
 
 static bool take_size(const struct daemon *d, struct job_spec *spec, struct submit_names *out,
