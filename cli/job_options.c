@@ -157,6 +157,26 @@ static void apply_rules(const struct job_options *o, cJSON *file)
         set_number(retry, "count", &o->retry);
 }
 
+/* What is asked for by name. */
+static void apply_names(const struct job_options *o, cJSON *file)
+{
+    const char *usual = getenv("BERTH_WORKSPACE");
+    set_text(file, "workspace", o->workspace);
+    if (usual && *usual && !json_get(file, "workspace"))
+        set_text(file, "workspace", usual);
+    cJSON *resources = o->size || o->gpu_model || o->labels.count ? member(file, "resources") : NULL;
+    if (!resources)
+        return;
+    set_text(resources, "instance_type", o->size);
+    set_text(resources, "gpu_model", o->gpu_model);
+    if (!o->labels.count)
+        return;
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; i < o->labels.count; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateString(o->labels.items[i]));
+    set_item(resources, "node_labels", list);
+}
+
 bool job_options_apply(const struct job_options *o, cJSON *file, struct error *err)
 {
     if (o->notify.count) {
@@ -188,6 +208,7 @@ bool job_options_apply(const struct job_options *o, cJSON *file, struct error *e
         set_text(queue, "job_tier", o->spot ? "spot" : NULL);
     }
     apply_rules(o, file);
+    apply_names(o, file);
     set_text(file, "name", o->name);
     set_text(file, "display_name", o->display_name);
     set_text(file, "experiment_name", o->experiment);

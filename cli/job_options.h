@@ -8,10 +8,10 @@
 struct job_options {
     struct args_base base;
     const char *image, *memory, *time, *priority, *name, *code, *compute, *runtime, *display_name,
-        *experiment, *description, *shm_size, *gpus, *gpu_memory, *begin;
+        *experiment, *description, *shm_size, *gpus, *gpu_memory, *begin, *size, *gpu_model, *workspace;
     struct opt_number cpus, nodes, retry;
     bool exclusive, isolated, spot, hold, no_code, interactive, tty, split_streams;
-    struct opt_list env, mounts, tags, notify, inputs, after;
+    struct opt_list env, mounts, tags, notify, inputs, after, labels;
 };
 
 /* Rows of an option table of a struct whose member `job` is struct job_options and stands first. */
@@ -99,6 +99,18 @@ struct job_options {
          OPT_STRING,   offsetof(struct job_options, experiment)},                                              \
         {"description", 0, "TEXT", "a description", OPT_STRING, offsetof(struct job_options, description)},    \
         {"tag", 0, "K=V", "a tag (may be repeated)", OPT_LIST, offsetof(struct job_options, tags)},            \
+        {"size",     0,                                                                                        \
+         "NAME",     "a size of the table: its CPUs, memory and GPUs (berth size list)",                       \
+         OPT_STRING, offsetof(struct job_options, size)},                                                      \
+        {"gpu-model", 0,                                                                                       \
+         "MODEL",     "GPUs of this model, or a part of its name: H100",                                       \
+         OPT_STRING,  offsetof(struct job_options, gpu_model)},                                                \
+        {"label",  0,                                                                                          \
+         "L",      "only nodes that have this label (may be repeated)",                                        \
+         OPT_LIST, offsetof(struct job_options, labels)},                                                      \
+        {"workspace", 0,                                                                                       \
+         "NAME",      "the workspace that it belongs to (default: $BERTH_WORKSPACE, else default)",            \
+         OPT_STRING,  offsetof(struct job_options, workspace)},                                                \
         {"notify", 0, "WHERE", "not honoured yet", OPT_LIST, offsetof(struct job_options, notify)},            \
         OPT_HOST(struct job_options)
 

@@ -86,6 +86,13 @@ void submission_tell(const struct submission *s, const cJSON *job)
     tell_job(job);
     if (s->has_code)
         tell_code(&s->code);
+    const cJSON *approval = json_get(job, "approval");
+    if (cJSON_IsObject(approval)) {
+        _cleanup_buf_ struct buf text = {0};
+        buf_printf(&text, "it waits for approval, which sizes of the family %s need: %s",
+                   json_str(approval, "family", "?"), json_str(approval, "command", ""));
+        say(&text);
+    }
     const cJSON *advice;
     cJSON_ArrayForEach(advice, json_get(job, "advice"))
     {

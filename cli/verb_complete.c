@@ -7,6 +7,20 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The names in a listing of the running Berth. */
+static void put_names(const char *path, const char *list)
+{
+    struct args_base base = {0};
+    struct error err = {0};
+    _cleanup_client_ struct client *client = client_open(&base, &err);
+    _cleanup_json_ cJSON *answer = client ? client_call(client, "GET", path, NULL, 1000, &err) : NULL;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, json_get(answer, list))
+    {
+        puts(json_str(item, "name", ""));
+    }
+}
+
 static int run_complete(void *unused, int argc, char **argv)
 {
     (void)unused;
@@ -27,22 +41,17 @@ static int run_complete(void *unused, int argc, char **argv)
         for (unsigned i = 0; verb && verb->option && (name = verb->option(i)) != NULL; i++)
             printf("--%s\n", name);
     } else if (strcmp(what, "jobs") == 0) {
-        struct args_base base = {0};
-        struct error err = {0};
-        _cleanup_client_ struct client *client = client_open(&base, &err);
-        _cleanup_json_ cJSON *answer =
-            client ? client_call(client, "GET", "/v1/jobs?limit=200", NULL, 1000, &err) : NULL;
-        const cJSON *job;
-        cJSON_ArrayForEach(job, json_get(answer, "jobs"))
-        {
-            puts(json_str(job, "name", ""));
-        }
+        put_names("/v1/jobs?limit=200", "jobs");
+    } else if (strcmp(what, "sizes") == 0) {
+        put_names("/v1/sizes", "sizes");
+    } else if (strcmp(what, "workspaces") == 0) {
+        put_names("/v1/workspaces", "workspaces");
     }
     return EXIT_OK;
 }
 
 const struct verb verb_complete = {
     .name = "__complete",
-    .synopsis = "verbs|options VERB|jobs",
+    .synopsis = "verbs|options VERB|jobs|sizes|workspaces",
     .run = run_complete,
 };

@@ -13,18 +13,24 @@
 
 struct node_args {
     struct args_base base;
+    struct opt_list labels, unlabel;
 };
 
 static const struct opt node_opts[] = {
+    {"label", 0, "L", "with update: a label that jobs may ask for (may be repeated)", OPT_LIST,
+     offsetof(struct node_args, labels)},
+    {"unlabel", 0, "L", "with update: a label that it has no more (may be repeated)", OPT_LIST,
+     offsetof(struct node_args, unlabel)},
     OPT_HOST(struct node_args),
     OPT_OUTPUT(struct node_args),
     {0},
 };
 
 static const struct table_column columns[] = {
-    {"NODE", false, 3, 8, 0}, {"STATE", false, 0, 0, 0}, {"CPUS", true, 0, 0, 0},   {"CORES", true, 0, 0, 2},
-    {"FREE", true, 0, 0, 2},  {"MEMORY", true, 0, 0, 0}, {"FREE", true, 0, 0, 0},   {"GPUS", true, 0, 0, 0},
-    {"FREE", true, 0, 0, 0},  {"TASKS", true, 0, 0, 1},  {"MODEL", false, 9, 8, 3},
+    {"NODE", false, 3, 8, 0}, {"STATE", false, 0, 0, 0}, {"CPUS", true, 0, 0, 0},
+    {"CORES", true, 0, 0, 2}, {"FREE", true, 0, 0, 2},   {"MEMORY", true, 0, 0, 0},
+    {"FREE", true, 0, 0, 0},  {"GPUS", true, 0, 0, 0},   {"FREE", true, 0, 0, 0},
+    {"TASKS", true, 0, 0, 1}, {"MODEL", false, 9, 8, 3}, {"LABELS", false, 10, 8, 4},
 };
 
 static int64_t amount(const cJSON *object, const char *field)
@@ -44,6 +50,17 @@ static int64_t logical_cpus(const cJSON *inventory)
     return n;
 }
 
+/* "fast-disk, nvme" */
+static void add_labels(struct buf *out, const cJSON *node)
+{
+    const cJSON *label;
+    cJSON_ArrayForEach(label, json_get(node, "labels"))
+    {
+        if (cJSON_IsString(label))
+            buf_printf(out, "%s%s", out->len ? ", " : "", label->valuestring);
+    }
+}
+
 static void add_node(struct table *table, const cJSON *node)
 {
     char text[32];
@@ -61,6 +78,9 @@ static void add_node(struct table *table, const cJSON *node)
     table_addf(table, "%lld", (long long)amount(free, "gpus"));
     table_addf(table, "%d", cJSON_GetArraySize(json_get(node, "tasks")));
     table_add(table, gpu ? json_str(gpu, "name", "") : json_str(inventory, "cpu_model", ""), TERM_DIM);
+    _cleanup_buf_ struct buf labels = {0};
+    add_labels(&labels, node);
+    table_add(table, labels.data, TERM_PLAIN);
 }
 
 static void show_node(const cJSON *node)
@@ -79,6 +99,10 @@ static void show_node(const cJSON *node)
     LINE("node", "%s", json_str(node, "name", "?"));
     LINE("state", "%s, last seen %s", json_str(node, "state", "?"),
          show_ago(json_int(node, "last_seen_ms", 0), clock_wall_ms(), ago));
+    _cleanup_buf_ struct buf labels = {0};
+    add_labels(&labels, node);
+    if (labels.len)
+        LINE("labels", "%s", labels.data);
     LINE("host", "%s, %s, Linux %s", json_str(inventory, "hostname", "?"), json_str(inventory, "os", "?"),
          json_str(inventory, "kernel", "?"));
     LINE("processor", "%s: %lld package(s), %lld cores, %lld logical CPUs",
@@ -163,6 +187,29 @@ static int use_nodes(struct client *client, const char *use, int count, char **n
     return code;
 }
 
+static void add_list(cJSON *body, const char *field, const struct opt_list *list)
+{
+    cJSON *names = list->count ? cJSON_AddArrayToObject(body, field) : NULL;
+    for (size_t i = 0; i < list->count; i++)
+        cJSON_AddItemToArray(names, cJSON_CreateString(list->items[i]));
+}
+
+static int update_nodes(struct client *client, const struct node_args *args, int count, char **names)
+{
+    _cleanup_json_ cJSON *body = cJSON_CreateObject();
+    add_list(body, "labels", &args->labels);
+    add_list(body, "unlabel", &args->unlabel);
+    int code = EXIT_OK;
+    for (int i = 0; i < count; i++) {
+        struct error err = {0};
+        _cleanup_free_ char *path = client_node_path(names[i], "/update");
+        _cleanup_json_ cJSON *answer = client_call(client, "POST", path, body, 0, &err);
+        if (!answer)
+            code = cli_fail(&err);
+    }
+    return code;
+}
+
 static int run_node(void *p, int argc, char **argv)
 {
     struct node_args *args = p;
@@ -173,14 +220,21 @@ static int run_node(void *p, int argc, char **argv)
     bool show = argc >= 2 && strcmp(argv[0], "show") == 0;
     bool use = argc >= 2 && (strcmp(argv[0], "drain") == 0 || strcmp(argv[0], "resume") == 0 ||
                              strcmp(argv[0], "lost") == 0);
-    if (!list && !show && !use)
-        return cli_usage("node", "node takes: list, or show, drain, resume, lost with NAME...");
+    bool update = argc >= 2 && strcmp(argv[0], "update") == 0;
+    bool labels = args->labels.count || args->unlabel.count;
+    if (!list && !show && !use && !update)
+        return cli_usage("node", "node takes: list, or show, update, drain, resume, lost with NAME...");
+    if (update != labels)
+        return cli_usage("node", update ? "update needs --label or --unlabel"
+                                        : "--label and --unlabel go with node update NAME");
     struct error err = {0};
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
     if (!client)
         return cli_fail(&err);
     if (use)
         return use_nodes(client, argv[0], argc - 1, argv + 1);
+    if (update)
+        return update_nodes(client, args, argc - 1, argv + 1);
     _cleanup_json_ cJSON *answer = client_call(client, "GET", "/v1/nodes", NULL, 0, &err);
     if (!answer)
         return cli_fail(&err);
@@ -204,7 +258,8 @@ static int run_node(void *p, int argc, char **argv)
 
 const struct verb verb_node = {
     .name = "node",
-    .synopsis = "list [-o json]\nshow NAME... [-o json]\ndrain NAME...\nresume NAME...\nlost NAME...",
+    .synopsis = "list [-o json]\nshow NAME... [-o json]\ndrain NAME...\nresume NAME...\nlost NAME...\n"
+                "update NAME... [--label L] [--unlabel L]",
     .summary = "list the nodes, and say what they are used for",
     .options = node_opts,
     .args_size = sizeof(struct node_args),

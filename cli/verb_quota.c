@@ -1,8 +1,9 @@
-/* berth quota: what users, workspaces and everyone may hold at once. */
+/* berth quota: what users, workspaces and everyone may hold at once, of a family of sizes too. */
 #include "cli/verbs.h"
 
 #include "base/cleanup.h"
 #include "cli/client.h"
+#include "cli/quota_requests.h"
 #include "cli/show.h"
 #include "cli/table.h"
 
@@ -13,6 +14,7 @@
 struct quota_args {
     struct args_base base;
     const char *limits[4];
+    const char *family, *user, *workspace, *reason;
 };
 
 static const char *const fields[] = {"cores", "gpus", "running", "queued"};
@@ -26,14 +28,19 @@ static const struct opt quota_opts[] = {
     {"running", 0, "N", "jobs that run", OPT_STRING, offsetof(struct quota_args, limits[2])},
     {"queued", 0, "N", "jobs that wait; one more is refused", OPT_STRING,
      offsetof(struct quota_args, limits[3])},
+    {"family", 0, "F", "of the sizes of one family alone", OPT_STRING, offsetof(struct quota_args, family)},
+    {"user", 'u', "NAME", "the quota of a user", OPT_STRING, offsetof(struct quota_args, user)},
+    {"workspace", 0, "NAME", "the quota of a workspace", OPT_STRING, offsetof(struct quota_args, workspace)},
+    {"reason", 0, "TEXT", "why you ask, approve or deny", OPT_STRING, offsetof(struct quota_args, reason)},
     OPT_HOST(struct quota_args),
     OPT_OUTPUT(struct quota_args),
     {0},
 };
 
 static const struct table_column columns[] = {
-    {"SCOPE", false, 0, 0, 0}, {"NAME", false, 1, 8, 0},   {"CORES", true, 0, 0, 0},
-    {"GPUS", true, 0, 0, 0},   {"RUNNING", true, 0, 0, 0}, {"QUEUED", true, 0, 0, 0},
+    {"SCOPE", false, 0, 0, 0},    {"NAME", false, 1, 8, 0},  {"FAMILY", false, 0, 0, 0},
+    {"APPROVED", false, 0, 0, 1}, {"CORES", true, 0, 0, 0},  {"GPUS", true, 0, 0, 0},
+    {"RUNNING", true, 0, 0, 0},   {"QUEUED", true, 0, 0, 0},
 };
 
 /* "used/limit". */
@@ -53,6 +60,8 @@ static void add_quota(struct table *table, const cJSON *quota)
 {
     table_add(table, json_str(quota, "scope", "?"), TERM_PLAIN);
     table_add(table, json_str(quota, "name", NULL), TERM_PLAIN);
+    table_add(table, json_str(quota, "family", NULL), TERM_PLAIN);
+    table_add(table, json_bool(quota, "approved", false) ? "yes" : NULL, TERM_PLAIN);
     for (size_t i = 0; i < FIELD_COUNT; i++)
         add_cell(table, quota, fields[i]);
 }
@@ -97,21 +106,40 @@ static int add_limits(const struct quota_args *args, cJSON *body)
     return EXIT_OK;
 }
 
+/* Whose: words as "user NAME", or options; a family alone means all users of it together. */
+static bool add_whose(const struct quota_args *args, int argc, char **argv, cJSON *body)
+{
+    bool everyone = argc == 1 && strcmp(argv[0], "everyone") == 0;
+    const char *named = args->user ? args->user : args->workspace;
+    if (argc ? named || (argc != 2 && !everyone)
+             : (args->user && args->workspace) || (!named && !args->family))
+        return false;
+    json_add_str(body, "scope",
+                 argc              ? argv[0]
+                 : args->user      ? "user"
+                 : args->workspace ? "workspace"
+                                   : "family");
+    if (argc == 2 || named)
+        json_add_str(body, "name", argc == 2 ? argv[1] : named);
+    if (args->family)
+        json_add_str(body, "family", args->family);
+    return true;
+}
+
 static int change(const struct quota_args *args, int argc, char **argv, bool json)
 {
     bool remove = strcmp(argv[0], "remove") == 0, limits = false;
-    bool everyone = argc >= 2 && strcmp(argv[1], "everyone") == 0;
     for (size_t i = 0; i < FIELD_COUNT; i++)
         limits = limits || args->limits[i];
-    if (argc != (everyone ? 2 : 3))
-        return cli_usage("quota", "%s takes: user NAME, workspace NAME, or everyone", argv[0]);
+    _cleanup_json_ cJSON *body = cJSON_CreateObject();
+    if (!add_whose(args, argc - 1, argv + 1, body))
+        return cli_usage(
+            "quota",
+            "%s takes: user NAME, workspace NAME, or everyone; and --family F, which may stand alone",
+            argv[0]);
     if (remove == limits)
         return cli_usage("quota", remove ? "remove takes no limits"
                                          : "set needs some of --cores, --gpus, --running, --queued");
-    _cleanup_json_ cJSON *body = cJSON_CreateObject();
-    json_add_str(body, "scope", argv[1]);
-    if (!everyone)
-        json_add_str(body, "name", argv[2]);
     if (remove)
         cJSON_AddTrueToObject(body, "remove");
     int code = add_limits(args, body);
@@ -122,6 +150,9 @@ static int change(const struct quota_args *args, int argc, char **argv, bool jso
     _cleanup_json_ cJSON *quota = client ? client_call(client, "POST", "/v1/quotas", body, 0, &err) : NULL;
     if (!quota)
         return cli_fail(&err);
+    const cJSON *note;
+    cJSON_ArrayForEach(note, json_get(quota, "notes")) if (cJSON_IsString(note))
+        cli_note("%s", note->valuestring);
     if (json)
         show_json(quota);
     return EXIT_OK;
@@ -135,8 +166,18 @@ static int run_quota(void *p, int argc, char **argv)
         return cli_usage("quota", "-o takes json or table, not \"%s\"", args->base.output);
     if (argc && (strcmp(argv[0], "set") == 0 || strcmp(argv[0], "remove") == 0))
         return change(args, argc, argv, json);
+    struct quota_request_args request = {&args->base,     args->family, args->limits[0],
+                                         args->limits[1], args->reason, json};
+    if (argc == 1 && strcmp(argv[0], "request") == 0)
+        return quota_request(&request);
+    if (argc == 1 && strcmp(argv[0], "requests") == 0)
+        return quota_requests_list(&request);
+    if (argc == 2 &&
+        (strcmp(argv[0], "approve") == 0 || strcmp(argv[0], "deny") == 0 || strcmp(argv[0], "withdraw") == 0))
+        return quota_decide(&request, argv[0], argv[1]);
     if (argc > 1 || (argc == 1 && strcmp(argv[0], "list") != 0))
-        return cli_usage("quota", "quota takes: list, set or remove");
+        return cli_usage("quota", "quota takes: list, set or remove; request, requests, or approve, deny, "
+                                  "withdraw with a request's number");
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         if (args->limits[i])
             return cli_usage("quota", "--%s goes with quota set", fields[i]);
@@ -148,13 +189,20 @@ const struct verb verb_quota = {
     .name = "quota",
     .synopsis = "[list] [-o json]\n"
                 "set user NAME|workspace NAME|everyone [--cores N] [--gpus N] [--running N] [--queued N]\n"
-                "remove user NAME|workspace NAME|everyone",
+                "set [user NAME|workspace NAME] --family F [--cores N] [...]\n"
+                "remove user NAME|workspace NAME|everyone [--family F]\n"
+                "request --family F --cores N [--gpus N] [--reason TEXT]\n"
+                "requests [-o json]\n"
+                "approve ID [--cores N] [--gpus N] [--reason TEXT]\n"
+                "deny ID --reason TEXT\n"
+                "withdraw ID",
     .summary = "list or set what users and workspaces may hold at once",
     .details =
         "A limit that is left out stays as it is; \"none\" takes it away. What everyone may hold counts "
         "for each user\nwithout a quota of their own. Jobs beyond a limit wait; one more than --queued is "
         "refused. Administrators set\nquotas, everybody may list them; the list shows what is held of "
-        "each limit.",
+        "each limit.\nSizes of a restricted family need approval: ask for it with quota request. "
+        "Approval gives a quota in that family,\nand the jobs that wait for it start.",
     .options = quota_opts,
     .args_size = sizeof(struct quota_args),
     .run = run_quota,

@@ -61,6 +61,19 @@ static void add_resources(struct buf *out, const cJSON *job)
                show_bytes(json_int(r, "memory_bytes", 0), memory), (long long)gpus, gpus == 1 ? "" : "s");
 }
 
+/* What it asked for by name. */
+static void add_names(struct buf *out, const cJSON *job)
+{
+    const cJSON *r = json_get(job, "resources"), *label;
+    const char *workspace = json_str(job, "workspace", "default");
+    if (strcmp(workspace, "default") != 0)
+        add_line(out, "workspace", workspace);
+    add_line(out, "size", json_str(r, "instance_type", NULL));
+    add_line(out, "gpu model", json_str(r, "gpu_model", NULL));
+    cJSON_ArrayForEach(label, json_get(r, "node_labels")) if (cJSON_IsString(label))
+        add_line(out, "node label", label->valuestring);
+}
+
 static void add_tasks(struct buf *out, const cJSON *tasks)
 {
     const cJSON *task, *gpu;
@@ -201,6 +214,7 @@ void show_job(const cJSON *job)
     add_code(&out, job);
     add_line(&out, "priority", json_str(job, "priority", NULL));
     add_line(&out, "compute", json_str(job, "compute", NULL));
+    add_names(&out, job);
     add_resources(&out, job);
     add_times(&out, job, now);
     add_tasks(&out, json_get(job, "tasks"));

@@ -20,6 +20,8 @@ _berth()
         --runtime) mapfile -t COMPREPLY < <(compgen -W "auto crun runc process" -- "$cur") && return ;;
         --compute) mapfile -t COMPREPLY < <(compgen -W "local any" -- "$cur") && return ;;
         --stream) [[ $verb == logs ]] && mapfile -t COMPREPLY < <(compgen -W "out err" -- "$cur") && return ;;
+        --size) mapfile -t COMPREPLY < <(compgen -W "$(berth __complete sizes 2>/dev/null)" -- "$cur") && return ;;
+        --workspace) mapfile -t COMPREPLY < <(compgen -W "$(berth __complete workspaces 2>/dev/null)" -- "$cur") && return ;;
         -e | --env) mapfile -t COMPREPLY < <(compgen -e -- "$cur") && return ;;
         --code | --state-dir | --download-path | --image | --mount) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && return ;;
         --policy) mapfile -t COMPREPLY < <(compgen -W "fcfs easy easy-sjbf conservative berth" -- "$cur") && return ;;
@@ -33,9 +35,15 @@ _berth()
     case $verb in
         show | logs | wait | cancel | why | outputs | hold | release | update)
             mapfile -t COMPREPLY < <(compgen -W "$(berth __complete jobs 2>/dev/null)" -- "$cur") ;;
-        quota) mapfile -t COMPREPLY < <(compgen -W "list set remove user workspace everyone" -- "$cur") ;;
+        quota) mapfile -t COMPREPLY < <(compgen -W "list set remove user workspace everyone request requests approve deny withdraw" -- "$cur") ;;
+        size | workspace)
+            if ((COMP_CWORD == 2)); then
+                mapfile -t COMPREPLY < <(compgen -W "list show create update delete" -- "$cur")
+            else
+                mapfile -t COMPREPLY < <(compgen -W "$(berth __complete "${verb}s" 2>/dev/null)" -- "$cur")
+            fi ;;
         licence) mapfile -t COMPREPLY < <(compgen -W "list set" -- "$cur") ;;
-        node) mapfile -t COMPREPLY < <(compgen -W "list show drain resume lost" -- "$cur") ;;
+        node) mapfile -t COMPREPLY < <(compgen -W "list show update drain resume lost" -- "$cur") ;;
         policy) mapfile -t COMPREPLY < <(compgen -W "show set fcfs easy easy-sjbf conservative berth" -- "$cur") ;;
         job)
             if ((COMP_CWORD == 2)); then

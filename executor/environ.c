@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define WORKSPACE "default"
+#define DEFAULT_WORKSPACE "default"
 #define MIB (1 << 20)
 
 void text_list_add(struct text_list *list, char *text)
@@ -229,7 +229,7 @@ static void set_own(struct text_list *env, const struct order *order, const stru
     set_int(env, "BERTH_GPUS", (int64_t)order->lease.gpu_count);
     set(env, "BERTH_OUTPUTS", places->outputs);
     set(env, "AZUREML_RUN_ID", order->job_name);
-    set(env, "AZUREML_ARM_WORKSPACE_NAME", WORKSPACE);
+    set(env, "AZUREML_ARM_WORKSPACE_NAME", spec->workspace ? spec->workspace : DEFAULT_WORKSPACE);
     set(env, "AZUREML_EXPERIMENT_NAME", spec->experiment_name ? spec->experiment_name : "Default");
 }
 

@@ -267,11 +267,13 @@ static const struct spec_field resource_fields[] = {
     {"gpu_memory", read_gpu_memory},
     {"exclusive", read_exclusive},
     {"isolated", read_isolated},
-    {"instance_type", NULL},
+    {"instance_type", spec_read_size},
     {"docker_args", NULL},
     {"locations", NULL},
     {"max_instance_count", NULL},
     {"properties", NULL},
+    {"gpu_model", spec_read_gpu_model},
+    {"node_labels", spec_read_node_labels},
 };
 
 static void read_resources(struct spec_reader *r, const cJSON *v, const char *path)
@@ -382,6 +384,7 @@ static const struct spec_field job_fields[] = {
     {"early_termination", NULL},
     {"jobs", NULL},
     {"settings", NULL},
+    {"workspace", spec_read_workspace},
 };
 
 /* Every ${{inputs.NAME}} of a text must be declared: a misspelt one would be found on the node, long after
@@ -434,6 +437,7 @@ static void check_together(struct spec_reader *r, const cJSON *file)
     if (s->instance_count > 1 && s->wants_stdin)
         spec_problem(r, "resources.instance_count",
                      "a job of several nodes has no standard input and no terminal");
+    spec_check_hardware(r);
     check_bindings(r, s->command, "command");
     for (size_t i = 0; i < s->argv.count; i++)
         check_bindings(r, s->argv.items[i], "argv");
@@ -544,6 +548,7 @@ void job_spec_destroy(struct job_spec *s)
     for (size_t i = 0; i < s->after_count; i++)
         free(s->after[i].job);
     free(s->after);
+    spec_free_hardware(s);
     free(s);
 }
 

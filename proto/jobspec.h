@@ -41,6 +41,8 @@
 #define JOB_RETRY_CODES_MAX 4
 #define JOB_RETRY_WAIT_MAX_MS (INT64_C(24) * 3600 * 1000)
 #define JOB_GPU_WHOLE 1000 /* thousandths */
+#define JOB_LABELS_MAX 16  /* node labels of one job */
+#define JOB_WORD_MAX 128   /* bytes of a size's, GPU model's, label's or workspace's name */
 #define JOB_ERRORS_MAX 64  /* kept; later ones are counted only */
 
 enum job_priority { JOB_PRIORITY_LOW, JOB_PRIORITY_MEDIUM, JOB_PRIORITY_HIGH };
@@ -126,6 +128,11 @@ struct job_spec {
     struct job_input_item *inputs;
     size_t input_count;
     bool wants_stdin, wants_tty, split_streams;
+
+    char *size;                     /* instance_type; NULL: none */
+    char *gpu_model;                /* NULL: any */
+    struct job_strings node_labels; /* that its nodes must have, each once */
+    char *workspace;                /* NULL: the default one */
 
     /* what only the CLI writes: `submission` */
     char *cwd;                           /* absolute, NULL where there is none */

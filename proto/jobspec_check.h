@@ -58,6 +58,13 @@ void spec_read_hold(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_begin(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_after(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_retry(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_size(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_gpu_model(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_node_labels(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_workspace(struct spec_reader *r, const cJSON *v, const char *path);
+/* Size, model, labels beside the other amounts. */
+void spec_check_hardware(struct spec_reader *r);
+void spec_free_hardware(struct job_spec *s);
 /* Reads one of `count` words into *out; a problem where it is none of them. */
 void spec_word(struct spec_reader *r, const cJSON *value, const char *path, const char *const *words,
                size_t count, int *out);

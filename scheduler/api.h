@@ -58,6 +58,18 @@ void api_post_licence(struct http_request *req, void *context);
 void api_post_policy(struct http_request *req, void *context);
 void api_post_update(struct http_request *req, void *context);
 void api_post_node_use(struct http_request *req, void *context);
+void api_post_node_update(struct http_request *req, void *context);
+void api_get_sizes(struct http_request *req, void *context);
+void api_post_size(struct http_request *req, void *context);
+void api_post_size_update(struct http_request *req, void *context);
+void api_post_size_delete(struct http_request *req, void *context);
+void api_get_workspaces(struct http_request *req, void *context);
+void api_post_workspace(struct http_request *req, void *context);
+void api_post_workspace_update(struct http_request *req, void *context);
+void api_post_workspace_delete(struct http_request *req, void *context);
+void api_get_requests(struct http_request *req, void *context);
+void api_post_request(struct http_request *req, void *context);
+void api_post_request_decision(struct http_request *req, void *context);
 
 /* nodes */
 void node_post_hello(struct http_request *req, void *context);

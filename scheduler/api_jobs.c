@@ -174,6 +174,8 @@ struct listing {
     struct journal_query query;
     struct error err;
     bool ok, live_only;
+    char *workspace; /* owned; NULL: all */
+    uint32_t workspace_id;
     struct forecast *forecast;   /* NULL: nobody asked, or it can't be had */
     struct forecast_job *starts; /* of the oldest jobs that wait, newest first */
     uint32_t start_count;
@@ -214,7 +216,8 @@ static void read_rest(uv_work_t *work)
 static bool wanted(const struct listing *l, const struct job *job)
 {
     return (!l->query.before || job->id < l->query.before) &&
-           (l->query.principal < 0 || job->principal == l->query.principal);
+           (l->query.principal < 0 || job->principal == l->query.principal) &&
+           (!l->workspace || job->workspace == l->workspace_id);
 }
 
 static int newest_first(const void *a, const void *b)
@@ -295,6 +298,7 @@ static void listing_free(struct listing *l)
         free(l->items[i].text);
     forecast_end(l->forecast);
     free(l->starts);
+    free(l->workspace);
     free(l->items);
     free(l->folder);
     free(l);
@@ -331,12 +335,17 @@ void api_get_jobs(struct http_request *req, void *context)
     struct daemon *d = context;
     struct error err = {0};
     int64_t limit, before, expected;
-    const char *state = http_request_query(req, "state"), *principal = http_request_query(req, "principal");
+    const char *state = http_request_query(req, "state"), *principal = http_request_query(req, "principal"),
+               *workspace = http_request_query(req, "workspace");
+    uint32_t workspace_id = 0;
     bool ok = http_request_query_int(req, "limit", 1, JOB_LISTING_MAX, JOB_LISTING_MAX, &limit, &err) &&
               http_request_query_int(req, "before", 1, INT64_MAX, 0, &before, &err) &&
               http_request_query_int(req, "expected", 0, 1, 0, &expected, &err);
     if (ok && state && strcmp(state, "live") != 0 && strcmp(state, "all") != 0)
         ok = error_field(&err, "state", "state is live or all, not '%.40s'", state);
+    /* A deleted one's jobs are still listed. */
+    ok = ok && (!workspace || names_find(d, NAME_WORKSPACE, workspace, &workspace_id) ||
+                workspace_need(d, workspace, &workspace_id, &err));
     if (!ok) {
         http_respond_error(req, &err);
         return;
@@ -351,6 +360,9 @@ void api_get_jobs(struct http_request *req, void *context)
         .before = (uint64_t)before,
         .principal = principal ? (int64_t)principals_find(&d->principals, principal) : -1,
         .limit = (uint32_t)limit};
+    l->workspace = xstrdup(workspace);
+    l->workspace_id = workspace_id;
+    l->query.workspace = l->workspace;
     if (expected)
         list_starts(l);
     if (l->live_only && !l->forecast) {

@@ -1,6 +1,7 @@
 /*
- * What users, workspaces and everyone may hold at once, and how many there are of each licence. The limits
- * live in the core, set by events; here they get names. A listing is made of the core's state alone.
+ * What users, workspaces, everyone, and each of them in a family of sizes may hold at once, and how many
+ * there are of each licence. The limits live in the core, set by events; here they get names. A listing is
+ * made of the core's state alone.
  */
 #include "scheduler/api.h"
 
@@ -16,8 +17,8 @@
 #define LICENCE_TOTAL_MAX 1000000
 #define QUOTA_FIELDS "cores gpus running queued"
 
-static const char *const scopes[] = {"user", "workspace", "everyone"};
-enum { SCOPE_USER, SCOPE_WORKSPACE, SCOPE_EVERYONE, SCOPE_COUNT };
+static const char *const scopes[] = {"user", "workspace", "everyone", "family"};
+enum { SCOPE_USER, SCOPE_WORKSPACE, SCOPE_EVERYONE, SCOPE_FAMILY, SCOPE_COUNT };
 
 /* One limit of a quota: its field, the greatest figure, and where it stands. */
 static const struct limit {
@@ -44,16 +45,20 @@ static cJSON *quota_object(const struct daemon *d, struct core_quota_view *view)
     const struct core_quota *q = &view->quota;
     const double used[LIMIT_COUNT] = {(double)view->cores, (double)view->gpu_milli / RESOURCE_GPU_WHOLE,
                                       view->running, view->queued};
-    bool workspace = q->scope == CORE_QUOTA_WORKSPACE, everyone = !workspace && !q->id;
+    bool workspace = q->scope == CORE_QUOTA_WORKSPACE, family = q->scope == CORE_QUOTA_FAMILY;
+    bool everyone = q->scope == CORE_QUOTA_PRINCIPAL && !q->id;
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "scope",
                             scopes[workspace  ? SCOPE_WORKSPACE
                                    : everyone ? SCOPE_EVERYONE
+                                   : family   ? SCOPE_FAMILY
                                               : SCOPE_USER]);
     json_add_str(o, "name",
-                 everyone    ? NULL
-                 : workspace ? names_text(d, NAME_WORKSPACE, q->id)
-                             : principals_name(&d->principals, q->id));
+                 everyone || family ? NULL
+                 : workspace        ? names_text(d, NAME_WORKSPACE, q->id)
+                                    : principals_name(&d->principals, q->id));
+    json_add_str(o, "family", q->family ? names_text(d, NAME_FAMILY, q->family) : NULL);
+    cJSON_AddBoolToObject(o, "approved", q->approved);
     for (size_t i = 0; i < LIMIT_COUNT; i++) {
         uint32_t value = *limit_of(&view->quota, &limits[i]);
         if (value)
@@ -100,21 +105,29 @@ static bool find_user(struct daemon *d, const char *name, uint32_t *id, struct e
 static bool read_whose(struct daemon *d, const cJSON *body, struct core_quota *quota, struct error *err)
 {
     const char *word = json_str(body, "scope", ""), *name = json_str(body, "name", "");
+    const char *family = json_str(body, "family", NULL);
     int scope = 0;
     while (scope < SCOPE_COUNT && strcmp(word, scopes[scope]) != 0)
         scope++;
     if (scope == SCOPE_COUNT)
-        return error_field(err, "scope", "scope is user, workspace or everyone, not \"%.40s\"", word);
-    if (scope == SCOPE_EVERYONE && *name)
-        return error_field(err, "name", "everyone has no name");
-    quota->scope = scope == SCOPE_WORKSPACE ? CORE_QUOTA_WORKSPACE : CORE_QUOTA_PRINCIPAL;
+        return error_field(err, "scope", "scope is user, workspace, everyone or family, not \"%.40s\"", word);
+    if ((scope == SCOPE_EVERYONE || scope == SCOPE_FAMILY) && *name)
+        return error_field(err, "name", "%s has no name", scopes[scope]);
+    if (scope == SCOPE_EVERYONE && family) {
+        error_field(err, "family", "what everyone may have is not told apart by families");
+        return error_hint(err, "scope family limits all users of it together");
+    }
+    if ((family || scope == SCOPE_FAMILY) && !family_need(d, family ? family : "", &quota->family, err))
+        return false;
+    quota->scope = scope == SCOPE_WORKSPACE ? CORE_QUOTA_WORKSPACE
+                   : scope == SCOPE_FAMILY  ? CORE_QUOTA_FAMILY
+                                            : CORE_QUOTA_PRINCIPAL;
     if (scope == SCOPE_USER)
         return find_user(d, name, &quota->id, err);
-    if (scope == SCOPE_EVERYONE || names_find(d, NAME_WORKSPACE, name, &quota->id))
+    if (scope == SCOPE_EVERYONE || scope == SCOPE_FAMILY || workspace_need(d, name, &quota->id, err))
         return true;
-    error_set(err, ERROR_NOT_FOUND, "there is no workspace %.64s", name);
     snprintf(err->field, sizeof err->field, "name");
-    return error_hint(err, "jobs are in the workspace %s", NAMES_DEFAULT_WORKSPACE);
+    return false;
 }
 
 static bool in_units(const cJSON *item, const struct limit *limit, uint32_t *out)
@@ -172,9 +185,32 @@ static bool read_quota(struct daemon *d, const cJSON *body, struct core_quota *q
     if (remove)
         return true;
     struct core_quota_view now;
-    core_quota_get(d->core, quota->scope, quota->id, &now);
+    core_quota_get(d->core, quota->scope, quota->id, quota->family, &now);
     *quota = now.quota;
+    /* Whom an administrator gives a quota of what is restricted, they have approved. */
+    if (quota->scope == CORE_QUOTA_PRINCIPAL && quota->family)
+        quota->approved = quota->approved || core_family_restricted(d->core, quota->family);
     return read_limits(body, quota, err);
+}
+
+/* A limit below what is in use keeps more from starting, and stops nothing: whoever lowers it is told. */
+static void add_notes(const struct core_quota_view *view, cJSON *o)
+{
+    static const char *const units[LIMIT_COUNT] = {"cores", "GPUs", "running jobs", "waiting jobs"};
+    const double used[LIMIT_COUNT] = {(double)view->cores, (double)view->gpu_milli, view->running,
+                                      view->queued};
+    struct core_quota quota = view->quota;
+    cJSON *notes = cJSON_AddArrayToObject(o, "notes");
+    for (size_t i = 0; i < LIMIT_COUNT; i++) {
+        uint32_t most = *limit_of(&quota, &limits[i]);
+        if (!most || used[i] <= most)
+            continue;
+        _cleanup_buf_ struct buf text = {0};
+        buf_printf(&text, "%.10g %s are in use, more than %.10g: nothing is stopped, and no more start%s",
+                   used[i] / limits[i].unit, units[i], most / limits[i].unit,
+                   i + 1 == LIMIT_COUNT ? " to wait" : "");
+        cJSON_AddItemToArray(notes, cJSON_CreateString(text.data));
+    }
 }
 
 void api_post_quota(struct http_request *req, void *context)
@@ -182,7 +218,7 @@ void api_post_quota(struct http_request *req, void *context)
     struct daemon *d = context;
     struct error err = {0};
     _cleanup_json_ cJSON *body =
-        api_need_admin(d, req, "set quotas") ? api_body(req, "scope name remove " QUOTA_FIELDS) : NULL;
+        api_need_admin(d, req, "set quotas") ? api_body(req, "scope name family remove " QUOTA_FIELDS) : NULL;
     if (!body)
         return;
     struct core_event event = {.kind = CORE_EVENT_QUOTA};
@@ -193,8 +229,9 @@ void api_post_quota(struct http_request *req, void *context)
         return;
     }
     struct core_quota_view view;
-    core_quota_get(d->core, event.as.quota.scope, event.as.quota.id, &view);
+    core_quota_get(d->core, event.as.quota.scope, event.as.quota.id, event.as.quota.family, &view);
     _cleanup_json_ cJSON *o = quota_object(d, &view);
+    add_notes(&view, o);
     _cleanup_free_ char *text = json_text(o);
     log_info("quota set by %s: %s", api_caller(d, req).name, text);
     engine_answer(d, req, 200, take_ptr(text), NULL, 0);

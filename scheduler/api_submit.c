@@ -7,8 +7,10 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "scheduler/approval.h"
 #include "scheduler/blobs.h"
 #include "scheduler/engine.h"
+#include "scheduler/hardware.h"
 #include "scheduler/submit.h"
 
 #include <stdlib.h>
@@ -64,7 +66,8 @@ static bool check(struct daemon *d, const struct job_spec *spec, struct error *e
 }
 
 static struct job *make_job(struct daemon *d, const struct http_request *req, const struct job_spec *spec,
-                            const cJSON *file, const struct submit_resources *resources)
+                            const cJSON *file, const struct submit_resources *resources,
+                            const struct submit_names *names)
 {
     char made[64];
     uint64_t id = d->jobs.next_id++;
@@ -83,7 +86,8 @@ static struct job *make_job(struct daemon *d, const struct http_request *req, co
     job->state = JOB_NOT_STARTED;
     if (spec->code_manifest)
         snprintf(job->manifest, sizeof job->manifest, "%s", spec->code_manifest);
-    job->fixed = submit_fixed(spec, file, job->name, caller.name, resources);
+    job->fixed = submit_fixed(spec, file, job->name, caller.name, resources, names);
+    job->workspace = names->workspace;
     return job;
 }
 
@@ -153,7 +157,8 @@ _Static_assert(JOB_AFTER_MAX <= CORE_DEPENDENCIES_MAX && JOB_RETRIES_MAX <= CORE
                "a job file that is taken fits the core");
 
 static bool submit(struct daemon *d, struct job *job, const struct job_spec *spec,
-                   const struct submit_resources *resources, struct error *err)
+                   const struct submit_resources *resources, const struct submit_names *names,
+                   struct error *err)
 {
     static const enum priority_class classes[] = {[JOB_PRIORITY_LOW] = PRIORITY_LOW,
                                                   [JOB_PRIORITY_MEDIUM] = PRIORITY_MEDIUM,
@@ -167,16 +172,21 @@ static bool submit(struct daemon *d, struct job *job, const struct job_spec *spe
                                              .time_limit_ms = (uint64_t)spec->time_limit_ms,
                                              .grace_ms = (uint32_t)spec->grace_ms,
                                              .instance_count = (uint32_t)spec->instance_count,
-                                             .on_node_loss = CORE_LOSS_WAIT}};
+                                             .on_node_loss = CORE_LOSS_WAIT,
+                                             .workspace = names->workspace,
+                                             .family = names->family}};
     add_rules(job, spec, &event.as.submit);
     if (!add_dependencies(d, job, spec, &event.as.submit, err))
         return false;
     if (!engine_step(d, &event, err))
         return false;
     const struct core_decision *refusal = refusal_of(d->decisions, job->id);
-    if (refusal)
+    if (refusal) {
         submit_refusal(refusal, err);
-    return !refusal;
+        submit_refusal_by_name(d, spec, names, refusal, &resources->request, err);
+        return false;
+    }
+    return true;
 }
 
 void api_post_job(struct http_request *req, void *context)
@@ -187,18 +197,24 @@ void api_post_job(struct http_request *req, void *context)
     struct job_spec *spec = read_spec(req, &file);
     if (!spec)
         return;
-    if (!check(d, spec, &err)) {
+    struct submit_names names;
+    if (!check(d, spec, &err) || !submit_take_names(d, spec, &names, &err)) {
         job_spec_destroy(spec);
         http_respond_error(req, &err);
         return;
     }
     struct submit_resources resources;
-    submit_fill_resources(&d->nodes, spec, &resources);
-    struct job *job = make_job(d, req, spec, file, &resources);
+    struct node_table nodes; /* its share is measured on one that would do */
+    hardware_nodes(d, names.gpu_models, names.labels, &nodes);
+    submit_fill_resources(nodes.count ? &nodes : &d->nodes, spec, &resources);
+    free(nodes.items);
+    resources.request.gpu_models = names.gpu_models;
+    resources.request.labels = names.labels;
+    struct job *job = make_job(d, req, spec, file, &resources, &names);
     uint64_t id = job->id;
     FAULT("submit.before_step");
     jobs_add(&d->jobs, job);
-    bool ok = submit(d, job, spec, &resources, &err);
+    bool ok = submit(d, job, spec, &resources, &names, &err);
     job_spec_destroy(spec);
     if (!ok) {
         jobs_remove(&d->jobs, job);
@@ -209,7 +225,8 @@ void api_post_job(struct http_request *req, void *context)
     journal_add_spec(d->journal, id, text);
     jobs_touch(&d->jobs, job);
     struct buf body = {0};
+    _cleanup_free_ char *approval = approval_missing(d, id);
     engine_look(d, job);
-    job_object_write(job, JOB_OBJECT_SHORT, NULL, &body);
+    job_object_write(job, JOB_OBJECT_SHORT, approval, &body);
     engine_answer(d, req, 201, buf_take(&body), undo_submit, id);
 }

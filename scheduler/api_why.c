@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "proto/units.h"
+#include "scheduler/approval.h"
 #include "scheduler/engine.h"
 #include "scheduler/forecast.h"
 #include "scheduler/smaller.h"
@@ -150,35 +151,6 @@ static void explain_licence(const struct daemon *d, const struct core_why *why, 
         why->licence_total, why->licence_used);
 }
 
-static void explain_quota(struct daemon *d, const struct core_why *why, const struct core_job_view *view,
-                          cJSON *o, cJSON *text)
-{
-    static const struct {
-        const char *field, *what;
-        double unit;
-    } limits[] = {[CORE_QUOTA_CORES] = {"cores", "cores", 1},
-                  [CORE_QUOTA_GPUS] = {"gpus", "GPUs", RESOURCE_GPU_WHOLE},
-                  [CORE_QUOTA_RUNNING] = {"running", "running jobs", 1},
-                  [CORE_QUOTA_QUEUED] = {"queued", "waiting jobs", 1}};
-    if (!why->quota_reached) {
-        cJSON_AddNullToObject(o, "quota");
-        return;
-    }
-    bool workspace = why->quota_scope == CORE_QUOTA_WORKSPACE;
-    const char *name = workspace ? names_text(d, NAME_WORKSPACE, view->workspace)
-                                 : principals_name(&d->principals, view->principal.v);
-    double used = (double)why->quota_used / limits[why->quota_limit].unit,
-           max = (double)why->quota_max / limits[why->quota_limit].unit;
-    cJSON *quota = cJSON_AddObjectToObject(o, "quota");
-    cJSON_AddStringToObject(quota, "scope", workspace ? "workspace" : "user");
-    json_add_str(quota, "name", name);
-    cJSON_AddStringToObject(quota, "limit", limits[why->quota_limit].field);
-    cJSON_AddNumberToObject(quota, "used", used);
-    cJSON_AddNumberToObject(quota, "max", max);
-    say(text, "the quota of %s %s allows %.10g %s at once; %.10g are in use",
-        workspace ? "workspace" : "user", name, max, limits[why->quota_limit].what, used);
-}
-
 static void explain_ahead(struct daemon *d, const struct core_why *why, cJSON *o, cJSON *text)
 {
     _cleanup_buf_ struct buf ahead = {0};
@@ -264,7 +236,10 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
         say(text, "it begins at the earliest %s", when(why->begin_ms, at));
     explain_needs(d, why, o, text);
     explain_licence(d, why, o, text);
-    explain_quota(d, why, view, o, text);
+    cJSON_AddItemToObject(o, "quota",
+                          why->quota_reached ? quota_explain(d, why, view, text) : cJSON_CreateNull());
+    cJSON_AddItemToObject(o, "approval",
+                          why->approval_missing ? approval_explain(d, view, text) : cJSON_CreateNull());
     for (uint32_t i = 0; i < why->blocker_count; i++)
         add_blocker(d, blockers, text, &why->blockers[i], best ? best->name : "?");
     json_add_int(o, "nodes_wanted", why->nodes_wanted);

@@ -110,6 +110,17 @@ static void load_name(void *data, uint32_t kind, uint32_t id, const char *text)
     names_load(&d->names, kind, id, text);
 }
 
+static void load_record(void *data, uint32_t kind, const char *key, const char *doc)
+{
+    struct daemon *d = data;
+    if (kind == JOURNAL_SIZE)
+        sizes_load(&d->sizes, key, doc);
+    else if (kind == JOURNAL_QUOTA_REQUEST)
+        requests_load(&d->requests, key, doc);
+    else if (kind == JOURNAL_WORKSPACE)
+        workspaces_load(d, key, doc);
+}
+
 static void load_node(void *data, const struct journal_node *row)
 {
     struct daemon *d = data;
@@ -141,7 +152,7 @@ static bool recover(struct daemon *d, struct error *err)
     struct journal_options options = {.folder = folder,
                                       .allow_network = d->options.allow_network_state,
                                       .segment_rows = d->options.checkpoint_rows};
-    struct journal_loader loader = {d, load_principal, load_node, load_job, load_name};
+    struct journal_loader loader = {d, load_principal, load_node, load_job, load_name, load_record};
     d->journal = journal_open(&options, err);
     if (!d->journal)
         return false;
@@ -204,6 +215,7 @@ bool daemon_init(struct daemon *d, const struct daemon_options *options, struct 
     list_init(&d->inputs);
     jobs_init(&d->jobs);
     names_init(&d->names);
+    sizes_init(&d->sizes);
     uv_loop_init(&d->loop);
     d->started_ms = clock_wall_ms();
     d->last_use_ms = clock_boot_ms();
@@ -259,6 +271,9 @@ void daemon_finish(struct daemon *d)
     jobs_finish(&d->jobs);
     principals_finish(&d->principals);
     names_finish(&d->names);
+    sizes_finish(&d->sizes);
+    requests_finish(&d->requests);
+    workspaces_finish(&d->workspaces);
     core_destroy(d->core);
     core_decisions_destroy(d->decisions);
     buf_finish(&d->row);

@@ -14,6 +14,9 @@
 #include "scheduler/names.h"
 #include "scheduler/nodes.h"
 #include "scheduler/principals.h"
+#include "scheduler/requests.h"
+#include "scheduler/sizes.h"
+#include "scheduler/workspaces.h"
 
 #define SCHEDULER_PROTOCOL 1
 #define SCHEDULER_KEEPALIVE_S 15
@@ -50,6 +53,9 @@ struct daemon {
     struct node_table nodes;
     struct principal_table principals;
     struct name_table names;
+    struct size_table sizes;
+    struct request_table requests;
+    struct workspace_table workspaces;
 
     struct list waiters;   /* requests that wait for a job's end (waits.c) */
     struct list followers; /* open log streams (api_logs.c) */

@@ -367,6 +367,7 @@ void engine_recovered(struct daemon *d)
 {
     if (!core_now(d->core))
         configure(d);
+    sizes_settle(d);
     for (uint32_t i = 0; i < d->nodes.count; i++) {
         struct core_node_view view;
         struct node_id id = {d->nodes.items[i]->id};

@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "scheduler/engine.h"
+#include "scheduler/hardware.h"
 #include "scheduler/report.h"
 
 #include <stdlib.h>
@@ -231,11 +232,11 @@ void node_post_hello(struct http_request *req, void *context)
         http_respond_error(req, &err);
         return;
     }
-    struct core_inventory *for_core = inventory_for_core(inventory);
-    struct core_event event = {.kind = CORE_EVENT_NODE_UP,
-                               .as.node = {.node = {node->id}, .inventory = for_core}};
     inventory_destroy(node->inventory);
     node->inventory = inventory;
+    struct core_inventory *for_core = hardware_for_core(node->daemon, node);
+    struct core_event event = {.kind = CORE_EVENT_NODE_UP,
+                               .as.node = {.node = {node->id}, .inventory = for_core}};
     begin_session(node, body);
     node->hello_row = UINT64_MAX; /* what follows is in the answer */
     ok = engine_step(node->daemon, &event, &err);

@@ -71,6 +71,8 @@ char *job_doc_write(const struct job *job)
     cJSON_AddBoolToObject(o, "split", job->split_streams);
     if (job->distributed)
         cJSON_AddTrueToObject(o, "distributed");
+    if (job->workspace)
+        json_add_int(o, "workspace", job->workspace);
     if (job->has_exit_code)
         json_add_int(o, "exit_code", job->exit_code);
     json_add_int(o, "cause", (int)job->cause);
@@ -154,6 +156,7 @@ struct job *job_doc_read(const struct journal_job *row, struct error *err)
     job->wants_stdin = json_bool(o, "stdin", false);
     job->split_streams = json_bool(o, "split", false);
     job->distributed = json_bool(o, "distributed", false);
+    job->workspace = (uint32_t)json_int(o, "workspace", 0);
     job->has_exit_code = json_get(o, "exit_code") != NULL;
     job->exit_code = (int32_t)json_int(o, "exit_code", 0);
     job->cause = cause >= 0 && cause < END_KIND_COUNT ? (enum end_kind)cause : END_NONE;
@@ -194,6 +197,7 @@ const char *job_reason_text(const struct job *job)
         [CORE_REASON_RETRY] = "queued again after a failure",
         [CORE_REASON_QUOTA] = "waits for its user's or workspace's quota",
         [CORE_REASON_LICENCE] = "waits for licences",
+        [CORE_REASON_APPROVAL] = "waits for approval",
     };
     if (job_is_final(job) && job->reason == CORE_REASON_DEPENDENCY)
         return "what it waited for can't be any more";

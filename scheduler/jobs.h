@@ -55,6 +55,7 @@ struct job {
     uint64_t id;
     char *name;
     uint32_t principal;
+    uint32_t workspace; /* number of its name; 0: the default one */
     enum job_state state;
     enum core_reason reason;
     int64_t

@@ -288,6 +288,13 @@ void journal_add_name(struct journal *j, uint32_t kind, uint32_t id, const char 
     op->name = xstrdup(text);
 }
 
+void journal_add_record(struct journal *j, enum journal_record kind, const char *key, const char *doc)
+{
+    struct journal_op *op = add_op(j, doc ? OP_RECORD : OP_NO_RECORD, kind);
+    op->name = xstrdup(key);
+    op->doc = xstrdup(doc);
+}
+
 void journal_then(struct journal *j, void (*durable)(void *data),
                   void (*failed)(void *data, const struct error *err), void *data)
 {

@@ -66,7 +66,13 @@ struct journal_loader {
     void (*job)(void *data, const struct journal_job *job); /* live ones */
     void (*name)(void *data, uint32_t kind, uint32_t id,
                  const char *text); /* before all others; may be NULL */
+    void (*record)(void *data, uint32_t kind, const char *key,
+                   const char *doc); /* after the names; may be NULL */
 };
+
+/* Small things that the daemon keeps as one JSON document each, by a key. Values are written into journals:
+ * never renumber. */
+enum journal_record { JOURNAL_SIZE = 1, JOURNAL_QUOTA_REQUEST = 2, JOURNAL_WORKSPACE = 3 };
 
 /* Opens or makes it, takes the lock of the folder. Refuses a newer format, a network filesystem, and a folder
  * that another scheduler has open. */
@@ -95,6 +101,8 @@ void journal_add_spec(struct journal *j, uint64_t job, const char *spec);
 void journal_add_node(struct journal *j, const struct journal_node *node);
 void journal_add_principal(struct journal *j, uint32_t id, const char *name);
 void journal_add_name(struct journal *j, uint32_t kind, uint32_t id, const char *text); /* names.h */
+/* In place of what the key had; NULL: there is none any more. */
+void journal_add_record(struct journal *j, enum journal_record kind, const char *key, const char *doc);
 
 /* `durable` is called once everything added so far is on disk (from the loop, at once where nothing is open).
  * `failed` (may be NULL) is called before it, at most once, if a commit fails or the journal is already
@@ -121,6 +129,7 @@ struct journal_query {
     uint64_t before;        /* ids below it; 0: all */
     int64_t principal;      /* -1: all */
     uint32_t limit;
+    const char *workspace; /* NULL: all */
 };
 
 /* Newest first. */

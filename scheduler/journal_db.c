@@ -32,7 +32,9 @@ static const char schema[] =
     " fixed TEXT NOT NULL, doc TEXT NOT NULL);"
     "CREATE INDEX IF NOT EXISTS jobs_live ON jobs(id) WHERE final = 0;"
     "CREATE INDEX IF NOT EXISTS jobs_ended ON jobs(ended_ms) WHERE final = 1;"
-    "CREATE TABLE IF NOT EXISTS specs(job INTEGER PRIMARY KEY, spec TEXT NOT NULL);";
+    "CREATE TABLE IF NOT EXISTS specs(job INTEGER PRIMARY KEY, spec TEXT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS records(kind INTEGER NOT NULL, key TEXT NOT NULL, doc TEXT NOT NULL,"
+    " PRIMARY KEY(kind, key)) WITHOUT ROWID;";
 
 /* A job is inserted with its fixed part and later updated without it: ?8 is NULL then. */
 static const char *const statement_sql[STATEMENT_MAX] = {
@@ -46,6 +48,8 @@ static const char *const statement_sql[STATEMENT_MAX] = {
                 " ON CONFLICT(id) DO UPDATE SET instance_id = ?3, event_seq = ?4, doc = ?5",
     [OP_PRINCIPAL] = "INSERT OR IGNORE INTO principals(id, name) VALUES(?1, ?2)",
     [OP_NAME] = "INSERT OR IGNORE INTO names(id, kind, name) VALUES(?1, ?2, ?3)",
+    [OP_RECORD] = "INSERT OR REPLACE INTO records(kind, key, doc) VALUES(?1, ?2, ?3)",
+    [OP_NO_RECORD] = "DELETE FROM records WHERE kind = ?1 AND key = ?2",
     [OP_KIND_COUNT] = "INSERT INTO segments(first_seq, now_ms, checkpoint) VALUES(?1, ?2, ?3)",
 };
 
@@ -177,6 +181,13 @@ static void bind_op(sqlite3_stmt *s, const struct journal_op *op)
     case OP_NAME:
         sqlite3_bind_int64(s, 2, (int64_t)op->number);
         bind_text(s, 3, op->name);
+        break;
+    case OP_RECORD:
+        bind_text(s, 2, op->name);
+        bind_text(s, 3, op->doc);
+        break;
+    case OP_NO_RECORD:
+        bind_text(s, 2, op->name);
         break;
     case OP_KIND_COUNT:
         break;

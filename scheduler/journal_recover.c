@@ -169,10 +169,25 @@ static bool load_names(struct journal *j, const struct journal_loader *loader, s
     return true;
 }
 
+static bool load_records(struct journal *j, const struct journal_loader *loader, struct error *err)
+{
+    sqlite3_stmt *s =
+        journal_db_prepare(j->db.handle, "SELECT kind, key, doc FROM records ORDER BY kind, key", err);
+    if (!s)
+        return false;
+    int rc = SQLITE_DONE;
+    while (loader->record && (rc = sqlite3_step(s)) == SQLITE_ROW)
+        loader->record(loader->data, (uint32_t)sqlite3_column_int64(s, 0),
+                       (const char *)sqlite3_column_text(s, 1), (const char *)sqlite3_column_text(s, 2));
+    bool ok = rc == SQLITE_DONE || journal_db_error(err, j->db.handle, "be read");
+    sqlite3_finalize(s);
+    return ok;
+}
+
 bool journal_load(struct journal *j, const struct journal_loader *loader, struct error *err)
 {
     sqlite3 *db = j->db.handle;
-    if (!load_names(j, loader, err))
+    if (!load_names(j, loader, err) || !load_records(j, loader, err))
         return false;
     sqlite3_stmt *s = journal_db_prepare(db, "SELECT id, name FROM principals ORDER BY id", err);
     if (!s)

@@ -1,7 +1,7 @@
 /*
- * Names that the core knows by number: labels, GPU models, licences, workspaces, fabrics. A name keeps its
- * number for as long as the journal lives. It is added to the journal's open batch before the event that uses
- * it, so that both are durable together.
+ * Names that the core knows by number: labels, GPU models, licences, workspaces, fabrics, size families. A
+ * name keeps its number for as long as the journal lives. It is added to the journal's open batch before the
+ * event that uses it, so that both are durable together.
  */
 #ifndef BERTH_SCHEDULER_NAMES_H
 #define BERTH_SCHEDULER_NAMES_H
@@ -24,6 +24,7 @@ enum name_kind {
     NAME_LICENCE = 2,   /* from 0 */
     NAME_WORKSPACE = 3, /* from 1: 0 is the default one */
     NAME_FABRIC = 4,    /* from 1: 0 is not known */
+    NAME_FAMILY = 6,    /* of sizes, from 1: 0 is none */
     NAME_KIND_COUNT
 };
 

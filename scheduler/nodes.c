@@ -69,6 +69,13 @@ void nodes_load(struct node_table *t, struct daemon *d, const struct journal_nod
     const cJSON *inventory = json_get(doc, "inventory"), *isolation = json_get(doc, "isolation");
     node->last_seen_ms = json_int(doc, "last_seen_ms", 0);
     node->version = xstrdup(json_str(doc, "version", NULL));
+    const cJSON *label;
+    cJSON_ArrayForEach(label, json_get(doc, "labels"))
+    {
+        uint32_t id;
+        if (cJSON_IsString(label) && names_find(d, NAME_LABEL, label->valuestring, &id))
+            node->labels |= UINT64_C(1) << id;
+    }
     if (cJSON_IsObject(isolation))
         node->isolation_text = json_text(isolation);
     if (!cJSON_IsObject(inventory))
@@ -122,6 +129,17 @@ void node_touch(struct node *node)
     node->dirty = true;
 }
 
+/* Their names, a JSON list. */
+static cJSON *node_labels(const struct node *node)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (uint32_t id = 0; id < RESOURCE_LABELS_MAX; id++) {
+        if ((node->labels >> id) & 1)
+            cJSON_AddItemToArray(list, cJSON_CreateString(names_text(node->daemon, NAME_LABEL, id)));
+    }
+    return list;
+}
+
 void nodes_write_dirty(struct node_table *t, struct journal *journal)
 {
     for (uint32_t i = 0; i < t->count; i++) {
@@ -129,9 +147,11 @@ void nodes_write_dirty(struct node_table *t, struct journal *journal)
         if (!node->dirty)
             continue;
         _cleanup_buf_ struct buf doc = {0};
-        buf_printf(&doc, "{\"last_seen_ms\":%lld,\"inventory\":%s,\"isolation\":%s}",
+        _cleanup_json_ cJSON *labels = node_labels(node);
+        _cleanup_free_ char *labels_text = json_text(labels);
+        buf_printf(&doc, "{\"last_seen_ms\":%lld,\"inventory\":%s,\"isolation\":%s,\"labels\":%s}",
                    (long long)node->last_seen_ms, node->inventory_text ? node->inventory_text : "null",
-                   node->isolation_text ? node->isolation_text : "null");
+                   node->isolation_text ? node->isolation_text : "null", labels_text);
         struct journal_node row = {.id = node->id,
                                    .name = node->name,
                                    .instance_id = node->instance_id,
@@ -268,6 +288,7 @@ cJSON *node_object(const struct node *node)
         char text[TASK_ID_TEXT_MAX];
         cJSON_AddItemToArray(tasks, cJSON_CreateString(task_id_format(ids[i], text)));
     }
+    cJSON_AddItemToObject(o, "labels", node_labels(node));
     if (node->last_seen_ms)
         json_add_int(o, "last_seen_ms", node->last_seen_ms);
     else

@@ -58,6 +58,7 @@ struct node {
     uint64_t event_seq; /* last event of that instance in the journal or in a batch */
     char *inventory_text, *isolation_text, *version;
     struct inventory *inventory; /* NULL before the first hello */
+    uint64_t labels;             /* bit n: it has the label of number n (names.h) */
     int64_t last_seen_ms;        /* wall clock; 0: never */
     bool dirty;
 

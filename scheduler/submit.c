@@ -140,8 +140,21 @@ static void add_code(cJSON *o, const struct job_spec *spec, const cJSON *file)
     cJSON_AddItemToObject(code, "git", copy);
 }
 
+static void add_names(cJSON *amounts, const struct job_spec *spec, const struct submit_names *names)
+{
+    if (names->size) {
+        json_add_str(amounts, "instance_type", names->size->name);
+        json_add_str(amounts, "family", names->size->family);
+    }
+    if (spec->gpu_model)
+        json_add_str(amounts, "gpu_model", spec->gpu_model);
+    cJSON *labels = spec->node_labels.count ? cJSON_AddArrayToObject(amounts, "node_labels") : NULL;
+    for (size_t i = 0; labels && i < spec->node_labels.count; i++)
+        cJSON_AddItemToArray(labels, cJSON_CreateString(spec->node_labels.items[i]));
+}
+
 char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *name, const char *principal,
-                   const struct submit_resources *resources)
+                   const struct submit_resources *resources, const struct submit_names *names)
 {
     _cleanup_json_ cJSON *o = cJSON_CreateObject();
     _cleanup_buf_ struct buf compute = {0};
@@ -152,7 +165,7 @@ char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *n
     cJSON *tags = cJSON_AddObjectToObject(o, "tags");
     for (size_t i = 0; i < spec->tags.count; i++)
         json_add_str(tags, spec->tags.items[i].name, spec->tags.items[i].value);
-    json_add_str(o, "workspace", "default");
+    json_add_str(o, "workspace", spec->workspace ? spec->workspace : NAMES_DEFAULT_WORKSPACE);
     json_add_str(o, "principal", principal);
     json_add_str(o, "type", "command");
     json_add_str(o, "priority", job_priority_name(spec->priority));
@@ -169,6 +182,7 @@ char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *n
     json_add_int(amounts, "instance_count", spec->instance_count);
     cJSON_AddBoolToObject(amounts, "exclusive", spec->exclusive);
     cJSON_AddBoolToObject(amounts, "isolated", spec->isolated);
+    add_names(amounts, spec, names);
     cJSON_AddBoolToObject(o, "preemptible", spec->preemptible);
     if (spec->time_limit_ms)
         cJSON_AddNumberToObject(o, "time_limit_s", (double)spec->time_limit_ms / 1000);

@@ -13,12 +13,32 @@ struct submit_resources {
     uint32_t cpus, cores;            /* as shown */
 };
 
+/* What it asks for by name. */
+struct submit_names {
+    const struct size *size; /* borrowed from the table; NULL: none */
+    uint32_t family;         /* of the size; 0: of none */
+    uint32_t workspace;
+    uint64_t gpu_models, labels; /* bits for the core */
+};
+
 void submit_fill_resources(const struct node_table *nodes, const struct job_spec *spec,
                            struct submit_resources *out);
 /* The job object's fields that never change, as a JSON object. The caller frees. */
 char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *name, const char *principal,
-                   const struct submit_resources *resources);
+                   const struct submit_resources *resources, const struct submit_names *names);
 /* Why the core refused. */
 void submit_refusal(const struct core_decision *decision, struct error *err);
+
+/* submit_names.c */
+/* Looks up what the job file names: size, GPU model, labels, workspace. What the file leaves open of the
+ * amounts the size gives: the spec is changed accordingly. False, with an error that names the field, the
+ * nearest that there is, and what makes one. */
+bool submit_take_names(const struct daemon *d, struct job_spec *spec, struct submit_names *out,
+                       struct error *err);
+/* After submit_refusal: says it of the size, the model or the labels, where it is for them that no node will
+ * do, and whose quota it was. */
+void submit_refusal_by_name(const struct daemon *d, const struct job_spec *spec,
+                            const struct submit_names *names, const struct core_decision *decision,
+                            const struct resource_request *request, struct error *err);
 
 #endif

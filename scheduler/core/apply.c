@@ -207,14 +207,17 @@ static void apply_quota(struct core *core, const struct core_quota *q)
         memcpy(core->h->facts.everyone, limits, sizeof limits);
         return;
     }
-    struct tenant *t = &core->tenants[tenant_get(core, q->scope, q->id)];
+    struct tenant *t = &core->tenants[tenant_get(core, q->scope, q->id, q->family)];
     tenant_open(core, t);
     t->facts.own_limits = q->cores || q->gpu_milli || q->running || q->queued; /* all 0: everyone's again */
     t->facts.limit_cores = q->cores;
     t->facts.limit_gpu_milli = q->gpu_milli;
     t->facts.limit_running = q->running;
     t->facts.limit_queued = q->queued;
+    t->facts.approved = q->approved;
     tenant_close(core, t);
+    if (q->scope == CORE_QUOTA_PRINCIPAL && q->family)
+        approvals_settle(core, q->id);
 }
 
 const char *apply_event(struct core *core, const struct core_event *event)
@@ -246,6 +249,9 @@ const char *apply_event(struct core *core, const struct core_event *event)
         return NULL;
     case CORE_EVENT_QUOTA:
         apply_quota(core, &event->as.quota);
+        return NULL;
+    case CORE_EVENT_FAMILY:
+        apply_family(core, &event->as.family);
         return NULL;
     default: /* what comes of the others is decisions alone */
         return NULL;

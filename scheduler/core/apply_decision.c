@@ -26,8 +26,10 @@ static uint32_t job_enter(struct core *core, const struct core_submit *s)
     if (!slot)
         return 0;
     struct job_facts *f = &core->jobs[slot].facts;
-    tenant_get(core, CORE_QUOTA_PRINCIPAL, s->principal.v);
-    tenant_get(core, CORE_QUOTA_WORKSPACE, s->workspace);
+    struct job_tenant tenants[TENANTS_OF_JOB_MAX];
+    uint32_t tenant_count = job_tenants(s->principal.v, s->workspace, s->family, tenants);
+    for (uint32_t i = 0; i < tenant_count; i++)
+        tenant_get(core, tenants[i].scope, tenants[i].id, tenants[i].family);
     f->seq = s->seq;
     f->request = s->request;
     f->licences = s->licences;
@@ -48,6 +50,7 @@ static uint32_t job_enter(struct core *core, const struct core_submit *s)
     f->retry_kinds = s->retry_kinds;
     memcpy(f->retry_codes, s->retry_codes, sizeof f->retry_codes);
     f->retry_wait_ms = s->retry_wait_ms;
+    f->family = s->family;
     f->state = JOB_NOT_STARTED;
     learn_submit(core, f);
     job_close(core, &core->jobs[slot]);

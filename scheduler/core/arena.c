@@ -175,10 +175,11 @@ bool core_make_room(struct core *core, const struct core_event *event)
     struct header like = *old;
     bool enough = true;
     if (event->kind == CORE_EVENT_JOB_SUBMIT) {
-        enough = room_for(&like.capacity.jobs, old->facts.job_count, 1, CORE_JOBS_MAX) &&
-                 room_for(&like.need_capacity, old->need_count, event->as.submit.dependency_count,
-                          CORE_NEEDS_MAX) &&
-                 room_for(&like.tenant_capacity, old->facts.tenant_count, 2, CORE_TENANTS_MAX);
+        enough =
+            room_for(&like.capacity.jobs, old->facts.job_count, 1, CORE_JOBS_MAX) &&
+            room_for(&like.need_capacity, old->need_count, event->as.submit.dependency_count,
+                     CORE_NEEDS_MAX) &&
+            room_for(&like.tenant_capacity, old->facts.tenant_count, TENANTS_OF_JOB_MAX, CORE_TENANTS_MAX);
     }
     if (event->kind == CORE_EVENT_QUOTA)
         enough = room_for(&like.tenant_capacity, old->facts.tenant_count, 1, CORE_TENANTS_MAX);

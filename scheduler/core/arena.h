@@ -77,6 +77,8 @@ struct job_facts {
     uint8_t forlorn; /* a dependency can't be met any more */
     uint8_t stirred; /* it is in the list of those whose standing must be looked at again */
     uint8_t zero[6];
+    uint32_t family; /* of its size; 0: none */
+    uint32_t family_zero;
 };
 
 struct job {
@@ -212,11 +214,13 @@ struct klass_key {
     uint32_t workspace;
     uint32_t place; /* on the policy's scale, with the principal's share; see policy_place */
     uint32_t preemptible;
+    uint32_t family;
+    uint32_t family_zero;
 };
 
 struct klass {
     struct klass_key key;
-    uint32_t left, right, size; /* the treap of classes that a usable node could hold, by their heads */
+    uint32_t left, right, size; /* the treap of classes that stand (klass_stands), by their heads */
     uint32_t ordered;           /* 1: it is there */
     uint32_t root;              /* the treap of its jobs */
     uint32_t head;              /* the first of them */
@@ -247,7 +251,8 @@ struct hold {
     uint32_t zero;
 };
 
-/* A principal or workspace: what it holds, may hold, and has used. */
+/* A principal or workspace, all of its jobs or those of one family of sizes; or a family, all of its jobs:
+ * what it holds, may hold, and has used. */
 struct tenant_facts {
     uint64_t use; /* of cores (a GPU counts as many), in core-seconds as of use_at_ms, decayed */
     uint64_t use_at_ms;
@@ -256,6 +261,8 @@ struct tenant_facts {
     uint32_t place; /* what its use adds to its jobs' places */
     uint32_t limit_cores, limit_gpu_milli, limit_running, limit_queued; /* 0: none */
     uint32_t own_limits;                                                /* 1: set for it, not everyone's */
+    uint32_t family;   /* 0: its jobs of every family and of none */
+    uint32_t approved; /* 1: a principal who may run what is restricted in the family */
 };
 
 struct tenant {
@@ -285,6 +292,7 @@ struct header_facts {
     uint32_t tenant_count;
     uint32_t licence_total[RESOURCE_LICENCES_MAX];
     uint32_t everyone[4]; /* limits of principals without their own: cores, gpu_milli, running, queued */
+    uint64_t restricted[CORE_FAMILIES_MAX / 64]; /* bit n: family n */
 };
 
 /* One array of records with free slots in a list. */
@@ -391,6 +399,7 @@ uint32_t job_find(const struct core *core, uint64_t id);
 uint32_t node_find(const struct core *core, uint32_t id);
 uint32_t task_find(const struct core *core, struct task_id id);
 uint32_t tenant_find(const struct core *core, enum core_quota_scope scope, uint32_t id);
+uint32_t tenant_find_in(const struct core *core, enum core_quota_scope scope, uint32_t id, uint32_t family);
 uint32_t shape_find(const struct core *core, const struct shape_key *key);
 uint32_t klass_find(const struct core *core, const struct klass_key *key);
 enum idmap { IDMAP_JOB = 0, IDMAP_NODE, IDMAP_SHAPE, IDMAP_KLASS, IDMAP_TENANT };
@@ -399,7 +408,8 @@ void idmap_drop(struct core *core, enum idmap map, uint32_t slot);
 void idmap_rebuild(struct core *core);
 
 /* tenant.c: principals and workspaces */
-uint32_t tenant_get(struct core *core, enum core_quota_scope scope, uint32_t id); /* made where it is new */
+uint32_t tenant_get(struct core *core, enum core_quota_scope scope, uint32_t id,
+                    uint32_t family); /* made where it is new */
 /* Counts the job in or out, as it is now. */
 void tenant_count(struct core *core, const struct job_facts *job, int sign);
 /* What a job would hold while it runs. */
@@ -440,6 +450,10 @@ void queue_leave(struct core *core, uint32_t slot);
 enum core_reason queue_standing(const struct core *core, uint32_t slot);
 bool licences_free(const struct core *core, const struct resource_licences *want);
 struct klass_key klass_key_of(const struct core *core, const struct job_facts *job, uint32_t shape);
+/* Whether it belongs into the order of classes: nodes could hold it, and it is approved. */
+bool klass_stands(const struct core *core, const struct klass *klass);
+/* The principal's classes change their standing with what they are approved for. */
+void approvals_settle(struct core *core, uint32_t principal);
 
 /* shape.c: requests that are alike, and how many nodes can take one */
 struct shape_key shape_key_of(const struct job_facts *job);
@@ -512,6 +526,24 @@ void holds_promise(struct core *core, uint32_t job_slot, uint64_t at_ms, uint64_
 
 /* policy.c: a job's place in the order of classes, from what is expected of it and its principal's share */
 uint32_t policy_place(const struct core *core, const struct job_facts *job, uint32_t share_place);
+
+/* family.c: whose quotas a job counts against, and approval */
+#define TENANTS_OF_JOB_MAX 5
+struct job_tenant {
+    enum core_quota_scope scope;
+    uint32_t id, family;
+};
+/* All whose sums and limits it counts in; returns how many. The record of each is there once a job has come.
+ */
+uint32_t job_tenants(uint32_t principal, uint32_t workspace, uint32_t family,
+                     struct job_tenant out[TENANTS_OF_JOB_MAX]);
+bool job_counts_in(const struct job_facts *job, const struct tenant_facts *t);
+/* False: its family is restricted and its principal not approved there. */
+bool job_approved(const struct core *core, const struct job_facts *job);
+/* Whether the quotas of all these let as much more start. */
+bool tenants_allow(const struct core *core, const struct job_facts *job, uint64_t cores, uint64_t gpu_milli);
+void apply_family(struct core *core, const struct core_family *family);
+uint32_t refused_quota_code(const struct job_tenant *tenant, enum core_quota_limit limit);
 
 /* learn.c: between job records and order.h. The job must be open */
 void learn_submit(struct core *core, struct job_facts *job);

@@ -67,10 +67,12 @@ static const char *check_klass(const struct core *core, uint32_t slot, uint32_t 
     if (first != k->head || memcmp(&key, &core->shapes[k->key.shape].key, sizeof key) != 0)
         return "class: another head, or another shape";
     if (k->key.tier != job_tier(f) || k->key.instance_count != f->instance_count ||
-        k->key.principal != f->principal || k->key.time_limit_ms < f->time_limit_ms)
+        k->key.principal != f->principal || k->key.family != f->family ||
+        k->key.time_limit_ms < f->time_limit_ms)
         return "class: its head doesn't belong";
-    if (k->ordered != (core->shapes[k->key.shape].usable >= k->key.instance_count))
-        return "class: in the order, but no node could hold it, or the other way round";
+    uint32_t family_tenant = tenant_find_in(core, CORE_QUOTA_PRINCIPAL, f->principal, f->family);
+    if (!family_tenant || k->ordered != klass_stands(core, k))
+        return "class: in the order, but no node could hold it or it isn't approved, or the other way round";
     if (klass_find(core, &k->key) != slot)
         return "class: not found by its key";
     *jobs += count;
@@ -236,8 +238,7 @@ const char *check_tenants(const struct core *core, uint64_t *sum)
         for (uint32_t j = 1; j <= core->h->job.high; j++) {
             const struct job_facts *f = &core->jobs[j].facts;
             uint64_t c, g;
-            if (!f->present ||
-                t->facts.id != (t->facts.scope == CORE_QUOTA_PRINCIPAL ? f->principal : f->workspace))
+            if (!f->present || !job_counts_in(f, &t->facts))
                 continue;
             queued += f->state == JOB_QUEUED;
             if (f->state == JOB_QUEUED || job_state_is_final(f->state))
@@ -250,12 +251,18 @@ const char *check_tenants(const struct core *core, uint64_t *sum)
         if (cores != t->cores || gpus != t->gpu_milli || running != t->running || queued != t->queued)
             return "tenant: a sum is wrong";
         if (t->hash != tenant_hash(t) ||
-            tenant_find(core, (enum core_quota_scope)t->facts.scope, t->facts.id) != slot)
+            tenant_find_in(core, (enum core_quota_scope)t->facts.scope, t->facts.id, t->facts.family) != slot)
             return "tenant: not found, or its hash differs";
         *sum += t->hash;
     }
     for (uint32_t j = 1; j <= core->h->job.high; j++) {
         const struct job_facts *f = &core->jobs[j].facts;
+        struct job_tenant whose[TENANTS_OF_JOB_MAX];
+        uint32_t count = f->present ? job_tenants(f->principal, f->workspace, f->family, whose) : 0;
+        for (uint32_t i = 0; i < count; i++) {
+            if (!tenant_find_in(core, whose[i].scope, whose[i].id, whose[i].family))
+                return "tenant: a job's has no record";
+        }
         if (!f->present || f->state == JOB_QUEUED || job_state_is_final(f->state))
             continue;
         for (uint32_t i = 0; i < RESOURCE_LICENCE_KINDS_MAX && f->licences.amount[i]; i++)

@@ -70,6 +70,7 @@
 #define CORE_UNLIMITED_MS (UINT64_C(24) * 3600 * 1000) /* what plans take for a job without a limit */
 #define CORE_FENCE_MARGIN_MS 10000 /* on top of fence_after and the grace period before a requeue */
 #define CORE_DURATION_MAX_MS (UINT64_C(1) << 42)
+#define CORE_FAMILIES_MAX 256 /* ids of size families are below it */
 
 struct core;
 
@@ -96,6 +97,7 @@ enum core_event_kind {
     CORE_EVENT_JOB_UPDATE = 16,
     CORE_EVENT_LICENCES = 17, /* how many of a licence there are */
     CORE_EVENT_QUOTA = 18,    /* what a principal, a workspace or everyone may hold at once */
+    CORE_EVENT_FAMILY = 20,   /* whether the sizes of a family need approval */
     CORE_EVENT_KIND_END
 };
 
@@ -164,7 +166,12 @@ enum core_dependency {
 };
 
 enum core_quota_limit { CORE_QUOTA_CORES = 0, CORE_QUOTA_GPUS, CORE_QUOTA_RUNNING, CORE_QUOTA_QUEUED };
-enum core_quota_scope { CORE_QUOTA_PRINCIPAL = 0, CORE_QUOTA_WORKSPACE = 1, CORE_QUOTA_SCOPE_COUNT };
+enum core_quota_scope {
+    CORE_QUOTA_PRINCIPAL = 0,
+    CORE_QUOTA_WORKSPACE = 1,
+    CORE_QUOTA_FAMILY = 2, /* of all together in a family of sizes; its id is 0 */
+    CORE_QUOTA_SCOPE_COUNT
+};
 
 struct core_submit {
     struct job_id job; /* must be new; 1..JOB_ID_MAX */
@@ -193,6 +200,7 @@ struct core_submit {
         enum core_dependency kind;
         enum job_state ended; /* a final state: that of the job, where the core doesn't hold it any more */
     } dependencies[CORE_DEPENDENCIES_MAX];
+    uint32_t family; /* of the size that it asked for, < CORE_FAMILIES_MAX; 0: of none */
 };
 
 /* What JOB_UPDATE changes of a live job. */
@@ -216,6 +224,15 @@ struct core_quota {
     uint32_t gpu_milli;
     uint32_t running; /* jobs */
     uint32_t queued;  /* jobs; one more is refused at submit */
+    uint32_t family;  /* not 0: of jobs of that family alone; not for everyone */
+    bool approved;    /* of a principal in a family: may run what is restricted there */
+};
+
+/* A family of sizes. Where it is restricted, only principals who are approved in it start jobs; those of
+ * others wait. */
+struct core_family {
+    uint32_t id; /* 1..CORE_FAMILIES_MAX - 1 */
+    bool restricted;
 };
 
 struct core_event {
@@ -230,6 +247,7 @@ struct core_event {
         struct core_submit submit;
         struct core_update update;
         struct core_quota quota;
+        struct core_family family;
         struct {
             uint32_t id; /* < RESOURCE_LICENCES_MAX */
             uint32_t total;
@@ -302,6 +320,8 @@ enum core_reason {
     CORE_REASON_RETRY = 16,       /* Queued: as the next attempt, the last one failed */
     CORE_REASON_QUOTA = 17,   /* Queued: its principal or workspace has all that it may have (views only) */
     CORE_REASON_LICENCE = 18, /* Queued: licences are held by others (views only) */
+    CORE_REASON_APPROVAL =
+        21, /* Queued: its family is restricted, and its principal not approved (views only) */
     CORE_REASON_COUNT
 };
 
@@ -313,7 +333,7 @@ enum core_refusal {
     CORE_REFUSED_FEW_NODES = 5,      /* fewer known nodes (best) than wanted could hold a task of it */
     CORE_REFUSED_LICENCES = 6,       /* more of a licence than there are; resource is its id */
     CORE_REFUSED_QUOTA = 7, /* more than the quota lets anyone have at once, or too many queued: resource is
-                               enum core_quota_limit */
+                               what core_refused_quota takes apart */
     CORE_REFUSAL_END
 };
 
@@ -479,6 +499,7 @@ struct core_job_view {
     uint64_t submitted_ms;
     uint64_t state_since_ms;
     struct core_end end;
+    uint32_t family;
 };
 
 struct core_task_view {
@@ -578,6 +599,8 @@ struct core_why {
     uint32_t ahead_listed;
     struct job_id ahead[CORE_WHY_JOBS_MAX]; /* the first in the queue */
     struct node_id node;                    /* not Queued: where its (first) task is; 0: none */
+    bool approval_missing;                  /* its principal isn't approved in its restricted family */
+    uint32_t quota_family;                  /* quota_reached: of the quota; 0: it is of none */
 };
 
 /* False: the core doesn't hold the job. A pass over the nodes: not for every job of a listing. */
@@ -595,9 +618,14 @@ struct core_quota_view {
 /* Walks the quotas that limit anything: everyone's first, then those of their own. *cursor starts at 0; false
  * at the end. Only between steps. */
 bool core_quota_next(const struct core *core, uint32_t *cursor, struct core_quota_view *out);
-/* The quota of one, without limits where it has none of its own; what it has is told all the same. */
-void core_quota_get(const struct core *core, enum core_quota_scope scope, uint32_t id,
+/* The quota of one (of those in a family, where that isn't 0), without limits where it has none of its own;
+ * what it has is told all the same. */
+void core_quota_get(const struct core *core, enum core_quota_scope scope, uint32_t id, uint32_t family,
                     struct core_quota_view *out);
+bool core_family_restricted(const struct core *core, uint32_t family);
+/* Which quota CORE_REFUSED_QUOTA speaks of, from its `resource`. */
+void core_refused_quota(uint32_t resource, enum core_quota_scope *scope, bool *in_family,
+                        enum core_quota_limit *limit);
 /* id < RESOURCE_LICENCES_MAX. */
 void core_licence_get(const struct core *core, uint32_t id, uint32_t *total, uint32_t *used);
 

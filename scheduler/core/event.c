@@ -97,6 +97,8 @@ static const char *check_submit(const struct core_event *event)
         return "a duration is beyond the limit";
     if (s->retries > CORE_RETRIES_MAX || s->retry_kinds >> END_KIND_COUNT || (s->retry_kinds & 1))
         return "too many retries, or after an end that there isn't";
+    if (s->family >= CORE_FAMILIES_MAX)
+        return "a family's id is out of range";
     return check_lists(s);
 }
 
@@ -115,7 +117,19 @@ static const char *check_quota(const struct core_event *event)
     const struct core_quota *q = &event->as.quota;
     if ((unsigned)q->scope >= CORE_QUOTA_SCOPE_COUNT)
         return "an unknown scope of a quota";
+    if (q->family >= CORE_FAMILIES_MAX || (q->scope == CORE_QUOTA_FAMILY && (!q->family || q->id)))
+        return "a quota's family is out of range, or missing";
+    if (q->scope == CORE_QUOTA_PRINCIPAL && q->family && !q->id)
+        return "a quota in a family is somebody's, not everyone's";
+    if (q->approved && (q->scope != CORE_QUOTA_PRINCIPAL || !q->family))
+        return "approval is a principal's, in a family";
     return NULL;
+}
+
+static const char *check_family(const struct core_event *event)
+{
+    const struct core_family *f = &event->as.family;
+    return f->id && f->id < CORE_FAMILIES_MAX ? NULL : "a family's id is out of range";
 }
 
 static const char *check_licences(const struct core_event *event)
@@ -177,6 +191,7 @@ const char *core_event_check(const struct core_event *event)
         [CORE_EVENT_TICK] = check_nothing,       [CORE_EVENT_CONTINUE] = check_nothing,
         [CORE_EVENT_TASK_OVER] = check_task,     [CORE_EVENT_JOB_UPDATE] = check_update,
         [CORE_EVENT_LICENCES] = check_licences,  [CORE_EVENT_QUOTA] = check_quota,
+        [CORE_EVENT_FAMILY] = check_family,
     };
     if ((unsigned)event->kind >= CORE_EVENT_KIND_END || !checks[event->kind])
         return "an event of an unknown kind";

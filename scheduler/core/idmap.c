@@ -16,9 +16,9 @@ static uint64_t klass_mix(const struct klass_key *key)
     return core_hash_bytes(12, key, sizeof *key);
 }
 
-static uint64_t tenant_mix(uint32_t scope, uint32_t id)
+static uint64_t tenant_mix(uint32_t scope, uint32_t id, uint32_t family)
 {
-    return core_mix((uint64_t)scope << 32 | id);
+    return core_mix((uint64_t)family << 40 | (uint64_t)scope << 32 | id);
 }
 
 static uint64_t hash_of(const struct core *core, enum idmap map, uint32_t slot)
@@ -33,7 +33,8 @@ static uint64_t hash_of(const struct core *core, enum idmap map, uint32_t slot)
     case IDMAP_KLASS:
         return klass_mix(&core->klasses[slot].key);
     default:
-        return tenant_mix(core->tenants[slot].facts.scope, core->tenants[slot].facts.id);
+        return tenant_mix(core->tenants[slot].facts.scope, core->tenants[slot].facts.id,
+                          core->tenants[slot].facts.family);
     }
 }
 
@@ -66,15 +67,21 @@ uint32_t node_find(const struct core *core, uint32_t id)
     return 0;
 }
 
-uint32_t tenant_find(const struct core *core, enum core_quota_scope scope, uint32_t id)
+uint32_t tenant_find_in(const struct core *core, enum core_quota_scope scope, uint32_t id, uint32_t family)
 {
     uint32_t mask = core->h->tenant_map_size - 1;
-    for (uint32_t at = (uint32_t)tenant_mix(scope, id) & mask; core->tenant_map[at]; at = (at + 1) & mask) {
+    for (uint32_t at = (uint32_t)tenant_mix(scope, id, family) & mask; core->tenant_map[at];
+         at = (at + 1) & mask) {
         const struct tenant_facts *f = &core->tenants[core->tenant_map[at]].facts;
-        if (f->id == id && f->scope == scope)
+        if (f->id == id && f->scope == scope && f->family == family)
             return core->tenant_map[at];
     }
     return 0;
+}
+
+uint32_t tenant_find(const struct core *core, enum core_quota_scope scope, uint32_t id)
+{
+    return tenant_find_in(core, scope, id, 0);
 }
 
 uint32_t shape_find(const struct core *core, const struct shape_key *key)

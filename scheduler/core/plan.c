@@ -64,12 +64,12 @@ bool caps_take(struct caps *have, const struct caps *want)
     return true;
 }
 
-/* Room for the job in what is free, GPUs of the right kind and tenants included. */
+/* Room for the job in what is free, labels, GPUs of the right kind and tenants included. */
 static bool walk_fits(const struct walk *w, const struct job_facts *job, const struct caps *want,
                       const struct caps *free)
 {
     const struct resource_request *r = &job->request;
-    if (!caps_fit(want, free))
+    if (!caps_fit(want, free) || (r->labels & w->node->labels) != r->labels)
         return false;
     bool isolated = r->flags & RESOURCE_ISOLATED;
     if (w->leases && (isolated ? w->node->facts.tenant != job->principal : w->node->facts.tenant != 0))

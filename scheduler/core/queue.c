@@ -1,7 +1,7 @@
 /*
  * Waiting jobs. Those in their turn stand in classes (jobs that are alike in every field that a policy reads,
- * but for arrival); a class that a usable number of nodes could hold stands in the order of classes by its
- * head. Owns classes and their two treaps.
+ * but for arrival); a class that a usable number of nodes could hold, and whose principal is approved in its
+ * family, stands in the order of classes by its head. Owns classes and their two treaps.
  */
 #include <string.h>
 
@@ -39,7 +39,8 @@ struct klass_key klass_key_of(const struct core *core, const struct job_facts *j
                             .instance_count = job->instance_count,
                             .principal = job->principal,
                             .workspace = job->workspace,
-                            .preemptible = job->preemptible};
+                            .preemptible = job->preemptible,
+                            .family = job->family};
     if (core->h->klass_count >= CORE_KLASSES_EXACT)
         key.time_limit_ms = rounded_up(key.time_limit_ms);
     uint32_t tenant = tenant_find(core, CORE_QUOTA_PRINCIPAL, job->principal);
@@ -57,10 +58,16 @@ static struct treap members(struct core *core)
     return (struct treap){core, false};
 }
 
+bool klass_stands(const struct core *core, const struct klass *k)
+{
+    return core->shapes[k->key.shape].usable >= k->key.instance_count &&
+           job_approved(core, &core->jobs[k->head].facts);
+}
+
 static void into_order(struct core *core, uint32_t slot)
 {
     struct klass *k = &core->klasses[slot];
-    if (!k->ordered && k->head && core->shapes[k->key.shape].usable >= k->key.instance_count) {
+    if (!k->ordered && k->head && klass_stands(core, k)) {
         treap_add(order(core), &core->h->klass_root, slot);
         k->ordered = 1;
     }
@@ -77,11 +84,22 @@ void shapes_settle(struct core *core)
 {
     for (uint32_t s = core->h->shape_first; s; s = core->shapes[s].next) {
         for (uint32_t k = core->shapes[s].first_klass; k; k = core->klasses[k].shape_next) {
-            if (core->shapes[s].usable >= core->klasses[k].key.instance_count)
+            if (klass_stands(core, &core->klasses[k]))
                 into_order(core, k);
             else
                 out_of_order(core, k);
         }
+    }
+}
+
+void approvals_settle(struct core *core, uint32_t principal)
+{
+    uint32_t tenant = tenant_find(core, CORE_QUOTA_PRINCIPAL, principal);
+    for (uint32_t k = tenant ? core->tenants[tenant].first_klass : 0; k; k = core->klasses[k].tenant_next) {
+        if (klass_stands(core, &core->klasses[k]))
+            into_order(core, k);
+        else
+            out_of_order(core, k);
     }
 }
 
@@ -177,6 +195,8 @@ enum core_reason queue_standing(const struct core *core, uint32_t slot)
     const struct job *job = &core->jobs[slot];
     const struct klass *k = &core->klasses[job->klass];
     const struct shape *shape = &core->shapes[k->key.shape];
+    if (!job_approved(core, &job->facts)) /* first of all: it is what somebody can do something about */
+        return CORE_REASON_APPROVAL;
     if (!core->h->facts.node_count)
         return CORE_REASON_NO_NODE;
     if (shape->usable < k->key.instance_count)

@@ -6,16 +6,18 @@
 
 #include "scheduler/core/arena.h"
 
-_Static_assert(sizeof(struct job_facts) == 312, "no padding: the hash reads every byte");
+_Static_assert(sizeof(struct job_facts) == 320, "no padding: the hash reads every byte");
 _Static_assert(sizeof(struct task_facts) == 16 + sizeof(struct resource_lease) + 24 + 32,
                "no padding: the hash reads every byte");
 _Static_assert(sizeof(struct node_facts) == 32 + 8 * RESOURCE_CORE_WORDS + 2 * RESOURCE_GPUS_MAX + 16,
                "no padding: the hash reads every byte");
-_Static_assert(sizeof(struct header_facts) == 40 + 32 + 4 * RESOURCE_LICENCES_MAX + 16, "no padding");
-_Static_assert(sizeof(struct tenant_facts) == 48, "no padding");
-_Static_assert(sizeof(struct shape_key) == 56 && sizeof(struct klass_key) == 56,
+_Static_assert(sizeof(struct header_facts) ==
+                   40 + 32 + 4 * RESOURCE_LICENCES_MAX + 16 + CORE_FAMILIES_MAX / 8,
+               "no padding");
+_Static_assert(sizeof(struct tenant_facts) == 56, "no padding");
+_Static_assert(sizeof(struct shape_key) == 56 && sizeof(struct klass_key) == 64,
                "no padding: keys are compared");
-_Static_assert(sizeof(struct job) == 368, "a pending job's cost");
+_Static_assert(sizeof(struct job) == 376, "a pending job's cost");
 
 _Static_assert(sizeof(struct order_job) == 56 && sizeof(struct order_state) % 8 == 0 &&
                    sizeof(struct order_cell) == 24,

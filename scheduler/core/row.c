@@ -211,6 +211,7 @@ static void submit(struct codec *c, struct core_submit *s)
         ENUM(c, s->dependencies[i].kind, CORE_DEPENDENCY_COUNT);
         ENUM(c, s->dependencies[i].ended, JOB_STATE_COUNT);
     }
+    s->family = (uint32_t)number(c, s->family, CORE_FAMILIES_MAX - 1);
 }
 
 static void update(struct codec *c, struct core_update *u)
@@ -245,6 +246,8 @@ static void quota(struct codec *c, struct core_quota *q)
     U32(c, q->gpu_milli);
     U32(c, q->running);
     U32(c, q->queued);
+    q->family = (uint32_t)number(c, q->family, CORE_FAMILIES_MAX - 1);
+    BOOL(c, q->approved);
 }
 
 static void event_task(struct codec *c, struct core_event *e)
@@ -274,6 +277,10 @@ static void event(struct codec *c, struct core_event *e, struct core_inventory *
         break;
     case CORE_EVENT_QUOTA:
         quota(c, &e->as.quota);
+        break;
+    case CORE_EVENT_FAMILY:
+        e->as.family.id = (uint32_t)number(c, e->as.family.id, CORE_FAMILIES_MAX - 1);
+        BOOL(c, e->as.family.restricted);
         break;
     case CORE_EVENT_LICENCES:
         U32(c, e->as.licences.id);

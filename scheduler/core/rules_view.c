@@ -26,7 +26,10 @@ static void view_tenant(const struct core *core, const struct tenant *t, struct 
     static const uint32_t none[4];
     uint32_t limits[4];
     *out = (struct core_quota_view){
-        .quota = {.scope = (enum core_quota_scope)t->facts.scope, .id = t->facts.id},
+        .quota = {.scope = (enum core_quota_scope)t->facts.scope,
+                  .id = t->facts.id,
+                  .family = t->facts.family,
+                  .approved = t->facts.approved != 0},
         .cores = t->cores,
         .gpu_milli = t->gpu_milli,
         .running = t->running,
@@ -50,18 +53,19 @@ bool core_quota_next(const struct core *core, uint32_t *cursor, struct core_quot
         const struct tenant *t = &core->tenants[(*cursor)++];
         view_tenant(core, t, out);
         const struct core_quota *q = &out->quota;
-        if (limits_anything((const uint32_t[4]){q->cores, q->gpu_milli, q->running, q->queued}))
+        if (q->approved ||
+            limits_anything((const uint32_t[4]){q->cores, q->gpu_milli, q->running, q->queued}))
             return true;
     }
     return false;
 }
 
-void core_quota_get(const struct core *core, enum core_quota_scope scope, uint32_t id,
+void core_quota_get(const struct core *core, enum core_quota_scope scope, uint32_t id, uint32_t family,
                     struct core_quota_view *out)
 {
     bool everyone = scope == CORE_QUOTA_PRINCIPAL && !id;
-    uint32_t slot = everyone ? 0 : tenant_find(core, scope, id);
-    *out = (struct core_quota_view){.quota = {.scope = scope, .id = id}};
+    uint32_t slot = everyone ? 0 : tenant_find_in(core, scope, id, family);
+    *out = (struct core_quota_view){.quota = {.scope = scope, .id = id, .family = family}};
     if (slot)
         view_tenant(core, &core->tenants[slot], out);
     else if (everyone)
@@ -233,23 +237,12 @@ static bool limits_allow(const struct wishing *w)
     const struct core *core = w->core;
     const struct job_facts *job = &core->jobs[w->job].facts;
     struct job_facts like = *job;
-    const uint32_t tenants[] = {tenant_find(core, CORE_QUOTA_PRINCIPAL, job->principal),
-                                tenant_find(core, CORE_QUOTA_WORKSPACE, job->workspace)};
-    uint64_t more[3] = {0, 0, 1};
+    uint64_t cores, gpus;
     like.request = w->wish->request;
     like.instance_count = w->wish->instance_count;
-    tenant_amounts(&like, &more[CORE_QUOTA_CORES], &more[CORE_QUOTA_GPUS]);
-    for (size_t i = 0; i < sizeof tenants / sizeof *tenants; i++) {
-        const struct tenant *t = &core->tenants[tenants[i]];
-        const uint64_t have[] = {t->cores, t->gpu_milli, t->running};
-        uint32_t limits[4];
-        tenant_limits(core, t, limits);
-        for (int limit = CORE_QUOTA_CORES; limit <= CORE_QUOTA_RUNNING; limit++) {
-            if (limits[limit] && have[limit] + more[limit] > limits[limit])
-                return false;
-        }
-    }
-    return licences_free(core, &job->licences);
+    tenant_amounts(&like, &cores, &gpus);
+    return job_approved(core, job) && tenants_allow(core, &like, cores, gpus) &&
+           licences_free(core, &job->licences);
 }
 
 bool core_fits_now(const struct core *core, const struct core_wish *wish)

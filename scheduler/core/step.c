@@ -98,22 +98,36 @@ static bool refuse_what_never_fits(struct step *step)
     return refuse(step, CORE_REFUSED_NO_COMBINATION, 0, 0, 0);
 }
 
-static bool refuse_by_quota(struct step *step, enum core_quota_scope scope, uint32_t id)
+static bool refuse_by_quota(struct step *step, const struct job_tenant *whose)
 {
     const struct core *core = step->core;
     const struct core_submit *s = &step->event->as.submit;
-    uint32_t slot = tenant_find(core, scope, id), limits[4];
-    struct tenant fresh = {.facts = {.scope = scope, .id = id}};
+    uint32_t slot = tenant_find_in(core, whose->scope, whose->id, whose->family), limits[4];
+    struct tenant fresh = {.facts = {.scope = whose->scope, .id = whose->id, .family = whose->family}};
     const struct tenant *t = slot ? &core->tenants[slot] : &fresh;
     uint64_t cores = (uint64_t)(s->request.cores ? s->request.cores : s->request.cpus) * s->instance_count;
     uint64_t gpus = (uint64_t)s->request.gpu_milli * s->instance_count;
     tenant_limits(core, t, limits);
     if (limits[3] && t->queued >= limits[3])
-        return refuse(step, CORE_REFUSED_QUOTA, CORE_QUOTA_QUEUED, t->queued + 1, limits[3]);
+        return refuse(step, CORE_REFUSED_QUOTA, refused_quota_code(whose, CORE_QUOTA_QUEUED), t->queued + 1,
+                      limits[3]);
     if (limits[0] && cores > limits[0])
-        return refuse(step, CORE_REFUSED_QUOTA, CORE_QUOTA_CORES, cores, limits[0]);
+        return refuse(step, CORE_REFUSED_QUOTA, refused_quota_code(whose, CORE_QUOTA_CORES), cores,
+                      limits[0]);
     if (limits[1] && gpus > limits[1])
-        return refuse(step, CORE_REFUSED_QUOTA, CORE_QUOTA_GPUS, gpus, limits[1]);
+        return refuse(step, CORE_REFUSED_QUOTA, refused_quota_code(whose, CORE_QUOTA_GPUS), gpus, limits[1]);
+    return false;
+}
+
+static bool refuse_by_quotas(struct step *step)
+{
+    const struct core_submit *s = &step->event->as.submit;
+    struct job_tenant all[TENANTS_OF_JOB_MAX];
+    uint32_t count = job_tenants(s->principal.v, s->workspace, s->family, all);
+    for (uint32_t i = 0; i < count; i++) {
+        if (refuse_by_quota(step, &all[i]))
+            return true;
+    }
     return false;
 }
 
@@ -138,13 +152,12 @@ static void on_submit(struct step *step)
     }
     if (core->h->facts.job_count == core->h->capacity.jobs ||
         core->h->need_capacity - core->h->need_count < submit->dependency_count ||
-        core->h->tenant_capacity - core->h->facts.tenant_count < 2) {
+        core->h->tenant_capacity - core->h->facts.tenant_count < TENANTS_OF_JOB_MAX) {
         refuse(step, CORE_REFUSED_FULL, 0, 0, 0);
         return;
     }
     if ((core->h->facts.node_count && refuse_what_never_fits(step)) || refuse_by_licences(step) ||
-        refuse_by_quota(step, CORE_QUOTA_PRINCIPAL, submit->principal.v) ||
-        refuse_by_quota(step, CORE_QUOTA_WORKSPACE, submit->workspace))
+        refuse_by_quotas(step))
         return;
     bool open = false, lost = false;
     for (uint32_t i = 0; i < submit->dependency_count; i++) {
@@ -316,6 +329,7 @@ static void decide(struct step *step)
     case CORE_EVENT_CONFIG:
     case CORE_EVENT_LICENCES:
     case CORE_EVENT_QUOTA:
+    case CORE_EVENT_FAMILY:
         on_rules(step);
         break;
     case CORE_EVENT_NODE_UP:

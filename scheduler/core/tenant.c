@@ -1,19 +1,17 @@
 /*
- * Principals and workspaces: what their jobs hold (links, summed up as jobs come and go), what they may hold
- * (quotas), and what they have used lately, decayed with a half-life. Owns tenant records; they are never
- * forgotten.
+ * Principals and workspaces, and both within a family of sizes: what their jobs hold (links, summed up as
+ * jobs come and go), what they may hold (quotas), and what they have used lately, decayed with a half-life.
+ * Owns tenant records; they are never forgotten.
  */
 #include <string.h>
 
 #include "scheduler/core/arena.h"
 
-enum { LIMIT_CORES = 0, LIMIT_GPUS, LIMIT_RUNNING, LIMIT_QUEUED };
-
 #define PLACE_MAX 256
 
-uint32_t tenant_get(struct core *core, enum core_quota_scope scope, uint32_t id)
+uint32_t tenant_get(struct core *core, enum core_quota_scope scope, uint32_t id, uint32_t family)
 {
-    uint32_t slot = tenant_find(core, scope, id);
+    uint32_t slot = tenant_find_in(core, scope, id, family);
     if (slot)
         return slot;
     CORE_ASSERT(core->h->facts.tenant_count < core->h->tenant_capacity);
@@ -22,6 +20,7 @@ uint32_t tenant_get(struct core *core, enum core_quota_scope scope, uint32_t id)
     memset(t, 0, sizeof *t);
     t->facts.id = id;
     t->facts.scope = scope;
+    t->facts.family = family;
     t->facts.use_at_ms = core->h->facts.now_ms;
     tenant_close(core, t);
     idmap_put(core, IDMAP_TENANT, slot);
@@ -36,10 +35,10 @@ void tenant_amounts(const struct job_facts *job, uint64_t *cores, uint64_t *gpu_
     *gpu_milli = share * job->instance_count;
 }
 
-static void count_one(struct core *core, enum core_quota_scope scope, uint32_t id,
-                      const struct job_facts *job, int sign)
+static void count_one(struct core *core, const struct job_tenant *whose, const struct job_facts *job,
+                      int sign)
 {
-    struct tenant *t = &core->tenants[tenant_find(core, scope, id)];
+    struct tenant *t = &core->tenants[tenant_find_in(core, whose->scope, whose->id, whose->family)];
     uint64_t cores, gpus;
     if (job->state == JOB_QUEUED) {
         t->queued += (uint32_t)sign;
@@ -55,8 +54,10 @@ static void count_one(struct core *core, enum core_quota_scope scope, uint32_t i
 
 void tenant_count(struct core *core, const struct job_facts *job, int sign)
 {
-    count_one(core, CORE_QUOTA_PRINCIPAL, job->principal, job, sign);
-    count_one(core, CORE_QUOTA_WORKSPACE, job->workspace, job, sign);
+    struct job_tenant all[TENANTS_OF_JOB_MAX];
+    uint32_t count = job_tenants(job->principal, job->workspace, job->family, all);
+    for (uint32_t i = 0; i < count; i++)
+        count_one(core, &all[i], job, sign);
 }
 
 void tenant_limits(const struct core *core, const struct tenant *t, uint32_t limits[4])
@@ -66,26 +67,11 @@ void tenant_limits(const struct core *core, const struct tenant *t, uint32_t lim
         memcpy(limits,
                (const uint32_t[4]){f->limit_cores, f->limit_gpu_milli, f->limit_running, f->limit_queued},
                4 * sizeof *limits);
-    } else if (f->scope == CORE_QUOTA_PRINCIPAL) {
+    } else if (f->scope == CORE_QUOTA_PRINCIPAL && !f->family) {
         memcpy(limits, core->h->facts.everyone, 4 * sizeof *limits);
     } else {
         memset(limits, 0, 4 * sizeof *limits);
     }
-}
-
-static bool within(uint64_t have, uint64_t more, uint32_t limit)
-{
-    return !limit || have + more <= limit;
-}
-
-static bool one_allows(const struct core *core, uint32_t slot, uint64_t cores, uint64_t gpu_milli)
-{
-    const struct tenant *t = &core->tenants[slot];
-    uint32_t limits[4];
-    tenant_limits(core, t, limits);
-    return within(t->cores, cores, limits[LIMIT_CORES]) &&
-           within(t->gpu_milli, gpu_milli, limits[LIMIT_GPUS]) &&
-           within(t->running, 1, limits[LIMIT_RUNNING]);
 }
 
 bool tenant_allows(const struct core *core, const struct klass *klass)
@@ -93,8 +79,7 @@ bool tenant_allows(const struct core *core, const struct klass *klass)
     const struct job_facts *job = &core->jobs[klass->head].facts;
     uint64_t cores, gpus;
     tenant_amounts(job, &cores, &gpus);
-    return one_allows(core, tenant_find(core, CORE_QUOTA_PRINCIPAL, job->principal), cores, gpus) &&
-           one_allows(core, tenant_find(core, CORE_QUOTA_WORKSPACE, job->workspace), cores, gpus);
+    return job_approved(core, job) && tenants_allow(core, job, cores, gpus);
 }
 
 void tenant_attach(struct core *core, uint32_t klass)
@@ -142,7 +127,7 @@ void tenant_charge(struct core *core, uint32_t principal, uint64_t core_seconds)
 uint32_t tenant_place(const struct core *core, const struct tenant *t)
 {
     const struct header_facts *f = &core->h->facts;
-    if (!f->share_weight || t->facts.scope != CORE_QUOTA_PRINCIPAL)
+    if (!f->share_weight || t->facts.scope != CORE_QUOTA_PRINCIPAL || t->facts.family)
         return 0;
     /* An hour of one core is where it begins to count. */
     uint64_t hours = decayed(t->facts.use, f->now_ms - t->facts.use_at_ms, f->share_half_life_ms) / 3600;

@@ -43,6 +43,7 @@ static void view_job(const struct core *core, uint32_t slot, struct core_job_vie
         .submitted_ms = f->submitted_ms,
         .state_since_ms = f->state_since_ms,
         .end = {f->end_kind, f->end_code, f->end_signal},
+        .family = f->family,
     };
 }
 

@@ -145,7 +145,7 @@ static void list_needs(const struct core *core, uint32_t slot, struct core_why *
     }
 }
 
-/* The least of what it holds back by: licences, and quotas of its principal and its workspace. */
+/* The first of what holds it back: licences, approval, and quotas. */
 static void list_limits(const struct core *core, const struct job_facts *job, struct core_why *out)
 {
     for (uint32_t i = 0; i < RESOURCE_LICENCE_KINDS_MAX && job->licences.amount[i]; i++) {
@@ -159,12 +159,13 @@ static void list_limits(const struct core *core, const struct job_facts *job, st
         out->licence_used = used;
         break;
     }
-    const uint32_t subjects[] = {tenant_find(core, CORE_QUOTA_PRINCIPAL, job->principal),
-                                 tenant_find(core, CORE_QUOTA_WORKSPACE, job->workspace)};
+    out->approval_missing = !job_approved(core, job);
+    struct job_tenant all[TENANTS_OF_JOB_MAX];
+    uint32_t count = job_tenants(job->principal, job->workspace, job->family, all);
     uint64_t cores, gpus;
     tenant_amounts(job, &cores, &gpus);
-    for (int i = 0; i < 2 && !out->quota_reached; i++) {
-        const struct tenant *t = &core->tenants[subjects[i]];
+    for (uint32_t i = 0; i < count && !out->quota_reached; i++) {
+        const struct tenant *t = &core->tenants[tenant_find_in(core, all[i].scope, all[i].id, all[i].family)];
         const uint64_t have[] = {t->cores, t->gpu_milli, t->running}, more[] = {cores, gpus, 1};
         uint32_t limits[4];
         tenant_limits(core, t, limits);
@@ -172,7 +173,8 @@ static void list_limits(const struct core *core, const struct job_facts *job, st
             if (!limits[limit] || have[limit] + more[limit] <= limits[limit])
                 continue;
             out->quota_reached = true;
-            out->quota_scope = (enum core_quota_scope)i;
+            out->quota_scope = all[i].scope;
+            out->quota_family = all[i].family;
             out->quota_limit = (enum core_quota_limit)limit;
             out->quota_max = limits[limit];
             out->quota_used = have[limit];
@@ -209,7 +211,8 @@ bool core_why(const struct core *core, struct job_id id, struct core_why *out)
     out->nodes_wanted = job->instance_count;
     out->nodes_fit = shape->fit;
     list_limits(core, job, out);
-    out->fits_now = shape->fit >= job->instance_count && !out->licence_short && !out->quota_reached;
+    out->fits_now = shape->fit >= job->instance_count && !out->licence_short && !out->quota_reached &&
+                    !out->approval_missing;
     list_ahead(core, slot, out);
     out->expected_ms = core_expected_start(core, id);
     return true;

@@ -99,46 +99,6 @@ static bool before(const struct mjob *a, const struct mjob *b)
     return a->submit.seq < b->submit.seq;
 }
 
-static void held_by(const struct sim *sim, const struct mjob *job, bool workspace, uint64_t have[3])
-{
-    memset(have, 0, 3 * sizeof *have);
-    for (uint32_t i = 1; i <= sim->job_count; i++) {
-        const struct mjob *j = &sim->jobs[i];
-        bool theirs = workspace ? j->submit.workspace == job->submit.workspace
-                                : j->submit.principal.v == job->submit.principal.v;
-        if (j == job || !theirs || !j->accepted || j->state == JOB_QUEUED || job_state_is_final(j->state))
-            continue;
-        const struct resource_request *r = &j->submit.request;
-        uint32_t gpus = r->gpu_memory_bytes && !r->gpu_milli ? RESOURCE_GPU_WHOLE : r->gpu_milli;
-        have[0] += (uint64_t)(r->cores ? r->cores : r->cpus) * j->submit.instance_count;
-        have[1] += (uint64_t)gpus * j->submit.instance_count;
-        have[2]++;
-    }
-}
-
-static bool quotas_allow(const struct sim *sim, const struct mjob *job)
-{
-    const struct resource_request *r = &job->submit.request;
-    uint32_t gpus = r->gpu_memory_bytes && !r->gpu_milli ? RESOURCE_GPU_WHOLE : r->gpu_milli;
-    const uint64_t more[3] = {(uint64_t)(r->cores ? r->cores : r->cpus) * job->submit.instance_count,
-                              (uint64_t)gpus * job->submit.instance_count, 1};
-    for (int scope = 0; scope < 2; scope++) {
-        const struct core_quota *q =
-            &sim->quotas[scope][scope ? job->submit.workspace : job->submit.principal.v];
-        const struct core_quota *everyone = &sim->quotas[0][0];
-        if (!scope && !q->cores && !q->gpu_milli && !q->running && !q->queued)
-            q = everyone;
-        const uint32_t limits[3] = {q->cores, q->gpu_milli, q->running};
-        uint64_t have[3];
-        held_by(sim, job, scope, have);
-        for (int i = 0; i < 3; i++) {
-            if (limits[i] && have[i] + more[i] > limits[i])
-                return false;
-        }
-    }
-    return true;
-}
-
 static bool licences_free(const struct sim *sim, const struct mjob *job)
 {
     for (uint32_t i = 0; i < RESOURCE_LICENCE_KINDS_MAX && job->submit.licences.amount[i]; i++) {
@@ -158,16 +118,17 @@ static bool licences_free(const struct sim *sim, const struct mjob *job)
 
 static bool may_hold(const struct sim *sim, const struct mjob *job)
 {
-    return quotas_allow(sim, job) && licences_free(sim, job);
+    return model_approved(sim, job) && model_quotas_allow(sim, job) && licences_free(sim, job);
 }
 
-/* What a quota holds back blocks nobody; what waits for licences, or for room, does. */
+/* What a quota or a missing approval holds back blocks nobody; what waits for licences, or for room, does. */
 static struct mjob *head(struct sim *sim)
 {
     struct mjob *first = NULL;
     for (uint32_t i = 1; i <= sim->job_count; i++) {
         struct mjob *job = &sim->jobs[i];
-        if (in_turn(sim, job) && quotas_allow(sim, job) && (!first || before(job, first)))
+        if (in_turn(sim, job) && (!first || before(job, first)) && model_approved(sim, job) &&
+            model_quotas_allow(sim, job))
             first = job;
     }
     return first;
@@ -220,7 +181,8 @@ void model_event(struct sim *sim, const struct core_event *event)
         sim->config = event->as.config;
         break;
     case CORE_EVENT_QUOTA:
-        sim->quotas[event->as.quota.scope][event->as.quota.id] = event->as.quota;
+    case CORE_EVENT_FAMILY:
+        model_quota_event(sim, event);
         break;
     case CORE_EVENT_LICENCES:
         sim->licences[event->as.licences.id] = event->as.licences.total;
@@ -385,6 +347,8 @@ static void on_refused(struct sim *sim, const struct core_event *event, const st
     const struct core_submit *s = &event->as.submit;
     if (!other && model_nodes(sim, s, MODEL_KNOWN) >= s->instance_count)
         sim_fail(sim, "job %llu is refused, but enough nodes could hold it", (unsigned long long)s->job.v);
+    if (d->as.refused.refusal == CORE_REFUSED_QUOTA)
+        model_quota_refused(sim, s, d);
     model_job(sim, d->as.refused.job)->refused = true;
 }
 
@@ -416,12 +380,12 @@ static void on_void(struct sim *sim, const struct core_event *event, const struc
     enum core_event_kind k = event->kind;
     bool node = k >= CORE_EVENT_NODE_UP && k <= CORE_EVENT_NODE_RESUME;
     bool admin = k == CORE_EVENT_CONFIG || k == CORE_EVENT_QUOTA || k == CORE_EVENT_LICENCES ||
-                 k == CORE_EVENT_JOB_UPDATE;
+                 k == CORE_EVENT_JOB_UPDATE || k == CORE_EVENT_FAMILY;
     const bool named[CORE_VOID_END] = {[CORE_VOID_NODE] = node || sim->gave_up,
                                        [CORE_VOID_HIGHER] = higher_exists(sim, job),
                                        [CORE_VOID_ADMIN] = admin,
                                        [CORE_VOID_OVERRUN] = sim->overdue_ms >= job->promised_ms,
-                                       [CORE_VOID_QUOTA] = !quotas_allow(sim, job)};
+                                       [CORE_VOID_QUOTA] = !model_quotas_allow(sim, job)};
     if (!job->promised_ms || !named[d->as.plan.why])
         sim_fail(sim, "job %llu: a promise is taken back (%d) and no event names it",
                  (unsigned long long)d->as.plan.job.v, (int)d->as.plan.why);
@@ -481,6 +445,10 @@ static void check_queue(struct sim *sim)
         struct core_job_view view;
         if (!ready(job) || !core_job_get(sim->main, job->submit.job, &view))
             continue;
+        if ((view.reason == CORE_REASON_APPROVAL) == model_approved(sim, job))
+            sim_fail(sim, "job %u: the view is wrong about approval", i);
+        if (view.reason == CORE_REASON_APPROVAL)
+            continue;
         bool aside = view.reason == CORE_REASON_NO_NODE || view.reason == CORE_REASON_NODE_AWAY ||
                      view.reason == CORE_REASON_FITS_NO_NODE;
         if (aside == in_turn(sim, job))
@@ -502,6 +470,8 @@ static void check_why(struct sim *sim)
         sim_fail(sim, "job %llu is lost", (unsigned long long)job->submit.job.v);
     if (!held)
         return;
+    if (ready(job) && why.approval_missing == model_approved(sim, job))
+        sim_fail(sim, "why is wrong about the approval of job %llu", (unsigned long long)job->submit.job.v);
     if (why.state != job->state || why.promised_ms != job->promised_ms)
         sim_fail(sim, "why tells another state of job %llu", (unsigned long long)job->submit.job.v);
     for (uint32_t i = 0; i < why.blocker_count; i++) {

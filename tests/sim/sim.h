@@ -18,6 +18,7 @@
 #define SIM_CORES_MAX 24
 #define SIM_OLD_MAX 64
 #define SIM_TENANTS 4              /* ids of principals and workspaces are below it */
+#define SIM_FAMILIES 4             /* ids of families are below it */
 #define SIM_PROMISE_SLACK_MS 60000 /* as the core's: what a node may take to tell of an end */
 
 struct rng {
@@ -116,7 +117,8 @@ struct sim {
     struct mlease *leases;
     uint32_t lease_count, lease_room;
     struct core_config config;
-    struct core_quota quotas[CORE_QUOTA_SCOPE_COUNT][SIM_TENANTS];
+    struct core_quota quotas[CORE_QUOTA_SCOPE_COUNT][SIM_TENANTS][SIM_FAMILIES];
+    bool restricted[SIM_FAMILIES];
     uint32_t licences[RESOURCE_LICENCES_MAX];
     uint64_t overdue_ms; /* when last some task had outlived its time, or a pass was put off */
     bool gave_up;        /* this event: a task's node was given up */
@@ -147,6 +149,7 @@ void world_deliver(struct sim *sim, struct wnode *node); /* one report, or one o
 void world_connect(struct sim *sim, struct wnode *node);
 void world_cut(struct sim *sim, struct wnode *node);
 void world_power_off(struct sim *sim, struct wnode *node, bool disk_too);
+void world_label(struct sim *sim, struct wnode *node); /* an administrator gives or takes labels */
 bool world_job_alive(const struct sim *sim, struct job_id job);
 bool world_task_alive(const struct sim *sim, struct task_id task);
 bool world_busy(const struct wnode *node);
@@ -161,6 +164,13 @@ struct mjob *model_job(struct sim *sim, struct job_id id);
 enum model_nodes { MODEL_FREE, MODEL_EMPTY, MODEL_KNOWN };
 uint32_t model_nodes(const struct sim *sim, const struct core_submit *submit, enum model_nodes which);
 uint32_t model_gpu_takes(const struct core_inventory_gpu *gpu, const struct resource_request *r);
+
+/* model_quota.c */
+bool model_quotas_allow(const struct sim *sim, const struct mjob *job);
+bool model_approved(const struct sim *sim,
+                    const struct mjob *job); /* its family is free, or it is approved */
+void model_quota_event(struct sim *sim, const struct core_event *event);
+void model_quota_refused(struct sim *sim, const struct core_submit *submit, const struct core_decision *d);
 
 /* model_lease.c */
 void model_lease_start(struct sim *sim, const struct mjob *job, const struct core_decision *d);

@@ -81,6 +81,7 @@ void submit_one(struct sim *sim)
     s->fence_after_ms = 1000 * rng_below(r, 120);
     want(sim, s);
     rules_of(sim, s);
+    s->family = rng_chance(r, 50) ? 0 : 1 + (uint32_t)rng_below(r, SIM_FAMILIES - 1);
     if (fresh)
         sim->jobs[++sim->job_count] = (struct mjob){.submit = *s};
     drive(sim, &event);
@@ -133,11 +134,24 @@ static void limit(struct sim *sim, bool none)
     struct core_event event = {.kind = CORE_EVENT_QUOTA};
     struct core_quota *q = &event.as.quota;
     q->scope = (enum core_quota_scope)rng_below(r, CORE_QUOTA_SCOPE_COUNT);
-    q->id = (uint32_t)rng_below(r, q->scope == CORE_QUOTA_PRINCIPAL ? SIM_TENANTS : 2);
+    q->id = q->scope == CORE_QUOTA_FAMILY
+                ? 0
+                : (uint32_t)rng_below(r, q->scope == CORE_QUOTA_PRINCIPAL ? SIM_TENANTS : 2);
+    if (q->scope == CORE_QUOTA_FAMILY || (rng_chance(r, 50) && (q->scope != CORE_QUOTA_PRINCIPAL || q->id)))
+        q->family = 1 + (uint32_t)rng_below(r, SIM_FAMILIES - 1);
+    q->approved = q->scope == CORE_QUOTA_PRINCIPAL && q->family && rng_chance(r, 70);
     q->cores = none || rng_chance(r, 50) ? 0 : 1 + (uint32_t)rng_below(r, 40);
     q->gpu_milli = none || rng_chance(r, 70) ? 0 : (uint32_t)rng_below(r, 9000);
     q->running = none || rng_chance(r, 50) ? 0 : 1 + (uint32_t)rng_below(r, 10);
     q->queued = none || rng_chance(r, 80) ? 0 : 1 + (uint32_t)rng_below(r, 30);
+    drive(sim, &event);
+}
+
+static void restrict_family(struct sim *sim, uint32_t family, bool restricted)
+{
+    struct core_event event = {.kind = CORE_EVENT_FAMILY};
+    event.as.family.id = family;
+    event.as.family.restricted = restricted;
     drive(sim, &event);
 }
 
@@ -151,7 +165,7 @@ static void license(struct sim *sim, uint32_t id, uint32_t total)
 
 void submit_rules(struct sim *sim)
 {
-    switch (rng_below(&sim->rng, 6)) {
+    switch (rng_below(&sim->rng, 12)) {
     case 0:
         configure(sim);
         break;
@@ -160,6 +174,16 @@ void submit_rules(struct sim *sim)
         break;
     case 2:
         license(sim, (uint32_t)rng_below(&sim->rng, 3), (uint32_t)rng_below(&sim->rng, 6));
+        break;
+    case 3:
+        restrict_family(sim, 1 + (uint32_t)rng_below(&sim->rng, SIM_FAMILIES - 1), rng_chance(&sim->rng, 60));
+        break;
+    case 4:
+        limit(sim, rng_chance(&sim->rng, 50));
+        break;
+    case 5:
+    case 6:
+        world_label(sim, &sim->nodes[rng_below(&sim->rng, sim->node_count)]);
         break;
     default:
         update(sim);
@@ -173,10 +197,16 @@ void submit_let_go(struct sim *sim)
         for (uint32_t id = 0; id < SIM_TENANTS; id++) {
             struct core_event event = {.kind = CORE_EVENT_QUOTA};
             event.as.quota.scope = (enum core_quota_scope)scope;
-            event.as.quota.id = id;
-            drive(sim, &event);
+            event.as.quota.id = scope == CORE_QUOTA_FAMILY ? 0 : id;
+            for (uint32_t family = 0; family < SIM_FAMILIES; family++) {
+                event.as.quota.family = family;
+                if (!core_event_check(&event))
+                    drive(sim, &event);
+            }
         }
     }
+    for (uint32_t family = 1; family < SIM_FAMILIES; family++)
+        restrict_family(sim, family, false);
     for (uint32_t id = 0; id < 3; id++)
         license(sim, id, 100);
     for (uint32_t i = 1; i <= sim->job_count; i++) {

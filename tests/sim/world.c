@@ -354,6 +354,17 @@ void world_connect(struct sim *sim, struct wnode *node)
     reconcile(sim, node);
 }
 
+void world_label(struct sim *sim, struct wnode *node)
+{
+    node->inventory.labels = rng_below(&sim->rng, 8);
+    if (!node->connected)
+        return; /* it is told with the next hello */
+    struct core_event event = {.kind = CORE_EVENT_NODE_UP};
+    event.as.node.node = node->id;
+    event.as.node.inventory = &node->inventory;
+    drive(sim, &event);
+}
+
 static void make_hardware(struct sim *sim, struct wnode *node)
 {
     struct core_inventory *hw = &node->hardware;

@@ -26,6 +26,7 @@ static uint32_t make_events(struct core_event *events)
             e.as.submit.request.flags = RESOURCE_FLAGS_ALL;
             e.as.submit.instance_count = CORE_INSTANCES_MAX;
             e.as.submit.preemptible = true;
+            e.as.submit.family = CORE_FAMILIES_MAX - 1;
             e.as.submit.retries = CORE_RETRIES_MAX;
             e.as.submit.retry_kinds = 1 << END_EXIT;
             e.as.submit.retry_codes[CORE_RETRY_CODES_MAX - 1] = -7;
@@ -43,7 +44,10 @@ static uint32_t make_events(struct core_event *events)
             e.as.update.begin_ms = 99;
             e.as.update.priority = -1;
         } else if (kind == CORE_EVENT_QUOTA) {
-            e.as.quota = (struct core_quota){CORE_QUOTA_WORKSPACE, 1, 2, 3, 4, 5};
+            e.as.quota =
+                (struct core_quota){CORE_QUOTA_PRINCIPAL, 1, 2, 3, 4, 5, CORE_FAMILIES_MAX - 1, true};
+        } else if (kind == CORE_EVENT_FAMILY) {
+            e.as.family = (struct core_family){CORE_FAMILIES_MAX - 1, true};
         } else if (kind == CORE_EVENT_LICENCES) {
             e.as.licences.id = 3;
             e.as.licences.total = 9;
@@ -63,6 +67,8 @@ static uint32_t make_events(struct core_event *events)
             }
         }
         e.defer = kind % 2;
+        if (core_event_check(&e) && strcmp(core_event_check(&e), "an event of an unknown kind") == 0)
+            continue; /* a number that no event has */
         events[n++] = e;
     }
     return n;

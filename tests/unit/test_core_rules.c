@@ -93,12 +93,18 @@ static void what_a_quota_never_allows_is_refused_at_submit(void **state)
     submit(f, wanting(1, 5, 0, 0));
     const struct core_decision *d = decided(f, CORE_DECISION_JOB_REFUSED, 0);
     assert_int_equal(d->as.refused.refusal, CORE_REFUSED_QUOTA);
-    assert_int_equal(d->as.refused.resource, CORE_QUOTA_CORES);
+    enum core_quota_scope scope;
+    enum core_quota_limit limit;
+    bool in_family;
+    core_refused_quota(d->as.refused.resource, &scope, &in_family, &limit);
+    assert_true(scope == CORE_QUOTA_WORKSPACE && !in_family && limit == CORE_QUOTA_CORES);
     assert_int_equal(d->as.refused.best, 4);
     submit(f, wanting(2, 4, 0, 0));
     submit(f, wanting(3, 1, 0, 0));
     submit(f, wanting(4, 1, 0, 0));
-    assert_int_equal(decided(f, CORE_DECISION_JOB_REFUSED, 0)->as.refused.resource, CORE_QUOTA_QUEUED);
+    d = decided(f, CORE_DECISION_JOB_REFUSED, 0);
+    core_refused_quota(d->as.refused.resource, &scope, &in_family, &limit);
+    assert_int_equal(limit, CORE_QUOTA_QUEUED);
 }
 
 static void licences_are_held_from_start_to_end(void **state)

@@ -60,9 +60,9 @@ static void quotas_in_force_are_listed_with_what_is_held_of_them(void **state)
                          view.quota.scope == CORE_QUOTA_WORKSPACE ? 7 : 4);
     }
     assert_int_equal(seen, 2);
-    core_quota_get(f->core, CORE_QUOTA_PRINCIPAL, 99, &view);
+    core_quota_get(f->core, CORE_QUOTA_PRINCIPAL, 99, 0, &view);
     assert_int_equal(view.quota.cores + view.quota.running + view.cores, 0);
-    core_quota_get(f->core, CORE_QUOTA_PRINCIPAL, 0, &view);
+    core_quota_get(f->core, CORE_QUOTA_PRINCIPAL, 0, 0, &view);
     assert_int_equal(view.quota.running, 9);
     set_quota(f, (struct core_quota){.scope = CORE_QUOTA_PRINCIPAL, .id = 1});
     set_quota(f, (struct core_quota){.scope = CORE_QUOTA_PRINCIPAL});

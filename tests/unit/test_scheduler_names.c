@@ -130,11 +130,46 @@ static void a_kind_has_as_many_names_as_the_core_has_numbers(void **state)
     end();
 }
 
+static char seen_records[256]; /* "kind/key=doc " of each */
+
+static void see_record(void *data, uint32_t kind, const char *key, const char *doc)
+{
+    (void)data;
+    size_t n = strlen(seen_records);
+    snprintf(seen_records + n, sizeof seen_records - n, "%u/%s=%s ", kind, key, doc);
+}
+
+static void a_record_is_what_was_written_last_over_a_restart(void **state)
+{
+    struct error err = {0};
+    struct journal_options options = {.folder = folder};
+    struct journal_loader loader = {.data = &d.names, .principal = skip_principal, .record = see_record};
+    (void)state;
+    begin();
+    journal_add_record(d.journal, JOURNAL_SIZE, "a", "1");
+    journal_add_record(d.journal, JOURNAL_SIZE, "gone", "2");
+    journal_add_record(d.journal, JOURNAL_WORKSPACE, "a", "3");
+    journal_add_record(d.journal, JOURNAL_SIZE, "a", "4");
+    journal_add_record(d.journal, JOURNAL_SIZE, "gone", NULL);
+    journal_add_record(d.journal, JOURNAL_SIZE, "never", NULL);
+    end();
+    seen_records[0] = '\0';
+    d.journal = journal_open(&options, &err);
+    d.core = d.journal ? journal_recover(d.journal, &d.jobs.next_id, &err) : NULL;
+    if (!d.core || !journal_load(d.journal, &loader, &err))
+        fail_msg("%s", err.message);
+    assert_string_equal(seen_records, "1/a=4 3/a=3 ");
+    journal_close(d.journal);
+    core_destroy(d.core);
+}
+
 static void what_a_newer_berth_named_is_left_alone(void **state)
 {
     (void)state;
     begin();
     names_load(&d.names, NAME_KIND_COUNT, 0, "unknown kind");
+    names_load(&d.names, NAME_FAMILY, CORE_FAMILIES_MAX, "too high");
+    assert_int_equal(names_end(&d, NAME_FAMILY), 1);
     names_load(&d.names, NAME_LICENCE, RESOURCE_LICENCES_MAX, "too high");
     assert_int_equal(names_end(&d, NAME_LICENCE), 0);
     end();
@@ -145,6 +180,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_name_keeps_its_number_over_a_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(a_kind_has_as_many_names_as_the_core_has_numbers, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_a_newer_berth_named_is_left_alone, setup, teardown)};
+        cmocka_unit_test_setup_teardown(a_record_is_what_was_written_last_over_a_restart, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_newer_berth_named_is_left_alone, setup, teardown),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

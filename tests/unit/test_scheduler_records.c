@@ -312,7 +312,7 @@ static void fixed_part_quotes_the_command_line(void **state)
     struct job_spec *spec = job_spec_parse(json, NULL, &err);
     assert_non_null(spec);
     struct submit_resources r = {.request = {.cores = 1, .memory_bytes = 1}, .cpus = 1, .cores = 1};
-    _cleanup_free_ char *fixed = submit_fixed(spec, json, "name", "alice", &r);
+    _cleanup_free_ char *fixed = submit_fixed(spec, json, "name", "alice", &r, &(struct submit_names){0});
     _cleanup_json_ cJSON *o = parse(fixed);
     assert_string_equal(json_str(o, "command", ""), "python3 'a b.py' 'it'\\''s' ''");
     assert_string_equal(json_str(o, "display_name", ""), "name");

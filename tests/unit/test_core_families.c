@@ -1,0 +1,227 @@
+/* Families of sizes: quotas within them, and approval of restricted ones. */
+#include "core_fixture.h"
+
+enum { NC = 1, HB = 2, ALICE = 1, BOB = 2 };
+
+static void quota(struct fixture *f, struct core_quota q)
+{
+    struct core_event event = {.kind = CORE_EVENT_QUOTA};
+    event.as.quota = q;
+    fed(f, &event);
+}
+
+static void restrict_family(struct fixture *f, uint32_t family, bool restricted)
+{
+    struct core_event event = {.kind = CORE_EVENT_FAMILY};
+    event.as.family = (struct core_family){family, restricted};
+    fed(f, &event);
+}
+
+static void asks(struct fixture *f, uint64_t id, uint32_t user, uint32_t workspace, uint32_t family,
+                 uint32_t cores)
+{
+    struct core_submit s = wanting(id, cores, 0, 0);
+    s.principal.v = user;
+    s.workspace = workspace;
+    s.family = family;
+    submit(f, s);
+}
+
+static bool runs(struct fixture *f, uint64_t id)
+{
+    return job_view(f, id).state == JOB_PREPARING;
+}
+
+static void a_restricted_family_waits_for_approval_and_starts_with_it(void **state)
+{
+    struct fixture *f = *state;
+    struct core_why why;
+    node_up(f, 1, 8, 0, GIB);
+    restrict_family(f, NC, true);
+    asks(f, 1, ALICE, 0, NC, 2);
+    asks(f, 2, BOB, 0, NC, 2);
+    asks(f, 3, ALICE, 0, 0, 2);
+    asks(f, 4, ALICE, 0, HB, 2);
+    assert_true(runs(f, 3) && runs(f, 4)); /* who waits for approval blocks nobody */
+    assert_int_equal(job_view(f, 1).reason, CORE_REASON_APPROVAL);
+    assert_true(core_why(f->core, (struct job_id){1}, &why));
+    assert_true(why.approval_missing && !why.quota_reached && !why.fits_now);
+    quota(f, (struct core_quota){.id = ALICE, .family = NC, .cores = 4, .approved = true});
+    assert_true(runs(f, 1));
+    assert_int_equal(job_view(f, 2).reason, CORE_REASON_APPROVAL); /* another's approval is not one's own */
+}
+
+/* However many wait for approval, what doesn't is found at once: they stand in no order. */
+static void who_waits_for_approval_stands_in_nobodys_way_and_is_not_ahead(void **state)
+{
+    struct fixture *f = *state;
+    struct core_why why;
+    node_up(f, 1, 2, 0, GIB);
+    restrict_family(f, NC, true);
+    asks(f, 1, BOB, 0, 0, 2);
+    for (uint64_t id = 2; id <= 20; id++) {
+        struct core_submit s = wanting(id, 1, 0, 0);
+        s.family = NC;
+        s.time_limit_ms = 1000 * id; /* a class of its own */
+        s.priority_class = PRIORITY_HIGH;
+        submit(f, s);
+        assert_int_equal(f->out->count, 1); /* nothing but that it waits: no pass is made for it */
+    }
+    asks(f, 30, BOB, 0, 0, 2);
+    assert_true(core_why(f->core, (struct job_id){30}, &why));
+    assert_int_equal(why.ahead_count, 0);
+    quota(f, (struct core_quota){.id = ALICE, .family = NC, .running = 1, .approved = true});
+    assert_true(core_why(f->core, (struct job_id){30}, &why));
+    assert_int_equal(why.ahead_count, 19);
+    quota(f, (struct core_quota){.id = ALICE, .family = NC});
+    lives(f, 1, 1, 1);
+    assert_true(runs(f, 30));
+}
+
+static void an_approval_that_is_taken_away_stops_nothing_that_runs(void **state)
+{
+    struct fixture *f = *state;
+    node_up(f, 1, 8, 0, GIB);
+    restrict_family(f, NC, true);
+    quota(f, (struct core_quota){.id = ALICE, .family = NC, .approved = true});
+    asks(f, 1, ALICE, 0, NC, 2);
+    assert_true(runs(f, 1));
+    quota(f, (struct core_quota){.id = ALICE, .family = NC});
+    asks(f, 2, ALICE, 0, NC, 2);
+    assert_null(decided(f, CORE_DECISION_STOP_TASK, 0));
+    assert_true(runs(f, 1));
+    assert_int_equal(job_view(f, 2).reason, CORE_REASON_APPROVAL);
+    restrict_family(f, NC, false);
+    assert_true(runs(f, 2));
+}
+
+static void quotas_count_by_user_by_workspace_and_by_all_within_a_family(void **state)
+{
+    struct fixture *f = *state;
+    struct core_why why;
+    node_up(f, 1, 32, 0, GIB);
+    quota(f, (struct core_quota){.id = ALICE, .family = NC, .cores = 4});
+    quota(f, (struct core_quota){.scope = CORE_QUOTA_WORKSPACE, .id = 7, .family = NC, .running = 2});
+    quota(f, (struct core_quota){.scope = CORE_QUOTA_FAMILY, .family = NC, .cores = 10});
+    asks(f, 1, ALICE, 7, NC, 4);
+    asks(f, 2, ALICE, 7, NC, 1); /* beyond hers in the family */
+    asks(f, 3, ALICE, 7, HB, 4);
+    asks(f, 4, BOB, 7, NC, 1);
+    asks(f, 5, BOB, 7, NC, 1); /* a third of the workspace */
+    asks(f, 6, BOB, 8, NC, 5);
+    asks(f, 7, BOB, 8, NC, 1); /* an eleventh core */
+    assert_true(runs(f, 1) && runs(f, 3) && runs(f, 4) && runs(f, 6));
+    static const struct {
+        uint64_t job;
+        enum core_quota_scope scope;
+        enum core_quota_limit limit;
+        uint64_t used;
+    } waits[] = {{2, CORE_QUOTA_PRINCIPAL, CORE_QUOTA_CORES, 4},
+                 {5, CORE_QUOTA_WORKSPACE, CORE_QUOTA_RUNNING, 2},
+                 {7, CORE_QUOTA_FAMILY, CORE_QUOTA_CORES, 10}};
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
+        assert_int_equal(job_view(f, waits[i].job).reason, CORE_REASON_QUOTA);
+        assert_true(core_why(f->core, (struct job_id){waits[i].job}, &why));
+        assert_true(why.quota_reached && !why.approval_missing);
+        assert_int_equal(why.quota_scope, waits[i].scope);
+        assert_int_equal(why.quota_limit, waits[i].limit);
+        assert_int_equal(why.quota_family, NC);
+        assert_int_equal(why.quota_used, waits[i].used);
+    }
+    lives(f, 6, 1, 1);
+    assert_true(runs(f, 7));
+}
+
+static void more_than_a_family_allows_at_once_is_refused_with_whose_quota_it_was(void **state)
+{
+    struct fixture *f = *state;
+    enum core_quota_scope scope;
+    enum core_quota_limit limit;
+    bool in_family;
+    node_up(f, 1, 32, 0, GIB);
+    quota(f, (struct core_quota){.scope = CORE_QUOTA_FAMILY, .family = NC, .cores = 10});
+    asks(f, 1, ALICE, 0, NC, 11);
+    const struct core_decision *d = decided(f, CORE_DECISION_JOB_REFUSED, 0);
+    assert_non_null(d);
+    assert_int_equal(d->as.refused.refusal, CORE_REFUSED_QUOTA);
+    core_refused_quota(d->as.refused.resource, &scope, &in_family, &limit);
+    assert_true(scope == CORE_QUOTA_FAMILY && in_family && limit == CORE_QUOTA_CORES);
+    assert_int_equal(d->as.refused.best, 10);
+    asks(f, 2, ALICE, 0, NC, 10);
+    assert_true(runs(f, 2));
+}
+
+static void everyones_quota_is_not_a_quota_in_each_family(void **state)
+{
+    struct fixture *f = *state;
+    node_up(f, 1, 8, 0, GIB);
+    quota(f, (struct core_quota){.running = 2});
+    asks(f, 1, ALICE, 0, NC, 1);
+    asks(f, 2, ALICE, 0, HB, 1);
+    asks(f, 3, ALICE, 0, HB, 1);
+    assert_true(runs(f, 1) && runs(f, 2) && !runs(f, 3));
+}
+
+static void a_listing_of_quotas_has_families_approvals_and_what_is_used(void **state)
+{
+    struct fixture *f = *state;
+    struct core_quota_view view;
+    uint32_t cursor = 0, count = 0;
+    node_up(f, 1, 8, 0, GIB);
+    restrict_family(f, NC, true);
+    quota(f, (struct core_quota){.id = ALICE, .family = NC, .approved = true});
+    asks(f, 1, ALICE, 0, NC, 3);
+    while (core_quota_next(f->core, &cursor, &view)) {
+        count++;
+        assert_true(view.quota.id == ALICE && view.quota.family == NC && view.quota.approved);
+        assert_int_equal(view.cores, 3);
+    }
+    assert_int_equal(count, 1);
+    assert_true(core_family_restricted(f->core, NC) && !core_family_restricted(f->core, HB));
+    core_quota_get(f->core, CORE_QUOTA_FAMILY, 0, NC, &view);
+    assert_int_equal(view.running, 1);
+}
+
+static void families_at_their_limit_are_taken_and_one_past_it_refused(void **state)
+{
+    struct core_event event = {.kind = CORE_EVENT_FAMILY};
+    (void)state;
+    event.as.family.id = CORE_FAMILIES_MAX - 1;
+    assert_null(core_event_check(&event));
+    event.as.family.id = CORE_FAMILIES_MAX;
+    assert_non_null(core_event_check(&event));
+    event.as.family.id = 0;
+    assert_non_null(core_event_check(&event));
+    event = (struct core_event){.kind = CORE_EVENT_JOB_SUBMIT};
+    event.as.submit = wanting(1, 1, 0, 0);
+    event.as.submit.family = CORE_FAMILIES_MAX;
+    assert_non_null(core_event_check(&event));
+    static const struct core_quota wrong[] = {
+        {.scope = CORE_QUOTA_FAMILY},                                    /* of no family */
+        {.scope = CORE_QUOTA_FAMILY, .id = 1, .family = NC},             /* of somebody's */
+        {.family = NC, .cores = 1},                                      /* everyone's in a family */
+        {.id = ALICE, .approved = true},                                 /* approved in nothing */
+        {.scope = CORE_QUOTA_WORKSPACE, .family = NC, .approved = true}, /* not a principal */
+        {.id = ALICE, .family = CORE_FAMILIES_MAX},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        event = (struct core_event){.kind = CORE_EVENT_QUOTA};
+        event.as.quota = wrong[i];
+        assert_non_null(core_event_check(&event));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_restricted_family_waits_for_approval_and_starts_with_it),
+        TEST(who_waits_for_approval_stands_in_nobodys_way_and_is_not_ahead),
+        TEST(an_approval_that_is_taken_away_stops_nothing_that_runs),
+        TEST(quotas_count_by_user_by_workspace_and_by_all_within_a_family),
+        TEST(more_than_a_family_allows_at_once_is_refused_with_whose_quota_it_was),
+        TEST(everyones_quota_is_not_a_quota_in_each_family),
+        TEST(a_listing_of_quotas_has_families_approvals_and_what_is_used),
+        TEST(families_at_their_limit_are_taken_and_one_past_it_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,77 @@
+/* Node labels that come and go while jobs wait for them. */
+#include "core_fixture.h"
+
+static void hello(struct fixture *f, uint32_t node, uint32_t cores, uint64_t labels)
+{
+    struct core_inventory *inv = inventory_of((struct shape){cores, 1, 0, 1, GIB});
+    inv->labels = labels;
+    node_hello(f, node, inv);
+}
+
+static void configure(struct fixture *f, enum core_policy policy)
+{
+    struct core_event event = {.kind = CORE_EVENT_CONFIG};
+    event.as.config.policy = policy;
+    fed(f, &event);
+}
+
+static struct core_submit labelled(uint64_t id, uint32_t cores, uint64_t labels)
+{
+    struct core_submit s = wanting(id, cores, 0, 0);
+    s.request.labels = labels;
+    s.time_limit_ms = 100000;
+    return s;
+}
+
+static void a_job_starts_when_its_label_is_given_to_a_node(void **state)
+{
+    struct fixture *f = *state;
+    hello(f, 1, 4, 0);
+    hello(f, 2, 8, 1);
+    submit(f, labelled(1, 8, 1));
+    submit(f, labelled(2, 4, 1));
+    assert_int_equal(job_view(f, 2).reason, CORE_REASON_WAITING);
+    hello(f, 1, 4, 3);
+    assert_int_equal(started(f, 2)->as.start.node.v, 1);
+}
+
+static void what_runs_stays_where_it_is_when_the_label_goes(void **state)
+{
+    struct fixture *f = *state;
+    hello(f, 1, 4, 1);
+    submit(f, labelled(1, 2, 1));
+    hello(f, 1, 4, 0);
+    assert_null(decided(f, CORE_DECISION_STOP_TASK, 0));
+    submit(f, labelled(2, 2, 0));
+    assert_non_null(started(f, 2));
+    lives(f, 1, 1, 1);
+    assert_false(job_known(f, 1));
+}
+
+static void a_promise_on_a_node_that_loses_the_label_is_taken_back(void **state)
+{
+    struct fixture *f = *state;
+    configure(f, CORE_POLICY_EASY);
+    hello(f, 1, 4, 1);
+    submit(f, labelled(1, 4, 0));
+    submit(f, labelled(2, 4, 1));
+    assert_true(job_view(f, 2).promised_ms != 0);
+    hello(f, 1, 4, 2);
+    const struct core_decision *d = decided(f, CORE_DECISION_VOID, 0);
+    assert_non_null(d);
+    assert_int_equal(d->as.plan.why, CORE_VOID_NODE);
+    assert_int_equal(job_view(f, 2).promised_ms, 0);
+    assert_int_equal(job_view(f, 2).reason, CORE_REASON_FITS_NO_NODE);
+    hello(f, 1, 4, 1);
+    assert_true(job_view(f, 2).promised_ms != 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_job_starts_when_its_label_is_given_to_a_node),
+        TEST(what_runs_stays_where_it_is_when_the_label_goes),
+        TEST(a_promise_on_a_node_that_loses_the_label_is_taken_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
