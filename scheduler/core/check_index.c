@@ -239,8 +239,8 @@ const char *check_tenants(const struct core *core, uint64_t *sum)
             if (!f->present ||
                 t->facts.id != (t->facts.scope == CORE_QUOTA_PRINCIPAL ? f->principal : f->workspace))
                 continue;
-            queued += f->state == JOB_QUEUED;
-            if (f->state == JOB_QUEUED || job_state_is_final(f->state))
+            queued += job_waits(f);
+            if (!job_runs(f))
                 continue;
             tenant_amounts(f, &c, &g);
             running++;
@@ -256,7 +256,7 @@ const char *check_tenants(const struct core *core, uint64_t *sum)
     }
     for (uint32_t j = 1; j <= core->h->job.high; j++) {
         const struct job_facts *f = &core->jobs[j].facts;
-        if (!f->present || f->state == JOB_QUEUED || job_state_is_final(f->state))
+        if (!f->present || !job_runs(f))
             continue;
         for (uint32_t i = 0; i < RESOURCE_LICENCE_KINDS_MAX && f->licences.amount[i]; i++)
             used[f->licences.id[i]] += f->licences.amount[i];
