@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cli/client.h"
 #include "cli/show.h"
+#include "cli/show_array.h"
 #include "cli/table.h"
 #include "proto/units.h"
 
@@ -42,7 +43,11 @@ static void add_why(struct table *table, const cJSON *job)
 {
     const cJSON *cause = json_get(job, "cause");
     const char *state = json_str(job, "state", "");
-    if (strcmp(state, "Completed") == 0)
+    _cleanup_buf_ struct buf counts = {0};
+    show_array_counts(json_get(job, "array"), &counts);
+    if (counts.len)
+        table_add(table, counts.data, TERM_PLAIN);
+    else if (strcmp(state, "Completed") == 0)
         table_add(table, "", TERM_PLAIN);
     else if (cJSON_IsObject(cause))
         table_add(table, json_str(cause, "text", json_str(cause, "kind", "")), TERM_PLAIN);

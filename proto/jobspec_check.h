@@ -58,6 +58,9 @@ void spec_read_hold(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_begin(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_after(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_retry(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_array(struct spec_reader *r, const cJSON *v, const char *path); /* jobspec_array.c */
+/* What an array can't have beside it; and ${{array.index}} where there is none. */
+void spec_check_array(struct spec_reader *r);
 /* Reads one of `count` words into *out; a problem where it is none of them. */
 void spec_word(struct spec_reader *r, const cJSON *value, const char *path, const char *const *words,
                size_t count, int *out);

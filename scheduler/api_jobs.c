@@ -93,7 +93,7 @@ void api_get_job(struct http_request *req, void *context)
     look_at_logs(d, job);
     _cleanup_buf_ struct buf text = {0}, extra = {0};
     if ((caller.admin || caller.principal == job->principal) &&
-        journal_read_spec(d->reader, job->id, &text, NULL)) {
+        journal_read_spec(d->reader, job->array_job ? job->array_job : job->id, &text, NULL)) {
         _cleanup_json_ cJSON *spec = json_parse(text.data, text.len, &err);
         _cleanup_json_ cJSON *o = cJSON_CreateObject();
         if (!add_built_environment(d, job, o))
@@ -143,12 +143,16 @@ void api_post_cancel(struct http_request *req, void *context)
         uint64_t id = job->id;
         if (!job->canceled_by) {
             job->canceled_by = xstrdup(api_caller(d, req).name);
-            jobs_touch(&d->jobs, job);
+            if (!job->unborn)
+                jobs_touch(&d->jobs, job);
         }
-        ok = engine_step(
-            d,
-            &(struct core_event){.kind = CORE_EVENT_JOB_CANCEL, .as.cancel = {.job = {id}, .force = force}},
-            &err);
+        struct core_event event = {.kind = CORE_EVENT_JOB_CANCEL};
+        event.as.cancel.job.v = id;
+        event.as.cancel.force = force;
+        event.as.cancel.array.v = job->array_job;
+        ok = engine_step(d, &event, &err);
+        struct job *made = jobs_get(&d->jobs, id); /* an element that had not begun has a record now */
+        job = ok && made ? made : job;
     }
     if (!ok) {
         http_respond_error(req, &err);
@@ -213,7 +217,7 @@ static void read_rest(uv_work_t *work)
 
 static bool wanted(const struct listing *l, const struct job *job)
 {
-    return (!l->query.before || job->id < l->query.before) &&
+    return !job->array_job && (!l->query.before || job->id < l->query.before) &&
            (l->query.principal < 0 || job->principal == l->query.principal);
 }
 

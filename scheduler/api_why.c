@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "proto/units.h"
+#include "scheduler/arrays.h"
 #include "scheduler/engine.h"
 #include "scheduler/forecast.h"
 #include "scheduler/smaller.h"
@@ -316,6 +317,16 @@ static void explain_others(const struct job *job, const struct node *node, cJSON
     }
 }
 
+static void explain_array(const struct job *job, cJSON *text)
+{
+    const struct job_array *a = job->array;
+    say(text, "of its %u elements %u wait, %u are under way, %u have completed, %u failed, %u canceled",
+        a->indices.count, a->waiting, a->live, a->completed, a->failed, a->canceled);
+    if (job->reason == CORE_REASON_ARRAY && a->waiting)
+        say(text, "no more than %u may be under way at once (berth update %s --array-limit N)", a->limit,
+            job->name);
+}
+
 /* ---- the answer ---- */
 
 /* A waiting job's start and smaller requests are worked out in the thread pool, on a copy of the core. */
@@ -337,19 +348,23 @@ static void answer_why(struct daemon *d, struct http_request *req, struct job *j
     struct job_id id = {job->id};
     engine_look(d, job);
     bool known = core_why(d->core, id, &why) && core_job_get(d->core, id, &view);
-    bool waits = known && job->state == JOB_QUEUED;
+    bool waits = known && view.waits;
     _cleanup_json_ cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "state", job_state_name(job->state));
     json_add_str(o, "reason", job_reason_text(job));
     cJSON *text = cJSON_AddArrayToObject(o, "text");
     why.expected_ms = waits ? start_ms : 0;
+    if (job->array)
+        explain_array(job, text);
     if (waits) {
-        say(text, "it %s", job_reason_text(job));
+        if (!job->array || job->reason != CORE_REASON_ARRAY)
+            say(text, "it %s", job_reason_text(job));
         explain_queued(d, &why, &view, smaller, o, text);
     } else {
         const struct task *task = job_task(job, job->attempt, 0);
         cJSON_AddArrayToObject(o, "blockers");
-        explain_others(job, task ? nodes_get(&d->nodes, task->node) : NULL, text);
+        if (!job->array || job_is_final(job))
+            explain_others(job, task ? nodes_get(&d->nodes, task->node) : NULL, text);
     }
     add_time(o, "expected_start_ms", why.expected_ms);
     add_time(o, "promised_start_ms", why.promised_ms);
@@ -386,10 +401,15 @@ void api_get_why(struct http_request *req, void *context)
     struct job *job = api_own_job(d, req, "why");
     if (!job)
         return;
+    if (job->unborn) { /* what keeps it is what keeps its array */
+        struct job *array = jobs_find_id(&d->jobs, d->reader, job->array_job);
+        job = array ? array : job;
+    }
     struct job_id id = {job->id};
     struct smaller smaller;
+    struct core_job_view view;
     engine_look(d, job);
-    if (job->state != JOB_QUEUED) {
+    if (!core_job_get(d->core, id, &view) || !view.waits) {
         answer_why(d, req, job, 0, NULL);
         return;
     }

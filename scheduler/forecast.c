@@ -110,6 +110,9 @@ static void follow(struct forecast *f, const struct core_decision *d)
         note_start(f, d->as.start.task.job);
         expect_end(f, d->as.start.task.job);
         break;
+    case CORE_DECISION_ELEMENT:
+        note_start(f, d->as.element.array);
+        break;
     case CORE_DECISION_STOP_TASK:
         if (core_job_get(f->core, d->as.stop.task.job, &job) && job.attempt == d->as.stop.task.attempt)
             push(f, (struct end){f->now_ms + d->as.stop.grace_ms, job.job.v, job.attempt, true});

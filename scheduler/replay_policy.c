@@ -75,7 +75,7 @@ static void take_real(void *data, const struct journal_job *row)
     struct job *job = job_doc_read(row, &none);
     r->oldest = row->id;
     r->read++;
-    if (job && job->started_ms >= job->submitted_ms) {
+    if (job && !job->array && job->started_ms >= job->submitted_ms) {
         if (r->count == r->capacity) {
             r->capacity = r->capacity ? 2 * r->capacity : 1024;
             r->items = xrealloc(r->items, r->capacity * sizeof *r->items);
@@ -87,7 +87,7 @@ static void take_real(void *data, const struct journal_job *row)
 
 static bool read_reals(struct journal_reader *reader, struct reals *r, struct error *err)
 {
-    struct journal_query query = {.principal = -1, .limit = PAGE_JOBS};
+    struct journal_query query = {.principal = -1, .limit = PAGE_JOBS, .elements = true};
     do {
         r->read = 0;
         if (!journal_read_jobs(reader, &query, take_real, r, err))

@@ -553,7 +553,7 @@ bool job_waits(const struct job_facts *facts);
 bool job_runs(const struct job_facts *facts); /* it holds what it asked for; an array itself holds nothing */
 uint32_t array_left(const struct job_facts *facts);             /* elements that have not begun */
 bool array_full(const struct job_facts *facts);                 /* as many are under way as may be at once */
-enum core_reason array_standing(const struct job_facts *facts); /* of a full one that waits */
+enum core_reason array_standing(const struct job_facts *facts); /* what a view tells, outside of its turn */
 void array_enter(struct core *core, struct job_facts *job, const struct core_submit *s);
 void array_limit(struct core *core, struct job_facts *job, uint32_t limit);
 void array_stir(struct core *core, uint32_t slot, bool force); /* its elements are to be canceled with it */

@@ -42,9 +42,10 @@ bool job_runs(const struct job_facts *f)
 
 enum core_reason array_standing(const struct job_facts *f)
 {
-    bool other = f->reason == CORE_REASON_HELD || f->reason == CORE_REASON_BEGIN ||
-                 f->reason == CORE_REASON_DEPENDENCY;
-    return other ? (enum core_reason)f->reason : CORE_REASON_ARRAY;
+    bool turn = f->reason == CORE_REASON_WAITING;
+    if (job_waits(f))
+        return turn && array_full(f) ? CORE_REASON_ARRAY : (enum core_reason)f->reason;
+    return f->state == JOB_RUNNING ? CORE_REASON_REPORTED : (enum core_reason)f->reason;
 }
 
 void array_enter(struct core *core, struct job_facts *f, const struct core_submit *s)

@@ -26,9 +26,9 @@ static void view_job(const struct core *core, uint32_t slot, struct core_job_vie
         .principal.v = f->principal,
         .seq = f->seq,
         .state = f->state,
-        .reason = job->klass                      ? queue_standing(core, slot)
-                  : array_full(f) && job_waits(f) ? array_standing(f)
-                                                  : (enum core_reason)f->reason,
+        .reason = job->klass       ? queue_standing(core, slot)
+                  : f->array_count ? array_standing(f)
+                                   : (enum core_reason)f->reason,
         .priority_class = f->priority_class,
         .priority = f->priority,
         .request = f->request,

@@ -202,7 +202,7 @@ bool core_why(const struct core *core, struct job_id id, struct core_why *out)
         list_blockers(core, &core->nodes[best], job, out);
     }
     uint32_t klass = core->jobs[slot].klass;
-    if (!klass && array_full(job))
+    if (!klass && job->array_count)
         out->reason = array_standing(job);
     if (!klass)
         return true;
