@@ -73,7 +73,7 @@ static bool parse(const char *text, struct array_indices *a, struct error *err)
     if (strlen(text) > ARRAY_TEXT_MAX)
         return error_set(err, ERROR_INVALID, "the text is longer than %d bytes", ARRAY_TEXT_MAX);
     for (;;) {
-        struct array_range r;
+        struct array_range r = {0};
         if (!take_range(&at, &r, err) || !add_range(a, r, err))
             return false;
         if (*at != ',')

@@ -152,6 +152,12 @@ void api_post_cancel(struct http_request *req, void *context)
         event.as.cancel.array.v = job->array_job;
         ok = engine_step(d, &event, &err);
         struct job *made = jobs_get(&d->jobs, id); /* an element that had not begun has a record now */
+        if (ok && made && made != job && !made->canceled_by) {
+            made->canceled_by = xstrdup(job->canceled_by);
+            free(made->cause_text);
+            made->cause_text = xasprintf("canceled by %s", made->canceled_by);
+            jobs_touch(&d->jobs, made);
+        }
         job = ok && made ? made : job;
     }
     if (!ok) {

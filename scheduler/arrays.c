@@ -161,6 +161,13 @@ void arrays_count_end(struct job_table *t, const struct job *element)
     jobs_touch(t, array); /* the core keeps the counts, and no list */
 }
 
+void arrays_tell_canceled(const struct job_table *t, struct job *element)
+{
+    const struct job *array = element->array_job ? jobs_get(t, element->array_job) : NULL;
+    if (array && array->canceled_by && !element->canceled_by)
+        element->canceled_by = xstrdup(array->canceled_by);
+}
+
 void arrays_say_end(struct job *job)
 {
     struct job_array *a = job->array;
@@ -171,7 +178,7 @@ void arrays_say_end(struct job *job)
     job->cause_text = NULL;
     if (job->state == JOB_COMPLETED)
         return;
-    const char *who = job->canceled_by ? job->canceled_by : NULL;
+    const char *who = job->canceled_by;
     if (a->failed)
         job->cause_text =
             xasprintf("%u of %u elements failed, the first was %s%c%u%s%s", a->failed, count, job->name,

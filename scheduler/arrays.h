@@ -39,6 +39,8 @@ struct job *arrays_unborn(struct job_table *t, const struct job *array, uint32_t
 void arrays_look(struct job *job, const struct core_job_view *view);
 /* The element has ended: its array's record counts it. */
 void arrays_count_end(struct job_table *t, const struct job *element);
+/* Who canceled an array canceled its elements. */
+void arrays_tell_canceled(const struct job_table *t, struct job *element);
 /* The array has ended: its cause in words. */
 void arrays_say_end(struct job *job);
 

@@ -179,6 +179,8 @@ static void on_job_state(struct daemon *d, const struct core_decision *decision,
     job->attempt = decision->as.job.attempt;
     if (job->state == JOB_QUEUED)
         forget_cause(job);
+    if (job->state == JOB_CANCEL_REQUESTED || job->state == JOB_CANCELED)
+        arrays_tell_canceled(&d->jobs, job);
     if (job->state == JOB_RUNNING && !job->started_ms)
         job->started_ms = now_ms;
     jobs_touch(&d->jobs, job);
