@@ -552,6 +552,7 @@ void model_settled(struct sim *sim)
     check_counts(sim);
     if (!core_continue_due(sim->main) && sim->steps % 2 == 0)
         check_queue(sim);
+    model_arrays_settled(sim);
     if (sim->job_count && rng_chance(&sim->rng, 25))
         check_why(sim);
 }

@@ -92,6 +92,33 @@ void model_array_ends(struct sim *sim, const struct mjob *array, const struct co
         sim_fail(sim, "array %llu is Canceled, though all its elements had ended", id);
 }
 
+static void check_canceled(struct sim *sim, const struct mjob *array)
+{
+    for (uint32_t n = 1; n <= array->submit.array_count; n++) {
+        const struct mjob *e = &sim->jobs[array->submit.job.v + n];
+        if (e->accepted && !job_state_is_final(e->state) && e->state != JOB_CANCEL_REQUESTED)
+            sim_fail(sim, "array %llu is canceled, and its element %u is left %s",
+                     (unsigned long long)array->submit.job.v, n, job_state_name(e->state));
+    }
+}
+
+void model_arrays_settled(struct sim *sim)
+{
+    for (uint32_t i = 1; i <= sim->job_count; i++) {
+        const struct mjob *job = &sim->jobs[i];
+        struct core_job_view view;
+        if (!job->submit.array_count || !core_job_get(sim->main, job->submit.job, &view))
+            continue;
+        struct model_array a = model_array(sim, job);
+        if (view.array_waiting != job->submit.array_count - a.made || view.array_live != a.live ||
+            view.array_completed != a.completed || view.array_failed != a.failed ||
+            view.array_canceled != a.canceled || view.waits != model_waits(sim, job))
+            sim_fail(sim, "the counts of array %u are wrong", i);
+        if (job->state == JOB_CANCEL_REQUESTED && !core_continue_due(sim->main))
+            check_canceled(sim, job);
+    }
+}
+
 uint32_t model_array_kept(const struct sim *sim, const struct mjob *array)
 {
     struct model_array a = model_array(sim, array);

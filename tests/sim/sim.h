@@ -180,6 +180,8 @@ bool model_array_full(const struct sim *sim, const struct mjob *job);
 void model_array_submitted(struct sim *sim, const struct core_submit *s);
 void model_element(struct sim *sim, const struct core_event *event, const struct core_decision *d);
 void model_array_ends(struct sim *sim, const struct mjob *array, const struct core_decision *d);
+/* At rest: what the core tells of each array, and that whose array is canceled is canceled, too. */
+void model_arrays_settled(struct sim *sim);
 /* Records that the core keeps of elements which were canceled ahead of their turn. */
 uint32_t model_array_kept(const struct sim *sim, const struct mjob *array);
 
