@@ -338,10 +338,13 @@ struct question {
     struct forecast_job start;
     struct smaller smaller;
     bool any_smaller;
+    uint64_t job;
+    int64_t
+        element; /* of the job, an array: the index of one that has not begun; -1: it is asked about itself */
 };
 
-static void answer_why(struct daemon *d, struct http_request *req, struct job *job, uint64_t start_ms,
-                       const struct smaller *smaller)
+static void answer_why(struct daemon *d, struct http_request *req, struct job *job, int64_t element,
+                       uint64_t start_ms, const struct smaller *smaller)
 {
     struct core_why why = {0};
     struct core_job_view view = {0};
@@ -350,9 +353,12 @@ static void answer_why(struct daemon *d, struct http_request *req, struct job *j
     bool known = core_why(d->core, id, &why) && core_job_get(d->core, id, &view);
     bool waits = known && view.waits;
     _cleanup_json_ cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "state", job_state_name(job->state));
+    cJSON_AddStringToObject(o, "state", job_state_name(element < 0 ? job->state : JOB_QUEUED));
     json_add_str(o, "reason", job_reason_text(job));
     cJSON *text = cJSON_AddArrayToObject(o, "text");
+    if (element >= 0)
+        say(text, "it has not begun: it waits in the array %s, whose elements begin in their order",
+            job->name);
     why.expected_ms = waits ? start_ms : 0;
     if (job->array)
         explain_array(job, text);
@@ -374,7 +380,8 @@ static void answer_why(struct daemon *d, struct http_request *req, struct job *j
 static void work_out(uv_work_t *work)
 {
     struct question *q = container_of(work, struct question, work);
-    q->any_smaller = smaller_find(forecast_core(q->forecast), q->start.job, &q->smaller);
+    struct job_id id = {q->job};
+    q->any_smaller = smaller_find(forecast_core(q->forecast), id, &q->smaller);
     forecast_run(q->forecast, &q->start, 1);
 }
 
@@ -385,10 +392,11 @@ static void worked_out(uv_work_t *work, int status)
     struct error err = {0};
     char id[24];
     daemon_work_done(q->daemon);
-    snprintf(id, sizeof id, "%llu", (unsigned long long)q->start.job.v);
+    snprintf(id, sizeof id, "%llu", (unsigned long long)q->job);
     struct job *job = jobs_find(&q->daemon->jobs, q->daemon->reader, id, &err);
     if (job)
-        answer_why(q->daemon, q->req, job, q->start.start_ms, q->any_smaller ? &q->smaller : NULL);
+        answer_why(q->daemon, q->req, job, q->element, q->start.start_ms,
+                   q->any_smaller ? &q->smaller : NULL);
     else
         http_respond_error(q->req, &err);
     forecast_end(q->forecast);
@@ -401,28 +409,30 @@ void api_get_why(struct http_request *req, void *context)
     struct job *job = api_own_job(d, req, "why");
     if (!job)
         return;
-    if (job->unborn) { /* what keeps it is what keeps its array */
-        struct job *array = jobs_find_id(&d->jobs, d->reader, job->array_job);
-        job = array ? array : job;
-    }
+    struct job_id asked = {job->id};
+    struct job *array = job->unborn && !job_is_final(job) ? jobs_get(&d->jobs, job->array_job) : NULL;
+    int64_t element = array ? (int64_t)job->array_index : -1;
+    job = array ? array : job; /* what keeps it is what keeps its array */
     struct job_id id = {job->id};
     struct smaller smaller;
     struct core_job_view view;
     engine_look(d, job);
     if (!core_job_get(d->core, id, &view) || !view.waits) {
-        answer_why(d, req, job, 0, NULL);
+        answer_why(d, req, job, element, 0, NULL);
         return;
     }
     struct forecast *forecast = forecast_begin(d->core, (uint64_t)clock_wall_ms());
     if (!forecast) {
         bool any = smaller_find(d->core, id, &smaller);
-        answer_why(d, req, job, core_expected_start(d->core, id), any ? &smaller : NULL);
+        answer_why(d, req, job, element, array ? 0 : core_expected_start(d->core, id), any ? &smaller : NULL);
         return;
     }
     struct question *q = xcalloc(1, sizeof *q);
     q->daemon = d;
     q->req = req;
     q->forecast = forecast;
-    q->start.job = id;
+    q->job = id.v;
+    q->element = element;
+    q->start.job = asked;
     daemon_work(d, &q->work, work_out, worked_out);
 }

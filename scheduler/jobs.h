@@ -96,7 +96,8 @@ struct job {
 
 struct job_table {
     struct map by_id, by_name;
-    struct list live, ended, dirty; /* live: as they came, oldest first; ended: least recently ended or read first */
+    struct list live, ended,
+        dirty; /* live: as they came, oldest first; ended: least recently ended or read first */
     uint32_t live_count, ended_count;
     uint64_t next_id;
     struct job *unborn; /* the last that was asked for; owned */

@@ -568,6 +568,7 @@ const char *check_arrays(const struct core *core);
 /* learn.c: what is left of an array counts as so many jobs. The job must be open, its load as of one job */
 void learn_scale(struct core *core, struct job_facts *job);
 void learn_rescale(struct core *core, struct job_facts *job); /* after some have begun */
+uint64_t learn_load(const struct job_facts *job);             /* what that comes to */
 
 /* node_update.c */
 const char *node_take_inventory(struct core *core, uint32_t id, const struct core_inventory *inventory);

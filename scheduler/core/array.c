@@ -251,8 +251,8 @@ static const char *check_array(const struct core *core, uint32_t slot)
         return "array: an element is missing";
     if (f->array_ahead && job_find(core, f->id + f->array_next + 1))
         return "array: an element that should have been passed over";
-    if (!job_waits(f) && f->order.load)
-        return "array: a load that nobody waits with";
+    if (f->order.load != (job_waits(f) ? learn_load(f) : 0))
+        return "array: its load is not that of what is left";
     return NULL;
 }
 

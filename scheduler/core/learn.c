@@ -54,10 +54,15 @@ void learn_submit(struct core *core, struct job_facts *job)
 /* What an array counts as at most: 8 years of the whole pool. */
 #define ARRAY_LOAD_MAX (UINT64_C(1) << 46)
 
-static void scale(struct core *core, struct job_facts *job, uint64_t one)
+uint64_t learn_load(const struct job_facts *job)
 {
-    uint64_t left = array_left(job);
-    uint64_t load = one && left > ARRAY_LOAD_MAX / one ? ARRAY_LOAD_MAX : one * left;
+    uint64_t one = order_load(&job->order), left = job->array_count ? array_left(job) : 1;
+    return one && left > ARRAY_LOAD_MAX / one ? ARRAY_LOAD_MAX : one * left;
+}
+
+void learn_rescale(struct core *core, struct job_facts *job)
+{
+    uint64_t load = learn_load(job);
     core->order->load += load - job->order.load;
     job->order.load = load;
 }
@@ -65,12 +70,7 @@ static void scale(struct core *core, struct job_facts *job, uint64_t one)
 void learn_scale(struct core *core, struct job_facts *job)
 {
     if (job->array_count)
-        scale(core, job, job->order.load);
-}
-
-void learn_rescale(struct core *core, struct job_facts *job)
-{
-    scale(core, job, order_load(&job->order));
+        learn_rescale(core, job);
 }
 
 void learn_leave(struct core *core, struct job_facts *job, bool starts)

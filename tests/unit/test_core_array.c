@@ -95,7 +95,8 @@ static void an_array_with_a_failed_element_fails_at_its_end_as_the_first_one_did
     const struct core_decision *last = NULL, *d;
     for (uint32_t n = 0; (d = decided(f, CORE_DECISION_JOB_STATE, n)); n++)
         last = d;
-    assert_int_equal(last->as.job.end.code, 7);
+    assert_non_null(last);
+    assert_int_equal(last ? last->as.job.end.code : 0, 7);
 }
 
 static void a_canceled_array_begins_nothing_more_and_ends_with_what_ran(void **state)
@@ -177,6 +178,31 @@ static void an_update_acts_on_what_waits(void **state)
     assert_int_equal(job_view(f, 12).time_limit_ms, 0);
     update(f, (struct core_update){.job.v = 10, .set_array_limit = true});
     assert_int_equal(job_view(f, 10).array_waiting, 0);
+}
+
+static void an_element_has_waited_since_its_arrays_limit_let_it_in(void **state)
+{
+    struct fixture *f = *state;
+    node_up(f, 1, 8, 0, GIB);
+    submit(f, array_of(10, 3, 1));
+    uint64_t begin = f->now_ms;
+    f->now_ms += 50000;
+    lives(f, 11, 1, 1);
+    assert_int_equal(job_view(f, 12).submitted_ms, f->now_ms);
+    assert_int_equal(job_view(f, 10).submitted_ms, begin);
+}
+
+static void elements_may_be_gangs_and_start_whole(void **state)
+{
+    struct fixture *f = *state;
+    for (uint32_t n = 1; n <= 5; n++)
+        node_up(f, n, 1, 0, GIB);
+    struct core_submit s = array_of(10, 3, 0);
+    s.instance_count = 2;
+    submit(f, s);
+    assert_int_equal(starts(f), 4);
+    assert_int_equal(job_view(f, 10).array_live, 2);
+    assert_int_equal(job_view(f, 12).task_count, 2);
 }
 
 static void what_waits_for_an_array_waits_for_all_of_it(void **state)
@@ -304,6 +330,8 @@ int main(void)
         TEST(an_element_is_canceled_before_its_turn_and_passed_over),
         TEST(an_array_all_of_whose_elements_are_canceled_one_by_one_is_canceled),
         TEST(an_update_acts_on_what_waits),
+        TEST(an_element_has_waited_since_its_arrays_limit_let_it_in),
+        TEST(elements_may_be_gangs_and_start_whole),
         TEST(what_waits_for_an_array_waits_for_all_of_it),
         TEST(quotas_count_elements_that_run_and_an_array_as_one_that_waits),
         TEST(an_element_that_gives_way_is_tried_again_within_the_limit),
