@@ -179,7 +179,7 @@ void arrays_say_end(struct job *job)
     if (job->state == JOB_COMPLETED)
         return;
     const char *who = job->canceled_by;
-    if (a->failed)
+    if (a->failed_listed)
         job->cause_text =
             xasprintf("%u of %u elements failed, the first was %s%c%u%s%s", a->failed, count, job->name,
                       ARRAY_MARK, a->failed_index[0], who ? "; canceled by " : "", who ? who : "");
