@@ -16,7 +16,7 @@ struct ps_args {
     struct args_base base;
     bool all, live, mine, quiet;
     struct opt_number limit;
-    const char *principal;
+    const char *principal, *array;
 };
 
 static const struct opt ps_opts[] = {
@@ -24,6 +24,8 @@ static const struct opt ps_opts[] = {
      offsetof(struct ps_args, all)},
     {"live", 'l', NULL, "live jobs alone", OPT_FLAG, offsetof(struct ps_args, live)},
     {"user", 'u', "NAME", "jobs of one user", OPT_STRING, offsetof(struct ps_args, principal)},
+    {"array", 0, "NAME", "the elements of that array that have begun", OPT_STRING,
+     offsetof(struct ps_args, array)},
     {"limit", 'n', "N", "at most so many, the newest", OPT_NUMBER, offsetof(struct ps_args, limit)},
     {"quiet", 'q', NULL, "names alone", OPT_FLAG, offsetof(struct ps_args, quiet)},
     OPT_HOST(struct ps_args),
@@ -120,6 +122,11 @@ static int run_ps(void *p, int argc, char **argv)
         buf_printf(&path, "%cprincipal=%s", separator, principal);
         separator = '&';
     }
+    if (args->array) {
+        _cleanup_free_ char *array = http_easy_escape(args->array);
+        buf_printf(&path, "%carray=%s", separator, array);
+        separator = '&';
+    }
     if (!args->quiet)
         buf_printf(&path, "%cexpected=1", separator);
     _cleanup_json_ cJSON *answer = client_call(client, "GET", path.data, NULL, 0, &err);
@@ -148,7 +155,7 @@ static int run_ps(void *p, int argc, char **argv)
 
 const struct verb verb_ps = {
     .name = "ps",
-    .synopsis = "[--all] [-u NAME] [-o json]",
+    .synopsis = "[--all] [-u NAME] [--array NAME] [-o json]",
     .summary = "list jobs: live ones, and those that ended in the last day",
     .options = ps_opts,
     .args_size = sizeof(struct ps_args),

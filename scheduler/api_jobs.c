@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "proto/kv.h"
+#include "scheduler/arrays.h"
 #include "scheduler/engine.h"
 #include "scheduler/forecast.h"
 #include "scheduler/waits.h"
@@ -183,6 +184,7 @@ struct listing {
     char *folder;
     struct journal_query query;
     struct error err;
+    uint64_t array; /* its elements are listed; 0: all jobs that are no elements */
     bool ok, live_only;
     struct forecast *forecast;   /* NULL: nobody asked, or it can't be had */
     struct forecast_job *starts; /* of the oldest jobs that wait, newest first */
@@ -202,8 +204,9 @@ static void add_entry(struct listing *l, const struct job *job, const char *extr
 static void add_row(void *data, const struct journal_job *row)
 {
     struct error err = {0};
+    const struct listing *l = data;
     struct job *job = job_doc_read(row, &err);
-    if (job)
+    if (job && job->array_job == l->array)
         add_entry(data, job, NULL);
     job_destroy(job);
 }
@@ -223,7 +226,7 @@ static void read_rest(uv_work_t *work)
 
 static bool wanted(const struct listing *l, const struct job *job)
 {
-    return !job->array_job && (!l->query.before || job->id < l->query.before) &&
+    return job->array_job == l->array && (!l->query.before || job->id < l->query.before) &&
            (l->query.principal < 0 || job->principal == l->query.principal);
 }
 
@@ -351,6 +354,14 @@ void api_get_jobs(struct http_request *req, void *context)
         http_respond_error(req, &err);
         return;
     }
+    const char *of = http_request_query(req, "array");
+    const struct job *array = of ? jobs_find(&d->jobs, d->reader, of, &err) : NULL;
+    if (array && !array->array)
+        error_field(&err, "array", "job %s is no array", array->name);
+    if (of && (!array || !array->array)) {
+        http_respond_error(req, &err);
+        return;
+    }
     struct listing *l = xcalloc(1, sizeof *l);
     l->daemon = d;
     l->req = req;
@@ -361,6 +372,13 @@ void api_get_jobs(struct http_request *req, void *context)
         .before = (uint64_t)before,
         .principal = principal ? (int64_t)principals_find(&d->principals, principal) : -1,
         .limit = (uint32_t)limit};
+    if (array) {
+        uint64_t end = array->id + array->array->indices.count + 1;
+        l->array = l->query.after = array->id;
+        l->query.before = before && (uint64_t)before < end ? (uint64_t)before : end;
+        l->query.elements = true;
+        l->query.ended_since_ms = 0;
+    }
     if (expected)
         list_starts(l);
     if (l->live_only && !l->forecast) {

@@ -121,7 +121,8 @@ struct journal_query {
     uint64_t before;        /* ids below it; 0: all */
     int64_t principal;      /* -1: all */
     uint32_t limit;
-    bool elements; /* of arrays, too: jobs whose name has an @ */
+    uint64_t after; /* ids above it; 0: all */
+    bool elements;  /* of arrays, too: jobs whose name has an @ */
 };
 
 /* Newest first. */

@@ -83,7 +83,8 @@ static bool finish(struct journal_reader *r, sqlite3_stmt *s, int rc, struct err
     return rc == SQLITE_DONE || rc == SQLITE_ROW;
 }
 
-#define JOBS_ENDED "SELECT " JOB_COLUMNS " FROM jobs WHERE id < ?1 AND final = 1 AND ended_ms >= ?2"
+#define JOBS_ENDED                                                                                           \
+    "SELECT " JOB_COLUMNS " FROM jobs WHERE id < ?1 AND id > ?5 AND final = 1 AND ended_ms >= ?2"
 #define NO_ELEMENTS " AND instr(name, '@') = 0" /* as the index jobs_listed has it */
 #define JOBS_OF_USER " AND (?3 < 0 OR principal = ?3) ORDER BY id DESC LIMIT ?4"
 
@@ -99,6 +100,7 @@ bool journal_read_jobs(struct journal_reader *r, const struct journal_query *que
     sqlite3_bind_int64(s, 2, query->ended_since_ms);
     sqlite3_bind_int64(s, 3, query->principal);
     sqlite3_bind_int64(s, 4, query->limit);
+    sqlite3_bind_int64(s, 5, (int64_t)query->after);
     int rc;
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         struct journal_job job;
