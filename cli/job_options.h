@@ -8,7 +8,8 @@
 struct job_options {
     struct args_base base;
     const char *image, *memory, *time, *priority, *name, *code, *compute, *runtime, *display_name,
-        *experiment, *description, *shm_size, *gpus, *gpu_memory, *begin, *size, *gpu_model, *workspace;
+        *experiment, *description, *shm_size, *gpus, *gpu_memory, *begin, *size, *gpu_model, *workspace,
+        *array;
     struct opt_number cpus, nodes, retry;
     bool exclusive, isolated, spot, hold, no_code, interactive, tty, split_streams;
     struct opt_list env, mounts, tags, notify, inputs, after, labels;
@@ -50,6 +51,9 @@ struct job_options {
         {"after",     0,                                                                                       \
          "JOB[:HOW]", "wait for another job's start, ok, fail or end (default: ok; may be repeated)",          \
          OPT_LIST,    offsetof(struct job_options, after)},                                                    \
+        {"array",    0,                                                                                        \
+         "INDICES",  "one job for each index: 1-100, 0-99:2, 1,5,9-12; %N behind: at most N at once",          \
+         OPT_STRING, offsetof(struct job_options, array)},                                                     \
         {"retry",    0,                                                                                        \
          "N",        "up to N more attempts when one fails",                                                   \
          OPT_NUMBER, offsetof(struct job_options, retry)},                                                     \

@@ -28,6 +28,8 @@ void submission_finish(struct submission *s);
 /* Checks everything that can be checked without a Berth; tells all problems on standard error itself, with
  * file and line. Returns 0 or the exit code. */
 int submission_check(struct submission *s);
+/* Refuses what has no log of its own that could be followed. Returns 0 or the exit code. */
+int submission_check_follow(const struct submission *s);
 /* Takes the snapshot and fills in `submission`. Tells what is wrong itself; returns 0 or the exit code. */
 int submission_prepare(struct submission *s, const struct job_options *options);
 /* Sends what the scheduler lacks of the code. Tells what is wrong itself; returns 0 or the exit code. */

@@ -147,3 +147,12 @@ int submission_check(struct submission *s)
     job_spec_destroy(spec);
     return ok ? EXIT_OK : EXIT_REFUSED;
 }
+
+int submission_check_follow(const struct submission *s)
+{
+    if (!json_get(s->file, "array"))
+        return EXIT_OK;
+    cli_note("an array has no log of its own to follow: each of its elements has one");
+    fputs("try: berth submit without --follow, then berth logs NAME@INDEX\n", stderr);
+    return EXIT_REFUSED;
+}

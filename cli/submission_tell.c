@@ -38,6 +38,14 @@ static void tell_job(const cJSON *job)
         else
             buf_add_str(&text, "no time limit");
     }
+    const cJSON *array = json_get(job, "array");
+    int64_t limit = json_int(array, "limit", 0);
+    if (cJSON_IsObject(array))
+        buf_printf(&text, "; %lld of these, ", (long long)json_int(array, "count", 0));
+    if (cJSON_IsObject(array) && limit)
+        buf_printf(&text, "at most %lld at once", (long long)limit);
+    else if (cJSON_IsObject(array))
+        buf_add_str(&text, "as many at once as there is room for");
     say(&text);
 }
 

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "cli/client.h"
 #include "cli/follow.h"
+#include "proto/array.h"
 
 #include <signal.h>
 #include <stdint.h>
@@ -117,6 +118,13 @@ static int run_logs(void *p, int argc, char **argv)
     if (args->attempt.given && attempt > (latest ? latest : 1)) {
         error_set(&err, ERROR_NOT_FOUND, "job %s has no attempt %lld; its latest is %lld", argv[0],
                   (long long)attempt, (long long)latest);
+        return cli_fail(&err);
+    }
+    const cJSON *array = json_get(job, "array");
+    if (cJSON_IsObject(array)) {
+        int first = (int)strtol(json_str(array, "indices", "0"), NULL, 10);
+        error_set(&err, ERROR_INVALID, "%s is an array: each of its elements has a log of its own", argv[0]);
+        error_hint(&err, "berth logs %s%c%d", argv[0], ARRAY_MARK, first);
         return cli_fail(&err);
     }
     if (!latest && !args->follow) {

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cli/client.h"
 #include "cli/show.h"
+#include "cli/show_array.h"
 #include "cli/table.h"
 #include "proto/units.h"
 
@@ -15,7 +16,7 @@ struct ps_args {
     struct args_base base;
     bool all, live, mine, quiet;
     struct opt_number limit;
-    const char *principal, *workspace;
+    const char *principal, *workspace, *array;
 };
 
 static const struct opt ps_opts[] = {
@@ -24,6 +25,8 @@ static const struct opt ps_opts[] = {
     {"live", 'l', NULL, "live jobs alone", OPT_FLAG, offsetof(struct ps_args, live)},
     {"user", 'u', "NAME", "jobs of one user", OPT_STRING, offsetof(struct ps_args, principal)},
     {"workspace", 0, "NAME", "jobs of one workspace", OPT_STRING, offsetof(struct ps_args, workspace)},
+    {"array", 0, "NAME", "the elements of that array that have begun", OPT_STRING,
+     offsetof(struct ps_args, array)},
     {"limit", 'n', "N", "at most so many, the newest", OPT_NUMBER, offsetof(struct ps_args, limit)},
     {"quiet", 'q', NULL, "names alone", OPT_FLAG, offsetof(struct ps_args, quiet)},
     OPT_HOST(struct ps_args),
@@ -43,7 +46,11 @@ static void add_why(struct table *table, const cJSON *job)
 {
     const cJSON *cause = json_get(job, "cause");
     const char *state = json_str(job, "state", "");
-    if (strcmp(state, "Completed") == 0)
+    _cleanup_buf_ struct buf counts = {0};
+    show_array_counts(json_get(job, "array"), &counts);
+    if (counts.len)
+        table_add(table, counts.data, TERM_PLAIN);
+    else if (strcmp(state, "Completed") == 0)
         table_add(table, "", TERM_PLAIN);
     else if (cJSON_IsObject(cause))
         table_add(table, json_str(cause, "text", json_str(cause, "kind", "")), TERM_PLAIN);
@@ -121,6 +128,11 @@ static int run_ps(void *p, int argc, char **argv)
         buf_printf(&path, "%cworkspace=%s", separator, workspace);
         separator = '&';
     }
+    if (args->array) {
+        _cleanup_free_ char *array = http_easy_escape(args->array);
+        buf_printf(&path, "%carray=%s", separator, array);
+        separator = '&';
+    }
     if (!args->quiet)
         buf_printf(&path, "%cexpected=1", separator);
     _cleanup_json_ cJSON *answer = client_call(client, "GET", path.data, NULL, 0, &err);
@@ -149,7 +161,7 @@ static int run_ps(void *p, int argc, char **argv)
 
 const struct verb verb_ps = {
     .name = "ps",
-    .synopsis = "[--all] [-u NAME] [--workspace NAME] [-o json]",
+    .synopsis = "[--all] [-u NAME] [--workspace NAME] [--array NAME] [-o json]",
     .summary = "list jobs: live ones, and those that ended in the last day",
     .options = ps_opts,
     .args_size = sizeof(struct ps_args),

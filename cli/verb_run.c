@@ -37,6 +37,8 @@ static int run_run(void *p, int argc, char **argv)
         return err.code == ERROR_INVALID ? EXIT_USAGE : EXIT_REFUSED;
     }
     int code = submission_check(&s);
+    if (!code && !args->detach)
+        code = submission_check_follow(&s);
     if (!code)
         code = submission_prepare(&s, &args->job);
     if (code)

@@ -7,6 +7,7 @@
 #include "cli/client.h"
 #include "cli/outcome.h"
 #include "cli/show.h"
+#include "cli/show_array.h"
 #include "cli/show_job.h"
 #include "proto/units.h"
 
@@ -202,6 +203,7 @@ void show_job(const cJSON *job)
         if (cJSON_IsString(advice))
             add_line(&out, "advice", advice->valuestring);
     }
+    show_array_lines(job, &out);
     add_line(&out, "user", json_str(job, "principal", NULL));
     add_line(&out, "title", json_str(job, "display_name", NULL));
     add_line(&out, "experiment", json_str(job, "experiment_name", NULL));

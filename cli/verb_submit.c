@@ -33,6 +33,8 @@ int submit_prepared(struct submission *s, const struct job_options *options, con
 {
     struct error err = {0};
     int code = submission_check(s);
+    if (!code && how->follow)
+        code = submission_check_follow(s);
     if (!code)
         code = submission_prepare(s, options);
     if (code)

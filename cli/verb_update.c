@@ -15,6 +15,7 @@
 struct update_args {
     struct args_base base;
     const char *priority, *time, *begin;
+    struct opt_number array_limit;
 };
 
 static const struct opt hold_opts[] = {
@@ -32,6 +33,8 @@ static const struct opt update_opts[] = {
      "not before that (2026-12-24T18:00:00Z, \"2026-12-24 18:00\" here, +2h from now; +0: at once), while it "
      "waits",
      OPT_STRING, offsetof(struct update_args, begin)},
+    {"array-limit", 0, "N", "an array's elements at once at most (0: no limit)", OPT_NUMBER,
+     offsetof(struct update_args, array_limit)},
     OPT_HOST(struct update_args),
     OPT_OUTPUT(struct update_args),
     {0},
@@ -102,8 +105,8 @@ static int run_update(void *p, int argc, char **argv)
         return cli_usage("update", "-o takes json or table, not \"%s\"", args->base.output);
     if (argc == 0)
         return cli_usage("update", "update needs a job's name");
-    if (!args->priority && !args->time && !args->begin)
-        return cli_usage("update", "update needs --priority, --time or --begin");
+    if (!args->priority && !args->time && !args->begin && !args->array_limit.given)
+        return cli_usage("update", "update needs --priority, --time, --begin or --array-limit");
     _cleanup_json_ cJSON *body = cJSON_CreateObject();
     if (args->priority)
         add_priority(body, args->priority);
@@ -120,6 +123,8 @@ static int run_update(void *p, int argc, char **argv)
         bool at_once = *args->begin == '+' && ms == now;
         json_add_int(body, "begin_ms", at_once ? 0 : ms);
     }
+    if (args->array_limit.given)
+        json_add_int(body, "array_limit", args->array_limit.value);
     return send_update(&args->base, body, json, argc, argv);
 }
 
@@ -143,8 +148,8 @@ const struct verb verb_release = {
 
 const struct verb verb_update = {
     .name = "update",
-    .synopsis = "NAME... [--priority CLASS|N] [--time T] [--begin TIME]",
-    .summary = "change a waiting job's priority, time limit or begin time",
+    .synopsis = "NAME... [--priority CLASS|N] [--time T] [--begin TIME] [--array-limit N]",
+    .summary = "change a waiting job's priority, time limit, begin time or an array's limit",
     .options = update_opts,
     .args_size = sizeof(struct update_args),
     .run = run_update,

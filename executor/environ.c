@@ -86,12 +86,15 @@ struct bindings {
 static void bindings_init(struct bindings *b, const struct order *order, const struct places *places)
 {
     const struct job_spec *spec = order->spec;
-    b->values = xcalloc(spec->input_count + 1, sizeof *b->values);
+    b->values = xcalloc(spec->input_count + 2, sizeof *b->values);
     for (b->count = 0; b->count < spec->input_count; b->count++) {
         b->values[b->count].name = xasprintf("inputs.%s", spec->inputs[b->count].name);
         b->values[b->count].value = places_input(order, &spec->inputs[b->count]);
     }
     b->values[b->count++] = (struct substitute_value){xstrdup("outputs.default"), xstrdup(places->outputs)};
+    if (spec->array.count)
+        b->values[b->count++] = (struct substitute_value){xstrdup("array.index"),
+                                                          xasprintf("%lld", (long long)order->array_index)};
 }
 
 static void bindings_finish(struct bindings *b)
@@ -194,6 +197,18 @@ static void set_gang(struct text_list *env, const struct order *order, const cha
     set_int(env, "LOCAL_RANK", 0);
 }
 
+/* Which element of its job's array it is. */
+static void set_array(struct text_list *env, const struct order *order)
+{
+    const struct array_indices *array = &order->spec->array;
+    if (!array->count)
+        return;
+    set_int(env, "BERTH_ARRAY_INDEX", order->array_index);
+    set_int(env, "BERTH_ARRAY_COUNT", array->count);
+    set_int(env, "BERTH_ARRAY_MIN", array_min(array));
+    set_int(env, "BERTH_ARRAY_MAX", array_max(array));
+}
+
 /* What MPS, where it runs, gives this task of its GPUs. It knows one percentage for all of a process's GPUs:
  * the least. These are the lease's, so the job can't have others. */
 static void set_shares(struct text_list *env, const struct order *order)
@@ -245,6 +260,7 @@ bool environ_build(const struct order *order, const struct user *user, const str
         set(out, spec->submit_environment.items[i].name, spec->submit_environment.items[i].value);
     set_own(out, order, places, node);
     set_gang(out, order, node);
+    set_array(out, order);
     for (size_t i = 0; i < spec->environment.count; i++) {
         const struct job_pair *pair = &spec->environment.items[i];
         _cleanup_free_ char *value = substitute(pair->value, b.values, b.count, err);

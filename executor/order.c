@@ -176,6 +176,10 @@ static bool fill(const cJSON *json, struct order *order, struct error *err)
     order->spec = job_spec_parse(json_get(json, "spec"), NULL, err);
     if (!order->spec)
         return error_wrap(err, "the job file of %s", task);
+    order->array_index = json_int(json, "array_index", -1);
+    if (order->spec->array.count && (order->array_index < 0 || order->array_index > ARRAY_INDEX_MAX ||
+                                     !array_element(&order->spec->array, (uint32_t)order->array_index)))
+        return error_field(err, "array_index", "%s is no element of its array", task);
     order->text = json_text(json);
     return true;
 }

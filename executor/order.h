@@ -56,7 +56,8 @@ struct order {
     char *log_path, *outputs_path; /* absolute, without ".." */
     int64_t submitted_ms;
     struct job_spec *spec;
-    char *text; /* the whole order, JSON */
+    int64_t array_index; /* of an element of the job file's array; -1: it is none */
+    char *text;          /* the whole order, JSON */
 };
 
 /* NULL where anything is missing or wrong. The caller destroys it. */

@@ -366,6 +366,7 @@ static const struct spec_field job_fields[] = {
     {"stdin", read_stdin},
     {"tty", read_tty},
     {"submission", spec_read_submission},
+    {"array", spec_read_array},
     /* of the service, not honoured yet */
     {"outputs", NULL},
     {"services", NULL},
@@ -438,6 +439,7 @@ static void check_together(struct spec_reader *r, const cJSON *file)
         spec_problem(r, "resources.instance_count",
                      "a job of several nodes has no standard input and no terminal");
     spec_check_hardware(r);
+    spec_check_array(r);
     check_bindings(r, s->command, "command");
     for (size_t i = 0; i < s->argv.count; i++)
         check_bindings(r, s->argv.items[i], "argv");
@@ -549,6 +551,7 @@ void job_spec_destroy(struct job_spec *s)
         free(s->after[i].job);
     free(s->after);
     spec_free_hardware(s);
+    array_finish(&s->array);
     free(s);
 }
 

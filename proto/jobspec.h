@@ -7,6 +7,7 @@
 #define BERTH_PROTO_JOBSPEC_H
 
 #include "base/error.h"
+#include "proto/array.h"
 #include "proto/json.h"
 
 #include <stdbool.h>
@@ -142,6 +143,8 @@ struct job_spec {
     struct job_pairs submit_environment; /* of the submitting shell, for `host` */
     int64_t term_rows, term_columns;
     char *term;
+
+    struct array_indices array; /* count 0: it is none */
 };
 
 struct job_spec_problem {

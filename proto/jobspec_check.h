@@ -65,6 +65,9 @@ void spec_read_workspace(struct spec_reader *r, const cJSON *v, const char *path
 /* Size, model, labels beside the other amounts. */
 void spec_check_hardware(struct spec_reader *r);
 void spec_free_hardware(struct job_spec *s);
+void spec_read_array(struct spec_reader *r, const cJSON *v, const char *path); /* jobspec_array.c */
+/* What an array can't have beside it; and ${{array.index}} where there is none. */
+void spec_check_array(struct spec_reader *r);
 /* Reads one of `count` words into *out; a problem where it is none of them. */
 void spec_word(struct spec_reader *r, const cJSON *value, const char *path, const char *const *words,
                size_t count, int *out);

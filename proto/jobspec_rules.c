@@ -126,7 +126,7 @@ static void read_one_after(struct spec_reader *r, const cJSON *v, const char *pa
     size_t n = colon ? (size_t)(colon - v->valuestring) : strlen(v->valuestring), i = 0;
     while (i < COUNT(kinds) && strcmp(kinds[i].word, word) != 0)
         i++;
-    if (n == 0 || n > JOB_NAME_MAX)
+    if (n == 0 || n > JOB_NAME_MAX + ARRAY_SUFFIX_MAX)
         spec_problem(r, path, "\"%.80s\" names no job; write NAME, or NAME:start, :ok, :fail or :end",
                      v->valuestring);
     else if (i == COUNT(kinds))

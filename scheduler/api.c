@@ -2,6 +2,7 @@
 #include "scheduler/api.h"
 
 #include "base/log.h"
+#include "scheduler/arrays.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -36,6 +37,18 @@ struct job *api_own_job(struct daemon *d, struct http_request *req, const char *
     error_hint(&err, "ask them, or an administrator");
     http_respond_error(req, &err);
     return NULL;
+}
+
+bool api_need_element(struct http_request *req, const struct job *job, const char *what)
+{
+    struct error err = {0};
+    if (!job->array)
+        return true;
+    error_set(&err, ERROR_CONFLICT, "%s is an array: each of its elements has a %s of its own", job->name,
+              what);
+    error_hint(&err, "name one, such as %s%c%u", job->name, ARRAY_MARK, array_min(&job->array->indices));
+    http_respond_error(req, &err);
+    return false;
 }
 
 static bool word_in(const char *words, const char *word)

@@ -21,6 +21,8 @@ struct caller api_caller(struct daemon *d, const struct http_request *req);
 struct job *api_job(struct daemon *d, struct http_request *req);
 /* As api_job, and the caller owns it or is an administrator. `what` says what was asked for ("logs"). */
 struct job *api_own_job(struct daemon *d, struct http_request *req, const char *what);
+/* False after an error answer: the job is an array, of whose elements each has its own `what`. */
+bool api_need_element(struct http_request *req, const struct job *job, const char *what);
 /* False after an error answer: only an administrator may do `what`. */
 bool api_need_admin(struct daemon *d, struct http_request *req, const char *what);
 /* The JSON object of the body, or NULL after an error answer. An empty body is an empty object. `fields`: the

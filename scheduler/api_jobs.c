@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "proto/kv.h"
+#include "scheduler/arrays.h"
 #include "scheduler/engine.h"
 #include "scheduler/forecast.h"
 #include "scheduler/waits.h"
@@ -93,7 +94,7 @@ void api_get_job(struct http_request *req, void *context)
     look_at_logs(d, job);
     _cleanup_buf_ struct buf text = {0}, extra = {0};
     if ((caller.admin || caller.principal == job->principal) &&
-        journal_read_spec(d->reader, job->id, &text, NULL)) {
+        journal_read_spec(d->reader, job->array_job ? job->array_job : job->id, &text, NULL)) {
         _cleanup_json_ cJSON *spec = json_parse(text.data, text.len, &err);
         _cleanup_json_ cJSON *o = cJSON_CreateObject();
         if (!add_built_environment(d, job, o))
@@ -143,12 +144,22 @@ void api_post_cancel(struct http_request *req, void *context)
         uint64_t id = job->id;
         if (!job->canceled_by) {
             job->canceled_by = xstrdup(api_caller(d, req).name);
-            jobs_touch(&d->jobs, job);
+            if (!job->unborn)
+                jobs_touch(&d->jobs, job);
         }
-        ok = engine_step(
-            d,
-            &(struct core_event){.kind = CORE_EVENT_JOB_CANCEL, .as.cancel = {.job = {id}, .force = force}},
-            &err);
+        struct core_event event = {.kind = CORE_EVENT_JOB_CANCEL};
+        event.as.cancel.job.v = id;
+        event.as.cancel.force = force;
+        event.as.cancel.array.v = job->array_job;
+        ok = engine_step(d, &event, &err);
+        struct job *made = jobs_get(&d->jobs, id); /* an element that had not begun has a record now */
+        if (ok && made && made != job && !made->canceled_by) {
+            made->canceled_by = xstrdup(job->canceled_by);
+            free(made->cause_text);
+            made->cause_text = xasprintf("canceled by %s", made->canceled_by);
+            jobs_touch(&d->jobs, made);
+        }
+        job = ok && made ? made : job;
     }
     if (!ok) {
         http_respond_error(req, &err);
@@ -173,6 +184,7 @@ struct listing {
     char *folder;
     struct journal_query query;
     struct error err;
+    uint64_t array; /* its elements are listed; 0: all jobs that are no elements */
     bool ok, live_only;
     char *workspace; /* owned; NULL: all */
     uint32_t workspace_id;
@@ -194,8 +206,9 @@ static void add_entry(struct listing *l, const struct job *job, const char *extr
 static void add_row(void *data, const struct journal_job *row)
 {
     struct error err = {0};
+    const struct listing *l = data;
     struct job *job = job_doc_read(row, &err);
-    if (job)
+    if (job && job->array_job == l->array)
         add_entry(data, job, NULL);
     job_destroy(job);
 }
@@ -215,7 +228,7 @@ static void read_rest(uv_work_t *work)
 
 static bool wanted(const struct listing *l, const struct job *job)
 {
-    return (!l->query.before || job->id < l->query.before) &&
+    return job->array_job == l->array && (!l->query.before || job->id < l->query.before) &&
            (l->query.principal < 0 || job->principal == l->query.principal) &&
            (!l->workspace || job->workspace == l->workspace_id);
 }
@@ -350,6 +363,14 @@ void api_get_jobs(struct http_request *req, void *context)
         http_respond_error(req, &err);
         return;
     }
+    const char *of = http_request_query(req, "array");
+    const struct job *array = of ? jobs_find(&d->jobs, d->reader, of, &err) : NULL;
+    if (array && !array->array)
+        error_field(&err, "array", "job %s is no array", array->name);
+    if (of && (!array || !array->array)) {
+        http_respond_error(req, &err);
+        return;
+    }
     struct listing *l = xcalloc(1, sizeof *l);
     l->daemon = d;
     l->req = req;
@@ -363,6 +384,13 @@ void api_get_jobs(struct http_request *req, void *context)
     l->workspace = xstrdup(workspace);
     l->workspace_id = workspace_id;
     l->query.workspace = l->workspace;
+    if (array) {
+        uint64_t end = array->id + array->array->indices.count + 1;
+        l->array = l->query.after = array->id;
+        l->query.before = before && (uint64_t)before < end ? (uint64_t)before : end;
+        l->query.elements = true;
+        l->query.ended_since_ms = 0;
+    }
     if (expected)
         list_starts(l);
     if (l->live_only && !l->forecast) {

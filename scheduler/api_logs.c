@@ -22,7 +22,7 @@ struct follower {
     struct list link;
     struct daemon *daemon;
     struct http_request *req;
-    uint64_t job;
+    uint64_t job, array; /* array: whose element the job is; 0: of none */
     uint32_t attempt, rank;
     bool one_attempt, errors;
     int fd;
@@ -105,8 +105,9 @@ static enum stage stage_of(const struct follower *f)
 {
     struct daemon *d = f->daemon;
     const struct job *job = jobs_find_id(&d->jobs, d->reader, f->job);
-    if (!job)
-        return STAGE_FINAL;
+    const struct job *array = !job && f->array ? jobs_find_id(&d->jobs, d->reader, f->array) : NULL;
+    if (!job) /* an element that has not begun grows as long as its array may begin it */
+        return array && !(job_is_final(array) && array->evictable) ? STAGE_GROWS : STAGE_FINAL;
     const struct task *task = job_task(job, f->attempt, f->rank);
     bool over = (task && task->exited && task->released) || job->attempt > f->attempt;
     if (!f->one_attempt && job->attempt > f->attempt)
@@ -163,7 +164,7 @@ static void done(void *data)
 void follow_job_changed(struct daemon *d, uint64_t job)
 {
     struct follower *f, *tmp;
-    list_for_each(f, tmp, &d->followers, link) if (f->job == job) http_stream_wake(f->req);
+    list_for_each(f, tmp, &d->followers, link) if (f->job == job || f->array == job) http_stream_wake(f->req);
 }
 
 static bool read_query(struct http_request *req, struct log_request *want, struct error *err)
@@ -188,6 +189,7 @@ static void start_following(struct daemon *d, struct http_request *req, const st
     *f = (struct follower){.daemon = d,
                            .req = req,
                            .job = job->id,
+                           .array = job->array_job,
                            .attempt = attempt,
                            .rank = (uint32_t)want->rank,
                            .one_attempt = want->attempt != 0,
@@ -204,7 +206,7 @@ void api_get_logs(struct http_request *req, void *context)
     struct error err = {0};
     struct log_request want = {0};
     const struct job *job = api_own_job(d, req, "logs");
-    if (!job)
+    if (!job || !api_need_element(req, job, "log"))
         return;
     if (!read_query(req, &want, &err)) {
         http_respond_error(req, &err);

@@ -140,7 +140,7 @@ void api_get_outputs(struct http_request *req, void *context)
     struct error err = {0};
     bool work;
     const struct job *job = api_own_job(d, req, "outputs");
-    if (!job)
+    if (!job || !api_need_element(req, job, "folder of outputs"))
         return;
     if (!http_request_query_bool(req, "work", false, &work, &err)) {
         http_respond_error(req, &err);
@@ -221,7 +221,7 @@ void api_get_output_file(struct http_request *req, void *context)
     int64_t rank;
     struct stat st;
     const struct job *job = api_own_job(d, req, "outputs");
-    if (!job)
+    if (!job || !api_need_element(req, job, "folder of outputs"))
         return;
     const char *path = http_request_query(req, "path");
     bool ok = http_request_query_bool(req, "work", false, &work, &err) &&

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "proto/array.h"
 #include "scheduler/engine.h"
 
 #include <string.h>
@@ -156,11 +157,20 @@ static bool read_update(const cJSON *body, struct core_update *u, const struct c
         }
         u->begin_ms = (uint64_t)begin;
     }
-    if (u->set_time_limit && view->state != JOB_QUEUED) {
+    int64_t limit = 0;
+    u->set_array_limit = json_get(body, "array_limit") != NULL;
+    if (!take_count(body, "array_limit", ARRAY_ELEMENTS_MAX, &limit, err))
+        return false;
+    if (limit < 0)
+        return error_field(err, "array_limit", "array_limit must not be negative");
+    if (u->set_array_limit && !view->array_count)
+        return error_field(err, "array_limit", "the job is no array");
+    u->array_limit = (uint32_t)limit;
+    if (u->set_time_limit && !view->waits) {
         error_set(err, ERROR_CONFLICT, "the job runs already: its keeper has its time limit");
         return error_hint(err, "the time limit can be changed while a job waits");
     }
-    if ((u->set_held || u->set_begin) && view->state != JOB_QUEUED)
+    if ((u->set_held || u->set_begin || u->set_array_limit) && !view->waits)
         return error_set(err, ERROR_CONFLICT, "the job does not wait any more: it is %s",
                          job_state_name(view->state));
     return true;
@@ -172,9 +182,16 @@ void api_post_update(struct http_request *req, void *context)
     struct error err = {0};
     struct job *job = api_own_job(d, req, "update");
     _cleanup_json_ cJSON *body =
-        job ? api_body(req, "held priority priority_level time_limit_s begin_ms") : NULL;
+        job ? api_body(req, "held priority priority_level time_limit_s begin_ms array_limit") : NULL;
     if (!body)
         return;
+    if (job->unborn && !job_is_final(job)) {
+        error_set(&err, ERROR_CONFLICT, "%s has not begun: what waits of an array is changed as one",
+                  job->name);
+        error_hint(&err, "name the array instead");
+        http_respond_error(req, &err);
+        return;
+    }
     uint64_t id = job->id;
     struct core_job_view view;
     struct core_event event = {.kind = CORE_EVENT_JOB_UPDATE};

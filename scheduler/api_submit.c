@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "scheduler/approval.h"
+#include "scheduler/arrays.h"
 #include "scheduler/blobs.h"
 #include "scheduler/engine.h"
 #include "scheduler/hardware.h"
@@ -65,12 +66,13 @@ static bool check(struct daemon *d, const struct job_spec *spec, struct error *e
     return true;
 }
 
-static struct job *make_job(struct daemon *d, const struct http_request *req, const struct job_spec *spec,
+static struct job *make_job(struct daemon *d, const struct http_request *req, struct job_spec *spec,
                             const cJSON *file, const struct submit_resources *resources,
                             const struct submit_names *names)
 {
     char made[64];
-    uint64_t id = d->jobs.next_id++;
+    uint64_t id = d->jobs.next_id;
+    d->jobs.next_id += 1 + spec->array.count; /* elements have the numbers behind their array's */
     struct caller caller = api_caller(d, req);
     if (!spec->name)
         jobs_make_name(id, made);
@@ -88,6 +90,8 @@ static struct job *make_job(struct daemon *d, const struct http_request *req, co
         snprintf(job->manifest, sizeof job->manifest, "%s", spec->code_manifest);
     job->fixed = submit_fixed(spec, file, job->name, caller.name, resources, names);
     job->workspace = names->workspace;
+    if (spec->array.count)
+        job->array = arrays_create(&spec->array);
     return job;
 }
 
@@ -130,6 +134,11 @@ static bool add_dependencies(struct daemon *d, const struct job *job, const stru
                 snprintf(err->field, sizeof err->field, "after");
             return error_wrap(err, "it can't wait for %s", spec->after[i].job);
         }
+        if (other->unborn && !job_is_final(other)) {
+            error_field(err, "after", "%s has not begun: a single element can be waited for once it has",
+                        spec->after[i].job);
+            return error_hint(err, "wait for the whole array");
+        }
         out->dependencies[i].job.v = other->id;
         out->dependencies[i].kind = kinds[spec->after[i].kind];
         /* of a job that lives it isn't read, but has to be a final state */
@@ -149,11 +158,15 @@ static void add_rules(const struct job *job, const struct job_spec *spec, struct
     out->retry_kinds = spec->retry.kinds;
     memcpy(out->retry_codes, spec->retry.codes, sizeof out->retry_codes);
     out->retry_wait_ms = (uint64_t)spec->retry.wait_ms;
+    if (job->array) {
+        out->array_count = job->array->indices.count;
+        out->array_limit = job->array->limit;
+    }
 }
 
 _Static_assert(JOB_AFTER_MAX <= CORE_DEPENDENCIES_MAX && JOB_RETRIES_MAX <= CORE_RETRIES_MAX &&
                    JOB_RETRY_CODES_MAX == CORE_RETRY_CODES_MAX && JOB_INSTANCES_MAX <= CORE_INSTANCES_MAX &&
-                   JOB_GPU_WHOLE == RESOURCE_GPU_WHOLE,
+                   JOB_GPU_WHOLE == RESOURCE_GPU_WHOLE && ARRAY_ELEMENTS_MAX <= CORE_ARRAY_MAX,
                "a job file that is taken fits the core");
 
 static bool submit(struct daemon *d, struct job *job, const struct job_spec *spec,

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "proto/units.h"
 #include "scheduler/approval.h"
+#include "scheduler/arrays.h"
 #include "scheduler/engine.h"
 #include "scheduler/forecast.h"
 #include "scheduler/smaller.h"
@@ -291,6 +292,16 @@ static void explain_others(const struct job *job, const struct node *node, cJSON
     }
 }
 
+static void explain_array(const struct job *job, cJSON *text)
+{
+    const struct job_array *a = job->array;
+    say(text, "of its %u elements %u wait, %u are under way, %u have completed, %u failed, %u canceled",
+        a->indices.count, a->waiting, a->live, a->completed, a->failed, a->canceled);
+    if (job->reason == CORE_REASON_ARRAY && a->waiting)
+        say(text, "no more than %u may be under way at once (berth update %s --array-limit N)", a->limit,
+            job->name);
+}
+
 /* ---- the answer ---- */
 
 /* A waiting job's start and smaller requests are worked out in the thread pool, on a copy of the core. */
@@ -302,29 +313,39 @@ struct question {
     struct forecast_job start;
     struct smaller smaller;
     bool any_smaller;
+    uint64_t job;
+    int64_t
+        element; /* of the job, an array: the index of one that has not begun; -1: it is asked about itself */
 };
 
-static void answer_why(struct daemon *d, struct http_request *req, struct job *job, uint64_t start_ms,
-                       const struct smaller *smaller)
+static void answer_why(struct daemon *d, struct http_request *req, struct job *job, int64_t element,
+                       uint64_t start_ms, const struct smaller *smaller)
 {
     struct core_why why = {0};
     struct core_job_view view = {0};
     struct job_id id = {job->id};
     engine_look(d, job);
     bool known = core_why(d->core, id, &why) && core_job_get(d->core, id, &view);
-    bool waits = known && job->state == JOB_QUEUED;
+    bool waits = known && view.waits;
     _cleanup_json_ cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "state", job_state_name(job->state));
+    cJSON_AddStringToObject(o, "state", job_state_name(element < 0 ? job->state : JOB_QUEUED));
     json_add_str(o, "reason", job_reason_text(job));
     cJSON *text = cJSON_AddArrayToObject(o, "text");
+    if (element >= 0)
+        say(text, "it has not begun: it waits in the array %s, whose elements begin in their order",
+            job->name);
     why.expected_ms = waits ? start_ms : 0;
+    if (job->array)
+        explain_array(job, text);
     if (waits) {
-        say(text, "it %s", job_reason_text(job));
+        if (!job->array || job->reason != CORE_REASON_ARRAY)
+            say(text, "it %s", job_reason_text(job));
         explain_queued(d, &why, &view, smaller, o, text);
     } else {
         const struct task *task = job_task(job, job->attempt, 0);
         cJSON_AddArrayToObject(o, "blockers");
-        explain_others(job, task ? nodes_get(&d->nodes, task->node) : NULL, text);
+        if (!job->array || job_is_final(job))
+            explain_others(job, task ? nodes_get(&d->nodes, task->node) : NULL, text);
     }
     add_time(o, "expected_start_ms", why.expected_ms);
     add_time(o, "promised_start_ms", why.promised_ms);
@@ -334,7 +355,8 @@ static void answer_why(struct daemon *d, struct http_request *req, struct job *j
 static void work_out(uv_work_t *work)
 {
     struct question *q = container_of(work, struct question, work);
-    q->any_smaller = smaller_find(forecast_core(q->forecast), q->start.job, &q->smaller);
+    struct job_id id = {q->job};
+    q->any_smaller = smaller_find(forecast_core(q->forecast), id, &q->smaller);
     forecast_run(q->forecast, &q->start, 1);
 }
 
@@ -345,10 +367,11 @@ static void worked_out(uv_work_t *work, int status)
     struct error err = {0};
     char id[24];
     daemon_work_done(q->daemon);
-    snprintf(id, sizeof id, "%llu", (unsigned long long)q->start.job.v);
+    snprintf(id, sizeof id, "%llu", (unsigned long long)q->job);
     struct job *job = jobs_find(&q->daemon->jobs, q->daemon->reader, id, &err);
     if (job)
-        answer_why(q->daemon, q->req, job, q->start.start_ms, q->any_smaller ? &q->smaller : NULL);
+        answer_why(q->daemon, q->req, job, q->element, q->start.start_ms,
+                   q->any_smaller ? &q->smaller : NULL);
     else
         http_respond_error(q->req, &err);
     forecast_end(q->forecast);
@@ -361,23 +384,30 @@ void api_get_why(struct http_request *req, void *context)
     struct job *job = api_own_job(d, req, "why");
     if (!job)
         return;
+    struct job_id asked = {job->id};
+    struct job *array = job->unborn && !job_is_final(job) ? jobs_get(&d->jobs, job->array_job) : NULL;
+    int64_t element = array ? (int64_t)job->array_index : -1;
+    job = array ? array : job; /* what keeps it is what keeps its array */
     struct job_id id = {job->id};
     struct smaller smaller;
+    struct core_job_view view;
     engine_look(d, job);
-    if (job->state != JOB_QUEUED) {
-        answer_why(d, req, job, 0, NULL);
+    if (!core_job_get(d->core, id, &view) || !view.waits) {
+        answer_why(d, req, job, element, 0, NULL);
         return;
     }
     struct forecast *forecast = forecast_begin(d->core, (uint64_t)clock_wall_ms());
     if (!forecast) {
         bool any = smaller_find(d->core, id, &smaller);
-        answer_why(d, req, job, core_expected_start(d->core, id), any ? &smaller : NULL);
+        answer_why(d, req, job, element, array ? 0 : core_expected_start(d->core, id), any ? &smaller : NULL);
         return;
     }
     struct question *q = xcalloc(1, sizeof *q);
     q->daemon = d;
     q->req = req;
     q->forecast = forecast;
-    q->start.job = id;
+    q->job = id.v;
+    q->element = element;
+    q->start.job = asked;
     daemon_work(d, &q->work, work_out, worked_out);
 }

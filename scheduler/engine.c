@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "scheduler/arrays.h"
 #include "scheduler/follow.h"
 #include "scheduler/relay.h"
 #include "scheduler/core/row.h"
@@ -178,11 +179,16 @@ static void on_job_state(struct daemon *d, const struct core_decision *decision,
     job->attempt = decision->as.job.attempt;
     if (job->state == JOB_QUEUED)
         forget_cause(job);
+    if (job->state == JOB_CANCEL_REQUESTED || job->state == JOB_CANCELED)
+        arrays_tell_canceled(&d->jobs, job);
     if (job->state == JOB_RUNNING && !job->started_ms)
         job->started_ms = now_ms;
     jobs_touch(&d->jobs, job);
     if (job_is_final(job)) {
         record_end(job, &decision->as.job.end, now_ms);
+        if (job->array)
+            arrays_say_end(job);
+        arrays_count_end(&d->jobs, job);
         jobs_end(&d->jobs, job);
         relay_job_ended(d, job->id);
         struct ended *ended = xcalloc(1, sizeof *ended);
@@ -215,6 +221,19 @@ static void on_start_task(struct daemon *d, const struct core_decision *decision
     jobs_touch(&d->jobs, job);
 }
 
+/* An element begins, or is canceled before: from here on it has a record as any job. */
+static void on_element(struct daemon *d, const struct core_decision *decision, int64_t now_ms)
+{
+    (void)now_ms;
+    const struct job *array = jobs_get(&d->jobs, decision->as.element.array.v);
+    uint64_t id = decision->as.element.job.v;
+    if (!array || !array->array || jobs_get(&d->jobs, id))
+        return;
+    struct job *job = arrays_make_element(array, (uint32_t)(id - array->id));
+    jobs_add(&d->jobs, job);
+    jobs_touch(&d->jobs, job);
+}
+
 static void on_timer_at(struct daemon *d, const struct core_decision *decision, int64_t now_ms)
 {
     (void)now_ms;
@@ -228,6 +247,7 @@ static void take_decisions(struct daemon *d, uint64_t row)
         [CORE_DECISION_JOB_STATE] = on_job_state,
         [CORE_DECISION_START_TASK] = on_start_task,
         [CORE_DECISION_TIMER_AT] = on_timer_at,
+        [CORE_DECISION_ELEMENT] = on_element,
     };
     int64_t now_ms = (int64_t)core_now(d->core);
     uint32_t count = 0;
@@ -343,8 +363,11 @@ void engine_turn(struct daemon *d)
 void engine_look(const struct daemon *d, struct job *job)
 {
     struct core_job_view view;
-    if (job->state != JOB_QUEUED || !core_job_get(d->core, (struct job_id){job->id}, &view))
+    bool looks = job->state == JOB_QUEUED || (job->array && !job_is_final(job));
+    if (!looks || !core_job_get(d->core, (struct job_id){job->id}, &view))
         return;
+    if (job->array)
+        arrays_look(job, &view);
     job->reason = view.reason;
     job->promised_ms = (int64_t)view.promised_ms;
 }
@@ -375,6 +398,8 @@ void engine_recovered(struct daemon *d)
             engine_step(d, &(struct core_event){.kind = CORE_EVENT_NODE_DOWN, .as.node = {.node = id}}, NULL);
     }
     d->timer_at_ms = core_timer_at(d->core);
+    struct job *job, *tmp;
+    list_for_each(job, tmp, &d->jobs.live, link) engine_look(d, job); /* the counts of arrays */
 }
 
 /* ---- orders ---- */
@@ -437,6 +462,8 @@ bool engine_write_order(struct daemon *d, const struct node *node, struct task_i
     cJSON_AddStringToObject(fence, "rule", "wait");
     json_add_int(fence, "after_ms", 0);
     add_gang(d, job, task, o);
+    if (job->array_job)
+        json_add_int(o, "array_index", job->array_index);
     _cleanup_free_ char *log = xasprintf("%s/%llu/%u.%u.log", d->options.log_dir,
                                          (unsigned long long)task.job.v, task.attempt, task.rank);
     _cleanup_free_ char *outputs = xasprintf("%s/%llu/%u.%u", d->options.outputs_dir,
@@ -448,7 +475,7 @@ bool engine_write_order(struct daemon *d, const struct node *node, struct task_i
     buf_add_str(out, "\"lease\":");
     inventory_write_lease(node->inventory, d->core, view.node, &view.lease, LEASE_FOR_ORDER, out);
     buf_add_str(out, ",\"spec\":");
-    if (!journal_read_spec(d->reader, task.job.v, out, &err)) {
+    if (!journal_read_spec(d->reader, job->array_job ? job->array_job : job->id, out, &err)) {
         log_error("task %s can't be ordered: %s", text, err.message);
         out->len = start;
         return false;

@@ -31,6 +31,8 @@ static uint64_t begins(void *data, const struct core *core, struct job_id id, ui
     note_start(data, id, now_ms);
     if (!core_job_get(core, id, &job))
         return VIRTUAL_NEVER;
+    if (job.array.v)
+        note_start(data, job.array, now_ms); /* its next element */
     if (job.state == JOB_FINALIZING)
         return now_ms + FINALIZING_MS;
     if (job.state == JOB_CANCEL_REQUESTED)

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "scheduler/arrays.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,12 @@ char *job_doc_write(const struct job *job)
     cJSON *advice = cJSON_AddArrayToObject(o, "advice");
     for (uint32_t i = 0; i < job->advice_count; i++)
         cJSON_AddItemToArray(advice, cJSON_CreateString(job->advice[i]));
+    if (job->array)
+        cJSON_AddItemToObject(o, "array", arrays_write(job->array));
+    if (job->array_job) {
+        json_add_int(o, "array_job", (int64_t)job->array_job);
+        json_add_int(o, "array_index", job->array_index);
+    }
     return json_text(o);
 }
 
@@ -169,6 +176,13 @@ struct job *job_doc_read(const struct journal_job *row, struct error *err)
         job_note(job, json_int(item, "at_ms", 0), json_str(item, "text", ""));
     cJSON_ArrayForEach(item, json_get(o, "advice")) if (cJSON_IsString(item))
         job_advise(job, item->valuestring);
+    job->array_job = (uint64_t)json_int(o, "array_job", 0);
+    job->array_index = (uint32_t)json_int(o, "array_index", 0);
+    if (json_get(o, "array") && !(job->array = arrays_read(json_get(o, "array")))) {
+        job_destroy(job);
+        error_set(err, ERROR_INTERNAL, "the indices of its array can't be read");
+        return NULL;
+    }
     job->inserted = true;
     return job;
 }
@@ -198,9 +212,12 @@ const char *job_reason_text(const struct job *job)
         [CORE_REASON_QUOTA] = "waits for its user's or workspace's quota",
         [CORE_REASON_LICENCE] = "waits for licences",
         [CORE_REASON_APPROVAL] = "waits for approval",
+        [CORE_REASON_ARRAY] = "as many of its elements are under way as may be at once",
     };
     if (job_is_final(job) && job->reason == CORE_REASON_DEPENDENCY)
         return "what it waited for can't be any more";
+    if (job->unborn && job->state == JOB_QUEUED)
+        return "has not begun: it waits in its array";
     if (job->state == JOB_PREPARING && job->note_count)
         return job->notes[job->note_count - 1].text;
     return (unsigned)job->reason < CORE_REASON_COUNT && texts[job->reason] ? texts[job->reason] : "";
@@ -286,6 +303,12 @@ void job_object_write(const struct job *job, enum job_object_parts parts, const 
     cJSON *advice = cJSON_AddArrayToObject(o, "advice");
     for (uint32_t i = 0; i < job->advice_count; i++)
         cJSON_AddItemToArray(advice, cJSON_CreateString(job->advice[i]));
+    if (job->array)
+        cJSON_AddItemToObject(o, "array", arrays_write(job->array));
+    if (job->array_job) {
+        json_add_int(o, "array_job", (int64_t)job->array_job);
+        json_add_int(o, "array_index", job->array_index);
+    }
     if (parts == JOB_OBJECT_FULL)
         add_attempts(o, job);
     json_write(o, out);

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "scheduler/arrays.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ void jobs_finish(struct job_table *t)
         return;
     list_for_each(job, tmp, &t->live, link) job_destroy(job);
     list_for_each(job, tmp, &t->ended, link) job_destroy(job);
+    job_destroy(t->unborn);
     map_finish(&t->by_id);
     map_finish(&t->by_name);
 }
@@ -58,6 +60,7 @@ void job_destroy(struct job *job)
     free(job->cause_text);
     free(job->evidence);
     free(job->canceled_by);
+    arrays_destroy(job->array);
     free(job);
 }
 
@@ -145,6 +148,10 @@ struct job *jobs_find(struct job_table *t, struct journal_reader *reader, const 
     const char *end = id_or_name;
     uint64_t id = 0;
     struct job *job;
+    size_t length;
+    uint32_t index;
+    if (array_address(id_or_name, &length, &index))
+        return arrays_find(t, reader, id_or_name, length, index, err);
     if (ids_take_decimal(&end, JOB_ID_MAX, &id) && !*end) {
         job = jobs_find_id(t, reader, id);
     } else {

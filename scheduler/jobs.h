@@ -85,6 +85,11 @@ struct job {
     char **advice; /* NULL, or room for JOB_ADVICE_MAX */
     uint32_t advice_count;
 
+    struct job_array *array; /* arrays.h; NULL: it is none */
+    uint64_t array_job;      /* of an element: its array's id; 0: it is none */
+    uint32_t array_index;
+    bool unborn; /* an element that has not begun: in no table, never written */
+
     bool inserted;  /* the journal has its fixed part (or it is in a batch) */
     bool dirty;     /* to be written with the open batch */
     bool evictable; /* ended, and its last state is durable */
@@ -92,9 +97,11 @@ struct job {
 
 struct job_table {
     struct map by_id, by_name;
-    struct list live, ended, dirty; /* live: by id, oldest first; ended: least recently ended or read first */
+    struct list live, ended,
+        dirty; /* live: as they came, oldest first; ended: least recently ended or read first */
     uint32_t live_count, ended_count;
     uint64_t next_id;
+    struct job *unborn; /* the last that was asked for; owned */
 };
 
 void jobs_init(struct job_table *t);
@@ -106,8 +113,8 @@ void job_destroy(struct job *job);
 void jobs_add(struct job_table *t, struct job *job);
 void jobs_remove(struct job_table *t, struct job *job);       /* and destroys it */
 struct job *jobs_get(const struct job_table *t, uint64_t id); /* NULL where it is not in memory */
-/* By id (digits) or name, from memory, else from the journal; ERROR_NOT_FOUND with a hint. The pointer is
- * valid until the loop's next turn. */
+/* By id (digits) or name, or NAME@INDEX of an array's element, from memory, else from the journal;
+ * ERROR_NOT_FOUND with a hint. The pointer is valid until the loop's next turn. */
 struct job *jobs_find(struct job_table *t, struct journal_reader *reader, const char *id_or_name,
                       struct error *err);
 struct job *jobs_find_id(struct job_table *t, struct journal_reader *reader, uint64_t id);

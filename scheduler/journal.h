@@ -130,6 +130,8 @@ struct journal_query {
     int64_t principal;      /* -1: all */
     uint32_t limit;
     const char *workspace; /* NULL: all */
+    uint64_t after;        /* ids above it; 0: all */
+    bool elements;         /* of arrays, too: jobs whose name has an @ */
 };
 
 /* Newest first. */

@@ -32,6 +32,8 @@ static const char schema[] =
     " fixed TEXT NOT NULL, doc TEXT NOT NULL);"
     "CREATE INDEX IF NOT EXISTS jobs_live ON jobs(id) WHERE final = 0;"
     "CREATE INDEX IF NOT EXISTS jobs_ended ON jobs(ended_ms) WHERE final = 1;"
+    /* listings leave out the elements of arrays, of which there may be any number */
+    "CREATE INDEX IF NOT EXISTS jobs_listed ON jobs(id) WHERE final = 1 AND instr(name, '@') = 0;"
     "CREATE TABLE IF NOT EXISTS specs(job INTEGER PRIMARY KEY, spec TEXT NOT NULL);"
     "CREATE TABLE IF NOT EXISTS records(kind INTEGER NOT NULL, key TEXT NOT NULL, doc TEXT NOT NULL,"
     " PRIMARY KEY(kind, key)) WITHOUT ROWID;";

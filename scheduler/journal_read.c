@@ -83,24 +83,28 @@ static bool finish(struct journal_reader *r, sqlite3_stmt *s, int rc, struct err
     return rc == SQLITE_DONE || rc == SQLITE_ROW;
 }
 
+#define JOBS_ENDED                                                                                           \
+    "SELECT " JOB_COLUMNS " FROM jobs WHERE id < ?1 AND id > ?5 AND final = 1 AND ended_ms >= ?2"
+#define NO_ELEMENTS " AND instr(name, '@') = 0" /* as the index jobs_listed has it */
+#define JOBS_OF_USER                                                                                         \
+    " AND (?3 < 0 OR principal = ?3) AND (?6 IS NULL OR json_extract(fixed, '$.workspace') = ?6)"            \
+    " ORDER BY id DESC LIMIT ?4"
+
 bool journal_read_jobs(struct journal_reader *r, const struct journal_query *query,
                        void (*each)(void *data, const struct journal_job *job), void *data, struct error *err)
 {
     r->give_up_ms = clock_boot_ms() + JOURNAL_READ_LIMIT_MS;
-    sqlite3_stmt *s = journal_db_prepare(r->handle,
-                                         "SELECT " JOB_COLUMNS " FROM jobs WHERE id < ?1 AND final = 1 AND"
-                                         " ended_ms >= ?2 AND (?3 < 0 OR principal = ?3)"
-                                         " AND (?5 IS NULL OR json_extract(fixed, '$.workspace') = ?5)"
-                                         " ORDER BY id DESC LIMIT ?4",
-                                         err);
+    sqlite3_stmt *s = journal_db_prepare(
+        r->handle, query->elements ? JOBS_ENDED JOBS_OF_USER : JOBS_ENDED NO_ELEMENTS JOBS_OF_USER, err);
     if (!s)
         return false;
     sqlite3_bind_int64(s, 1, query->before ? (int64_t)query->before : INT64_MAX);
     sqlite3_bind_int64(s, 2, query->ended_since_ms);
     sqlite3_bind_int64(s, 3, query->principal);
     sqlite3_bind_int64(s, 4, query->limit);
+    sqlite3_bind_int64(s, 5, (int64_t)query->after);
     if (query->workspace)
-        sqlite3_bind_text(s, 5, query->workspace, -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 6, query->workspace, -1, SQLITE_STATIC);
     int rc;
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         struct journal_job job;

@@ -107,6 +107,12 @@ static uint64_t greatest_job(struct journal *j)
     return max;
 }
 
+/* The elements of an array have the numbers behind its own. */
+static uint64_t above(uint64_t highest, uint64_t job, uint32_t elements)
+{
+    return job + elements > highest ? job + elements : highest;
+}
+
 struct core *journal_recover(struct journal *j, uint64_t *next_job_id, struct error *err)
 {
     uint64_t first_seq, expected, highest = greatest_job(j);
@@ -129,8 +135,8 @@ struct core *journal_recover(struct journal *j, uint64_t *next_job_id, struct er
             break;
         }
         ok = apply_row(core, row, decisions, s, err);
-        if (ok && row->event.kind == CORE_EVENT_JOB_SUBMIT && row->event.as.submit.job.v > highest)
-            highest = row->event.as.submit.job.v;
+        if (ok && row->event.kind == CORE_EVENT_JOB_SUBMIT)
+            highest = above(highest, row->event.as.submit.job.v, row->event.as.submit.array_count);
         expected++;
         j->segment_rows_done++;
     }
@@ -143,6 +149,9 @@ struct core *journal_recover(struct journal *j, uint64_t *next_job_id, struct er
         core_destroy(core);
         return NULL;
     }
+    struct core_job_view job;
+    for (uint32_t cursor = 0; core_job_next(core, &cursor, &job);)
+        highest = above(highest, job.job.v, job.array_count);
     const char *wrong = core_check(core);
     if (wrong) {
         error_set(err, ERROR_INTERNAL, "the recovered state is not sound: %s", wrong);

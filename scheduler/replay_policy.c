@@ -135,7 +135,9 @@ static bool refused(const struct core_decisions *decisions)
 
 static void learn(struct rerun *p)
 {
-    p->submits += p->row->event.kind == CORE_EVENT_JOB_SUBMIT && !refused(p->decisions);
+    const struct core_submit *s = &p->row->event.as.submit;
+    if (p->row->event.kind == CORE_EVENT_JOB_SUBMIT && !refused(p->decisions))
+        p->submits += s->array_count ? s->array_count : 1;
     for (uint32_t i = 0; i < p->decisions->count; i++) {
         if (p->decisions->v[i].kind == CORE_DECISION_START_TASK)
             note_start(p, p->row, &p->decisions->v[i].as.start.task);

@@ -79,6 +79,10 @@ static void take_job(void *data, const struct journal_job *row)
     }
     _cleanup_json_ cJSON *fixed = json_parse(row->fixed, strlen(row->fixed), &err);
     struct trace_job out = {.id = row->id, .user = row->principal, .tasks = 1};
+    if (job->array) {
+        job_destroy(job); /* its elements have rows of their own */
+        return;
+    }
     if (!job->started_ms)
         trace->left_out++;
     else if (job->submitted_ms < 0 || job->started_ms < job->submitted_ms || job->ended_ms < job->started_ms)
@@ -123,7 +127,7 @@ static void take_node(void *data, const struct journal_node *row)
 
 static bool read_all(struct journal_reader *reader, struct reading *reading, struct error *err)
 {
-    struct journal_query query = {.principal = -1, .limit = PAGE_JOBS};
+    struct journal_query query = {.principal = -1, .limit = PAGE_JOBS, .elements = true};
     if (!journal_read_nodes(reader, take_node, reading, err))
         return false;
     do {

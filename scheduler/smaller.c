@@ -111,7 +111,7 @@ bool smaller_find(const struct core *core, struct job_id job, struct smaller *ou
 {
     struct core_job_view view;
     *out = (struct smaller){0};
-    if (!core_job_get(core, job, &view) || view.state != JOB_QUEUED)
+    if (!core_job_get(core, job, &view) || !view.waits)
         return false;
     struct core_wish wish = {.job = job,
                              .request = view.request,

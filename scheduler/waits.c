@@ -2,12 +2,13 @@
 #include "scheduler/waits.h"
 
 #include "base/alloc.h"
+#include "scheduler/arrays.h"
 
 #include <stdlib.h>
 
 struct waiter {
     struct list link;
-    uint64_t job;
+    uint64_t job, array; /* array: whose element the job is; 0: of none */
     int64_t timeout_s;
     struct http_request *req;
     uv_timer_t timer;
@@ -46,6 +47,7 @@ void waits_add(struct daemon *d, struct http_request *req, const struct job *job
 {
     struct waiter *w = xcalloc(1, sizeof *w);
     w->job = job->id;
+    w->array = job->array_job;
     w->req = req;
     w->timeout_s = timeout_s;
     list_append(&d->waiters, &w->link);
@@ -61,12 +63,14 @@ void waits_job_ended(struct daemon *d, const struct job *job)
     struct waiter *w, *tmp;
     list_for_each(w, tmp, &d->waiters, link)
     {
-        if (w->job != job->id)
+        bool unborn = job->array && w->array == job->id && !jobs_get(&d->jobs, w->job);
+        if (w->job != job->id && !unborn)
             continue;
         struct http_request *req = w->req;
         struct buf body = {0};
+        const struct job *told = unborn ? arrays_unborn(&d->jobs, job, (uint32_t)(w->job - job->id)) : job;
         forget(w);
-        job_object_write(job, JOB_OBJECT_SHORT, NULL, &body);
+        job_object_write(told, JOB_OBJECT_SHORT, NULL, &body);
         size_t n = body.len;
         http_respond_text(req, 200, "application/json", buf_take(&body), n);
     }

@@ -122,9 +122,9 @@ void job_set_wake(struct core *core, uint32_t slot)
 {
     const struct job_facts *f = &core->jobs[slot].facts;
     uint64_t age = core->h->facts.age_ms, wake = 0;
-    if (f->state == JOB_QUEUED && f->begin_ms)
+    if (job_waits(f) && f->begin_ms)
         wake = f->begin_ms;
-    else if (f->state == JOB_QUEUED && age && !f->aged && f->priority_class < PRIORITY_HIGH)
+    else if (job_waits(f) && age && !f->aged && f->priority_class < PRIORITY_HIGH)
         wake = f->submitted_ms + age;
     if (wake != f->wake_ms)
         wake_job(core, slot, wake);
@@ -137,7 +137,7 @@ static void apply_update(struct core *core, const struct core_update *u)
         return;
     struct job *job = &core->jobs[slot];
     struct job_facts *f = &job->facts;
-    bool waits = f->state == JOB_QUEUED;
+    bool waits = job_waits(f);
     queue_leave(core, slot);
     job_open(core, job);
     if (u->set_held && waits)
@@ -150,6 +150,8 @@ static void apply_update(struct core *core, const struct core_update *u)
         f->time_limit_ms = u->time_limit_ms;
     if (u->set_begin && waits)
         f->begin_ms = u->begin_ms > core->h->facts.now_ms ? u->begin_ms : 0;
+    if (u->set_array_limit && f->array_count)
+        array_limit(core, f, u->array_limit);
     job_set_wake(core, slot);
     job_close(core, job);
     queue_enter(core, slot);
@@ -171,7 +173,7 @@ static void requeue_all(struct core *core)
 {
     for (uint32_t slot = 1; slot <= core->h->job.high; slot++) {
         struct job *job = &core->jobs[slot];
-        if (!job->facts.present || job->facts.state != JOB_QUEUED)
+        if (!job->facts.present || !job_waits(&job->facts))
             continue;
         queue_leave(core, slot);
         job_open(core, job);
@@ -252,6 +254,9 @@ const char *apply_event(struct core *core, const struct core_event *event)
         return NULL;
     case CORE_EVENT_FAMILY:
         apply_family(core, &event->as.family);
+        return NULL;
+    case CORE_EVENT_JOB_CANCEL:
+        array_stir(core, job_find(core, event->as.cancel.job.v), event->as.cancel.force);
         return NULL;
     default: /* what comes of the others is decisions alone */
         return NULL;

@@ -52,6 +52,7 @@ static uint32_t job_enter(struct core *core, const struct core_submit *s)
     f->retry_wait_ms = s->retry_wait_ms;
     f->family = s->family;
     f->state = JOB_NOT_STARTED;
+    array_enter(core, f, s);
     learn_submit(core, f);
     job_close(core, &core->jobs[slot]);
     job_open(core, &core->jobs[slot]);
@@ -60,10 +61,13 @@ static uint32_t job_enter(struct core *core, const struct core_submit *s)
     return slot;
 }
 
-static void job_forget_if_over(struct core *core, uint32_t slot)
+void job_forget_if_over(struct core *core, uint32_t slot)
 {
-    if (job_state_is_final(core->jobs[slot].facts.state) && !core->jobs[slot].first_task)
-        job_give(core, slot);
+    if (!job_state_is_final(core->jobs[slot].facts.state) || core->jobs[slot].first_task ||
+        array_keeps(core, slot))
+        return;
+    array_forget(core, slot);
+    job_give(core, slot);
 }
 
 static void licences_use(struct core *core, const struct job_facts *job, int sign)
@@ -73,12 +77,12 @@ static void licences_use(struct core *core, const struct job_facts *job, int sig
 }
 
 /* Licences are held from the lease to the end of the attempt. */
-static bool holds_licences(enum job_state state)
+static bool holds_licences(const struct job_facts *job, enum job_state state)
 {
-    return state != JOB_NOT_STARTED && state != JOB_QUEUED && !job_state_is_final(state);
+    return !job->array_count && state != JOB_NOT_STARTED && state != JOB_QUEUED && !job_state_is_final(state);
 }
 
-static void forget_waiting(struct core *core, uint32_t slot)
+void job_forget_waiting(struct core *core, uint32_t slot)
 {
     struct job *job = &core->jobs[slot];
     queue_leave(core, slot);
@@ -103,20 +107,23 @@ static const char *apply_job_state(struct core *core, const struct core_event *e
     struct job_facts *f = &job->facts;
     enum job_state from = f->state;
     bool same = to == from;
-    if (same ? to != JOB_QUEUED : !job_state_can(from, to))
+    if (same ? !job_waits(f) : !job_state_can(from, to))
         return "a job's state that can't follow";
+    if (f->array_count && job_state_is_final(to) && f->array_live)
+        return "an array that ends before its elements";
     if (d->as.job.attempt != f->attempt)
         return "a decision about another attempt";
-    if (from == JOB_QUEUED && to != JOB_QUEUED)
-        forget_waiting(core, slot);
+    bool leaves = job_waits(f) && !job_waits_as(f, to);
+    if (leaves)
+        job_forget_waiting(core, slot);
     else
         queue_leave(core, slot);
     tenant_count(core, f, -1);
-    licences_use(core, f, holds_licences(to) - holds_licences(from));
+    licences_use(core, f, holds_licences(f, to) - holds_licences(f, from));
     job_open(core, job);
-    if (from == JOB_QUEUED && to != JOB_QUEUED)
-        learn_leave(core, f, to == JOB_PREPARING);
-    if (to == JOB_PREPARING)
+    if (leaves)
+        learn_leave(core, f, to == JOB_PREPARING && !f->array_count);
+    if (to == JOB_PREPARING && !f->array_count)
         f->began_ms = core->h->facts.now_ms;
     f->state = (uint8_t)to;
     f->reason = (uint8_t)d->as.job.reason;
@@ -133,14 +140,20 @@ static const char *apply_job_state(struct core *core, const struct core_event *e
         f->ended = f->end_kind = f->requeue = 0;
         f->end_code = f->end_signal = 0;
     }
-    if (to == JOB_QUEUED && f->begin_ms && f->begin_ms <= core->h->facts.now_ms)
+    bool waits = job_waits(f);
+    if (waits && f->begin_ms && f->begin_ms <= core->h->facts.now_ms)
         f->begin_ms = 0;
-    if (to == JOB_QUEUED)
+    if (waits)
         job_set_wake(core, slot);
     if (job_state_is_final(to))
         learn_end(core, f);
     job_close(core, job);
     tenant_count(core, f, 1);
+    if (job_state_is_final(to) && f->array) {
+        if (f->stirred) /* it was to be canceled with its array */
+            unstir(core, slot);
+        array_count_end(core, slot);
+    }
     queue_enter(core, slot);
     if (!same && job->first_needed)
         need_tell(core, slot);
@@ -167,7 +180,7 @@ static const char *apply_start(struct core *core, const struct core_decision *d)
     struct node *node = &core->nodes[node_slot];
     uint32_t most = node->pool ? CORE_POOL_TASKS_MAX : CORE_NODE_TASKS_MAX;
     if (f->state != JOB_QUEUED || id.attempt != f->attempt + (id.rank == 0) || id.rank >= f->instance_count ||
-        task_find(core, id))
+        f->array_count || array_keeps(core, job_slot) || task_find(core, id))
         return "a start that can't follow";
     if (!node_usable(&node->facts) || node->task_count >= most || !lease_fits(node, lease))
         return "a lease of what isn't free";
@@ -286,7 +299,7 @@ static const char *apply_requeue(struct core *core, const struct core_decision *
         job_close(core, job);
         return NULL;
     }
-    if (job->facts.state == JOB_QUEUED || job_state_is_final(job->facts.state))
+    if (job->facts.state == JOB_QUEUED || job_state_is_final(job->facts.state) || job->facts.array_count)
         return "a job to be queued again that isn't under way";
     job_open(core, job);
     job->facts.requeue = (uint8_t)d->as.requeue.reason;
@@ -301,8 +314,7 @@ static const char *apply_requeue(struct core *core, const struct core_decision *
 static const char *apply_promise(struct core *core, const struct core_decision *d, uint32_t slot)
 {
     const struct job_facts *f = &core->jobs[slot].facts;
-    if (f->state != JOB_QUEUED || !d->as.plan.at_ms ||
-        (!f->hold_ms && core->h->promised_count == CORE_PROMISES_MAX))
+    if (!job_waits(f) || !d->as.plan.at_ms || (!f->hold_ms && core->h->promised_count == CORE_PROMISES_MAX))
         return "a promise that can't be made";
     holds_promise(core, slot, d->as.plan.at_ms, d->as.plan.end_ms);
     return NULL;
@@ -419,6 +431,8 @@ const char *apply_decision(struct core *core, const struct core_event *event, co
     case CORE_DECISION_CONTINUE:
         core->h->facts.pass_due = 1;
         return NULL;
+    case CORE_DECISION_ELEMENT:
+        return apply_element(core, event, d);
     default:
         return "a decision of an unknown kind";
     }

@@ -181,6 +181,11 @@ bool core_make_room(struct core *core, const struct core_event *event)
                      CORE_NEEDS_MAX) &&
             room_for(&like.tenant_capacity, old->facts.tenant_count, TENANTS_OF_JOB_MAX, CORE_TENANTS_MAX);
     }
+    if (old->array_jobs || (event->kind == CORE_EVENT_JOB_SUBMIT && event->as.submit.array_count)) {
+        /* Elements become jobs as they begin; where even that is too much they wait. */
+        uint32_t most = CORE_STEP_ELEMENTS_MAX + (event->kind == CORE_EVENT_JOB_SUBMIT);
+        room_for(&like.capacity.jobs, old->facts.job_count, most, CORE_JOBS_MAX);
+    }
     if (event->kind == CORE_EVENT_QUOTA)
         enough = room_for(&like.tenant_capacity, old->facts.tenant_count, 1, CORE_TENANTS_MAX);
     if (event->kind == CORE_EVENT_NODE_UP && !node_find(core, event->as.node.node.v))

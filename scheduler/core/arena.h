@@ -30,6 +30,8 @@ _Noreturn void core_assert_failed(const char *what, const char *file);
 #define CORE_HOLDS_MAX (CORE_PROMISES_MAX * CORE_INSTANCES_MAX)
 #define CORE_TENANTS_MAX (1u << 17) /* principals and workspaces */
 #define CORE_NEVER UINT64_MAX
+/* Elements of arrays that one step can make jobs of: each costs a start, and one more may be canceled. */
+#define CORE_STEP_ELEMENTS_MAX (CORE_STEP_WORK / CORE_WORK_START + 2)
 
 struct job_facts {
     uint64_t id;
@@ -79,6 +81,13 @@ struct job_facts {
     uint8_t zero[6];
     uint32_t family; /* of its size; 0: none */
     uint32_t family_zero;
+    uint64_t array;         /* of an element: its array's id; 0: it is none */
+    uint64_t array_turn_ms; /* of an array: since when its limit lets the next element in */
+    uint32_t array_count;   /* not 0: it is an array */
+    uint32_t array_limit;   /* 1..array_count: elements under way at once */
+    uint32_t array_next;    /* so many elements, from the first on, have begun or were canceled */
+    uint32_t array_ahead;   /* elements canceled beyond those */
+    uint32_t array_live, array_completed, array_failed, array_canceled; /* together: next + ahead */
 };
 
 struct job {
@@ -93,6 +102,8 @@ struct job {
     uint32_t stir_next; /* the next stirred one */
     uint32_t heap_at;
     uint32_t next_free;
+    uint32_t first_element; /* of an array: elements under way, or canceled ahead of their turn */
+    uint32_t element_prev, element_next; /* of such an element */
 };
 
 struct task_facts {
@@ -325,8 +336,9 @@ struct header {
     uint32_t licence_used[RESOURCE_LICENCES_MAX];
     struct caps_sum {
         uint64_t cores, cpus, gpu_milli, memory_bytes;
-    } pool;       /* what the usable nodes have together */
-    uint64_t sum; /* of the hashes of all records */
+    } pool;              /* what the usable nodes have together */
+    uint64_t sum;        /* of the hashes of all records */
+    uint64_t array_jobs; /* how many arrays there are */
     struct header_facts facts;
 };
 
@@ -560,6 +572,35 @@ const char *apply_event(struct core *core, const struct core_event *event);
 /* apply_decision.c */
 const char *apply_decision(struct core *core, const struct core_event *event,
                            const struct core_decision *decision);
+
+/* A job leaves the waiting ones: out of the queue, its promise, dependencies and wake time gone. */
+void job_forget_waiting(struct core *core, uint32_t slot);
+/* Ended, and none of its tasks is left: the record goes. */
+void job_forget_if_over(struct core *core, uint32_t slot);
+
+/* array.c: jobs that stand for many */
+/* Whether a job in that state waits, with all or the rest of it. */
+bool job_waits_as(const struct job_facts *facts, enum job_state state);
+bool job_waits(const struct job_facts *facts);
+bool job_runs(const struct job_facts *facts); /* it holds what it asked for; an array itself holds nothing */
+uint32_t array_left(const struct job_facts *facts);             /* elements that have not begun */
+bool array_full(const struct job_facts *facts);                 /* as many are under way as may be at once */
+enum core_reason array_standing(const struct job_facts *facts); /* what a view tells, outside of its turn */
+void array_enter(struct core *core, struct job_facts *job, const struct core_submit *s);
+void array_limit(struct core *core, struct job_facts *job, uint32_t limit);
+void array_stir(struct core *core, uint32_t slot, bool force); /* its elements are to be canceled with it */
+/* The element has ended: its array counts it. */
+void array_count_end(struct core *core, uint32_t element);
+/* An element that was canceled ahead of its turn stays until that comes. */
+bool array_keeps(const struct core *core, uint32_t element);
+void array_forget(struct core *core, uint32_t slot); /* those that it keeps; the array has ended */
+const char *apply_element(struct core *core, const struct core_event *event, const struct core_decision *d);
+const char *check_arrays(const struct core *core);
+
+/* learn.c: what is left of an array counts as so many jobs. The job must be open, its load as of one job */
+void learn_scale(struct core *core, struct job_facts *job);
+void learn_rescale(struct core *core, struct job_facts *job); /* after some have begun */
+uint64_t learn_load(const struct job_facts *job);             /* what that comes to */
 
 /* node_update.c */
 const char *node_take_inventory(struct core *core, uint32_t id, const struct core_inventory *inventory);

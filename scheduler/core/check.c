@@ -41,7 +41,7 @@ static const char *check_job(const struct core *core, uint32_t slot)
         return "job: its hash differs";
     if (job_ready(f) != (job->klass != 0) || (!job->klass && (job->left || job->right || job->size)))
         return "job: in its turn and in no class, or the other way round";
-    if ((f->hold_ms != 0) != (job->first_hold != 0) || (f->hold_ms && f->state != JOB_QUEUED))
+    if ((f->hold_ms != 0) != (job->first_hold != 0) || (f->hold_ms && !job_waits(f)))
         return "job: a promise without nodes, or nodes without a promise";
     if ((f->wake_ms != 0) != (job->heap_at != 0) || job->heap_at > core->h->heap_count ||
         (job->heap_at && core->heap[job->heap_at] != (slot | WAKE_JOB)))
@@ -56,7 +56,9 @@ static const char *check_job(const struct core *core, uint32_t slot)
     }
     if (tasks != job->task_count)
         return "job: its count of tasks is wrong";
-    if (job_state_is_final(f->state) ? tasks == 0 : current == (f->state == JOB_QUEUED))
+    if (f->array_count                 ? tasks != 0 || job_state_is_final(f->state)
+        : job_state_is_final(f->state) ? (tasks == 0) != array_keeps(core, slot)
+                                       : current == (f->state == JOB_QUEUED))
         return "job: its state doesn't go with its tasks";
     if (f->state == JOB_NOT_STARTED || job_find(core, f->id) != slot)
         return "job: not found by its id, or half made";
@@ -239,6 +241,8 @@ const char *core_check(const struct core *core)
         why = check_tenants(core, &sum);
     if (!why)
         why = check_learned(core, &sum);
+    if (!why)
+        why = check_arrays(core);
     if (!why && sum != core->h->sum)
         why = "the state hash is not the sum of its records";
     return why;

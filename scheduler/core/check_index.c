@@ -240,8 +240,8 @@ const char *check_tenants(const struct core *core, uint64_t *sum)
             uint64_t c, g;
             if (!f->present || !job_counts_in(f, &t->facts))
                 continue;
-            queued += f->state == JOB_QUEUED;
-            if (f->state == JOB_QUEUED || job_state_is_final(f->state))
+            queued += job_waits(f);
+            if (!job_runs(f))
                 continue;
             tenant_amounts(f, &c, &g);
             running++;
@@ -263,7 +263,7 @@ const char *check_tenants(const struct core *core, uint64_t *sum)
             if (!tenant_find_in(core, whose[i].scope, whose[i].id, whose[i].family))
                 return "tenant: a job's has no record";
         }
-        if (!f->present || f->state == JOB_QUEUED || job_state_is_final(f->state))
+        if (!f->present || !job_runs(f))
             continue;
         for (uint32_t i = 0; i < RESOURCE_LICENCE_KINDS_MAX && f->licences.amount[i]; i++)
             used[f->licences.id[i]] += f->licences.amount[i];

@@ -13,7 +13,9 @@ static bool job_links(const struct header *h, const struct job *j)
     return licences && j->left <= h->job.high && j->right <= h->job.high && j->klass <= h->klass.high &&
            j->first_task <= h->task.high && j->first_need <= h->need.high &&
            j->first_needed <= h->need.high && j->first_hold <= h->hold.high && j->stir_next <= h->job.high &&
-           j->next_free <= h->job.high && j->heap_at <= h->heap_count && f->present <= 1;
+           j->next_free <= h->job.high && j->heap_at <= h->heap_count && f->present <= 1 &&
+           j->first_element <= h->job.high && j->element_prev <= h->job.high &&
+           j->element_next <= h->job.high;
 }
 
 static bool task_links(const struct header *h, const struct task *t)

@@ -70,7 +70,8 @@
 #define CORE_UNLIMITED_MS (UINT64_C(24) * 3600 * 1000) /* what plans take for a job without a limit */
 #define CORE_FENCE_MARGIN_MS 10000 /* on top of fence_after and the grace period before a requeue */
 #define CORE_DURATION_MAX_MS (UINT64_C(1) << 42)
-#define CORE_FAMILIES_MAX 256 /* ids of size families are below it */
+#define CORE_FAMILIES_MAX 256  /* ids of size families are below it */
+#define CORE_ARRAY_MAX 1000000 /* elements of one array */
 
 struct core;
 
@@ -201,6 +202,10 @@ struct core_submit {
         enum job_state ended; /* a final state: that of the job, where the core doesn't hold it any more */
     } dependencies[CORE_DEPENDENCIES_MAX];
     uint32_t family; /* of the size that it asked for, < CORE_FAMILIES_MAX; 0: of none */
+    /* An array: so many jobs that are alike, as one entry. Element n (from 1) has the id job + n, which
+     * nobody else may have. 0: no array. */
+    uint32_t array_count;
+    uint32_t array_limit; /* elements under way at once at most; 0: no limit */
 };
 
 /* What JOB_UPDATE changes of a live job. */
@@ -214,6 +219,8 @@ struct core_update {
     uint64_t time_limit_ms;
     bool set_begin; /* while it waits */
     uint64_t begin_ms;
+    bool set_array_limit; /* of an array */
+    uint32_t array_limit; /* 0: no limit */
 };
 
 /* What may be held at once; 0: no limit. */
@@ -254,7 +261,9 @@ struct core_event {
         } licences;
         struct {
             struct job_id job;
-            bool force; /* KILL at once; and gives up on a task whose node is silent */
+            bool force;          /* KILL at once; and gives up on a task whose node is silent */
+            struct job_id array; /* whose element the job is, so that one that has not begun can be canceled;
+                                    0: of none */
         } cancel;
         struct {
             struct task_id task;
@@ -295,6 +304,7 @@ enum core_decision_kind {
     CORE_DECISION_SHARE = 15,    /* a principal's place in fair share changed */
     CORE_DECISION_SETTLED = 16,  /* a waiting job's standing was looked at again */
     CORE_DECISION_PATIENCE = 17, /* the default policy's scale of waiting is set anew */
+    CORE_DECISION_ELEMENT = 18,  /* an array's element becomes a job of its own; its start or end follows */
     CORE_DECISION_KIND_END
 };
 
@@ -320,6 +330,8 @@ enum core_reason {
     CORE_REASON_RETRY = 16,       /* Queued: as the next attempt, the last one failed */
     CORE_REASON_QUOTA = 17,   /* Queued: its principal or workspace has all that it may have (views only) */
     CORE_REASON_LICENCE = 18, /* Queued: licences are held by others (views only) */
+    CORE_REASON_ARRAY = 19, /* an array: as many of its elements are under way as may be at once, or all that
+                               are left (views only) */
     CORE_REASON_APPROVAL =
         21, /* Queued: its family is restricted, and its principal not approved (views only) */
     CORE_REASON_COUNT
@@ -414,6 +426,10 @@ struct core_decision {
             struct principal_id principal;
             uint32_t place;
         } share;
+        struct {
+            struct job_id array;
+            struct job_id job; /* the element: array + 1 .. array + array_count */
+        } element;
     } as;
 };
 
@@ -500,6 +516,11 @@ struct core_job_view {
     uint64_t state_since_ms;
     struct core_end end;
     uint32_t family;
+    bool waits;          /* it, or what is left of an array, is in the queue or waits for something */
+    struct job_id array; /* of an element: its array; 0: it is none */
+    /* Of an array; array_count 0: it is none. What is not counted here was canceled or waits. */
+    uint32_t array_count, array_limit;
+    uint32_t array_waiting, array_live, array_completed, array_failed, array_canceled;
 };
 
 struct core_task_view {

@@ -95,6 +95,9 @@ static const char *check_submit(const struct core_event *event)
     if (s->time_limit_ms > CORE_DURATION_MAX_MS || s->fence_after_ms > CORE_DURATION_MAX_MS ||
         s->retry_wait_ms > CORE_DURATION_MAX_MS)
         return "a duration is beyond the limit";
+    if (s->array_count > CORE_ARRAY_MAX || s->array_limit > s->array_count ||
+        s->job.v > JOB_ID_MAX - s->array_count)
+        return "an array has too many elements, a limit above their number or without any";
     if (s->retries > CORE_RETRIES_MAX || s->retry_kinds >> END_KIND_COUNT || (s->retry_kinds & 1))
         return "too many retries, or after an end that there isn't";
     if (s->family >= CORE_FAMILIES_MAX)
@@ -109,6 +112,8 @@ static const char *check_update(const struct core_event *event)
         return "the job's id is out of range";
     if ((unsigned)u->priority_class >= PRIORITY_CLASS_COUNT)
         return "an unknown priority class";
+    if (u->array_limit > CORE_ARRAY_MAX)
+        return "a limit above the most elements that an array may have";
     return u->time_limit_ms > CORE_DURATION_MAX_MS ? "a duration is beyond the limit" : NULL;
 }
 
@@ -139,8 +144,8 @@ static const char *check_licences(const struct core_event *event)
 
 static const char *check_cancel(const struct core_event *event)
 {
-    return event->as.cancel.job.v == 0 || event->as.cancel.job.v > JOB_ID_MAX ? "the job's id is out of range"
-                                                                              : NULL;
+    const uint64_t job = event->as.cancel.job.v, array = event->as.cancel.array.v;
+    return job == 0 || job > JOB_ID_MAX || (array && array >= job) ? "the job's id is out of range" : NULL;
 }
 
 static const char *check_task(const struct core_event *event)

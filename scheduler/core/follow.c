@@ -17,7 +17,10 @@ void job_ends(struct step *step, uint32_t slot, enum job_state state, enum core_
     d.as.job.attempt = job->attempt;
     d.as.job.end = end;
     step->want_place = step->want_place || job_state_is_final(state); /* its licences and quotas are free */
+    uint64_t array = job_state_is_final(state) ? job->array : 0;
     step_emit(step, &d);
+    if (array)
+        array_follows(step, job_find(step->core, array));
 }
 
 void job_goes(struct step *step, uint32_t slot, enum job_state state, enum core_reason reason)
@@ -255,7 +258,12 @@ bool stirred_settle(struct step *step)
         struct core_decision d = {.kind = CORE_DECISION_SETTLED};
         d.as.plan.job.v = job->id;
         step_emit(step, &d);
-        if (job->state != JOB_QUEUED)
+        uint32_t array = job->array ? job_find(core, job->array) : 0;
+        if (array && core->jobs[array].facts.state == JOB_CANCEL_REQUESTED) {
+            job_cancel(step, slot, core->jobs[array].facts.forced);
+            continue;
+        }
+        if (!job_waits(job))
             continue;
         if (job->forlorn) {
             job_ends(step, slot, JOB_CANCELED, CORE_REASON_DEPENDENCY,
@@ -265,7 +273,7 @@ bool stirred_settle(struct step *step)
         enum core_reason reason = waits_for(job, core->h->facts.now_ms);
         bool ready = job_ready(job);
         if (reason == CORE_REASON_WAITING ? !ready : reason != (enum core_reason)job->reason)
-            job_goes(step, slot, JOB_QUEUED, reason);
+            job_goes(step, slot, job->state, reason);
     }
     return true;
 }

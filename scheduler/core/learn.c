@@ -48,6 +48,29 @@ void learn_submit(struct core *core, struct job_facts *job)
         order_init(core->order, core->learned, (int64_t)core->h->facts.now_ms);
     order_submit(core->order, core->learned, job->principal, (int64_t)job->time_limit_ms, amount, share,
                  &job->order);
+    learn_scale(core, job);
+}
+
+/* What an array counts as at most: 8 years of the whole pool. */
+#define ARRAY_LOAD_MAX (UINT64_C(1) << 46)
+
+uint64_t learn_load(const struct job_facts *job)
+{
+    uint64_t one = order_load(&job->order), left = job->array_count ? array_left(job) : 1;
+    return one && left > ARRAY_LOAD_MAX / one ? ARRAY_LOAD_MAX : one * left;
+}
+
+void learn_rescale(struct core *core, struct job_facts *job)
+{
+    uint64_t load = learn_load(job);
+    core->order->load += load - job->order.load;
+    job->order.load = load;
+}
+
+void learn_scale(struct core *core, struct job_facts *job)
+{
+    if (job->array_count)
+        learn_rescale(core, job);
 }
 
 void learn_leave(struct core *core, struct job_facts *job, bool starts)
@@ -99,6 +122,7 @@ void learn_again(struct core *core, uint32_t principal)
         struct job *job = &core->jobs[jobs[i]];
         job_open(core, job);
         bool moved = order_expect(core->order, core->learned, &job->facts.order);
+        learn_scale(core, &job->facts);
         job_close(core, job);
         if (!moved)
             continue;

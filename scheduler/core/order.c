@@ -116,6 +116,11 @@ static int16_t base_of(const struct order_job *job)
     return (int16_t)(bits / (65536 / ORDER_BASE_STEPS));
 }
 
+uint64_t order_load(const struct order_job *job)
+{
+    return (uint64_t)((order_wide)job->mean_ms * job->share >> 24);
+}
+
 bool order_expect(struct order_state *s, const struct order_memory *m, struct order_job *job)
 {
     const struct order_cell *all = &m->cell[0];
@@ -143,7 +148,7 @@ bool order_expect(struct order_state *s, const struct order_memory *m, struct or
     if (job->weight == 0)
         job->weight = 1;
     job->base = base_of(job);
-    uint64_t load = (uint64_t)((order_wide)job->mean_ms * job->share >> 24);
+    uint64_t load = order_load(job);
     s->load += load - job->load;
     job->load = load;
     return job->base != old;

@@ -87,6 +87,9 @@ void order_submit(struct order_state *s, const struct order_memory *m, uint32_t 
  * pace never does). */
 bool order_expect(struct order_state *s, const struct order_memory *m, struct order_job *job);
 
+/* What it is expected to cost: its part of order_state.load, by what is expected now. */
+uint64_t order_load(const struct order_job *job);
+
 /* The job leaves the queue: it starts after `wait_ms`, or is taken back (`wait_ms` 0). */
 void order_leave(struct order_state *s, struct order_job *job, int64_t wait_ms);
 

@@ -68,6 +68,12 @@ static void start(struct step *step, uint32_t job_slot, const uint32_t *nodes, u
 {
     struct core *core = step->core;
     const struct job_facts *job = &core->jobs[job_slot].facts;
+    uint64_t tier = job_tier(job);
+    bool promised = job->hold_ms != 0;
+    if (job->array_count) {
+        job_slot = array_begin(step, job_slot);
+        job = &core->jobs[job_slot].facts;
+    }
     uint32_t count = job->instance_count, attempt = job->attempt + 1;
     for (uint32_t rank = 0; rank < count; rank++) {
         const struct node *node = &core->nodes[nodes[rank]];
@@ -78,8 +84,6 @@ static void start(struct step *step, uint32_t job_slot, const uint32_t *nodes, u
         step->work -= CORE_WORK_START - 2; /* the decisions pay for themselves */
         step_emit(step, &d);
     }
-    uint64_t tier = job_tier(job);
-    bool promised = job->hold_ms != 0;
     job_goes(step, job_slot, JOB_PREPARING, CORE_REASON_LEASED);
     if (promised)
         step->memory->count = 0;
@@ -101,6 +105,8 @@ static bool try_start(struct step *step, uint32_t job_slot, struct shadow *shado
     uint64_t guess = (uint64_t)job->order.mean_ms;
     bool declared = job->time_limit_ms || policy_of(core)->learns;
     a.shadow_end_ms = now + (declared ? (uint64_t)job->order.est_ms : guess);
+    if (job->array_count && core->h->facts.job_count == core->h->capacity.jobs)
+        return false; /* at CORE_JOBS_MAX */
     if (tasks_room(core) < job->instance_count || !pick_nodes(step, job_slot, may_begin, &a, nodes))
         return false;
     for (uint32_t i = 0; shadow->job && a.shadow_end_ms > shadow->at_ms && i < job->instance_count; i++) {

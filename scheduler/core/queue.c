@@ -9,7 +9,7 @@
 
 bool job_ready(const struct job_facts *facts)
 {
-    return facts->present && facts->state == JOB_QUEUED &&
+    return facts->present && job_waits(facts) && !array_full(facts) &&
            (facts->reason == CORE_REASON_WAITING || facts->reason == CORE_REASON_REQUEUED ||
             facts->reason == CORE_REASON_PREEMPTED || facts->reason == CORE_REASON_RETRY);
 }

@@ -6,7 +6,7 @@
 
 #include "scheduler/core/arena.h"
 
-_Static_assert(sizeof(struct job_facts) == 320, "no padding: the hash reads every byte");
+_Static_assert(sizeof(struct job_facts) == 368, "no padding: the hash reads every byte");
 _Static_assert(sizeof(struct task_facts) == 16 + sizeof(struct resource_lease) + 24 + 32,
                "no padding: the hash reads every byte");
 _Static_assert(sizeof(struct node_facts) == 32 + 8 * RESOURCE_CORE_WORDS + 2 * RESOURCE_GPUS_MAX + 16,
@@ -17,7 +17,7 @@ _Static_assert(sizeof(struct header_facts) ==
 _Static_assert(sizeof(struct tenant_facts) == 56, "no padding");
 _Static_assert(sizeof(struct shape_key) == 56 && sizeof(struct klass_key) == 64,
                "no padding: keys are compared");
-_Static_assert(sizeof(struct job) == 376, "a pending job's cost");
+_Static_assert(sizeof(struct job) == 440, "a pending job's cost");
 
 _Static_assert(sizeof(struct order_job) == 56 && sizeof(struct order_state) % 8 == 0 &&
                    sizeof(struct order_cell) == 24,
@@ -140,6 +140,8 @@ void job_give(struct core *core, uint32_t slot)
     struct job *job = &core->jobs[slot];
     CORE_ASSERT(job->facts.present && !job->first_task && !job->klass && !job->first_need &&
                 !job->first_needed && !job->first_hold && !job->heap_at && !job->facts.stirred);
+    CORE_ASSERT(!job->first_element && !job->element_prev && !job->element_next);
+    h->array_jobs -= job->facts.array_count != 0;
     idmap_drop(core, IDMAP_JOB, slot);
     h->sum -= job->hash;
     memset(job, 0, sizeof *job);

@@ -212,6 +212,8 @@ static void submit(struct codec *c, struct core_submit *s)
         ENUM(c, s->dependencies[i].ended, JOB_STATE_COUNT);
     }
     s->family = (uint32_t)number(c, s->family, CORE_FAMILIES_MAX - 1);
+    U32(c, s->array_count);
+    U32(c, s->array_limit);
 }
 
 static void update(struct codec *c, struct core_update *u)
@@ -226,6 +228,8 @@ static void update(struct codec *c, struct core_update *u)
     U64(c, u->time_limit_ms);
     BOOL(c, u->set_begin);
     U64(c, u->begin_ms);
+    BOOL(c, u->set_array_limit);
+    U32(c, u->array_limit);
 }
 
 static void config(struct codec *c, struct core_config *config)
@@ -302,6 +306,7 @@ static void event(struct codec *c, struct core_event *e, struct core_inventory *
     case CORE_EVENT_JOB_CANCEL:
         e->as.cancel.job.v = number(c, e->as.cancel.job.v, JOB_ID_MAX);
         BOOL(c, e->as.cancel.force);
+        e->as.cancel.array.v = number(c, e->as.cancel.array.v, JOB_ID_MAX);
         break;
     case CORE_EVENT_TASK_STATE:
     case CORE_EVENT_TASK_EXIT:
@@ -378,6 +383,10 @@ static void decision(struct codec *c, struct core_decision *d)
     case CORE_DECISION_SHARE:
         U32(c, d->as.share.principal.v);
         U32(c, d->as.share.place);
+        break;
+    case CORE_DECISION_ELEMENT:
+        d->as.element.array.v = number(c, d->as.element.array.v, JOB_ID_MAX);
+        d->as.element.job.v = number(c, d->as.element.job.v, JOB_ID_MAX);
         break;
     default:
         c->why = c->why ? c->why : "a decision of an unknown kind in the row";

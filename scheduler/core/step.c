@@ -185,13 +185,9 @@ static void on_submit(struct step *step)
 
 /* ---- cancel, update ---- */
 
-static void on_cancel(struct step *step)
+void job_cancel(struct step *step, uint32_t slot, bool force)
 {
     struct core *core = step->core;
-    bool force = step->event->as.cancel.force;
-    uint32_t slot = job_find(core, step->event->as.cancel.job.v);
-    if (!slot || job_state_is_final(core->jobs[slot].facts.state))
-        return;
     const struct job_facts *job = &core->jobs[slot].facts;
     if (job->state == JOB_QUEUED) {
         job_ends(step, slot, JOB_CANCELED, CORE_REASON_CANCEL, (struct core_end){.kind = END_CANCELED});
@@ -216,6 +212,20 @@ static void on_cancel(struct step *step)
         if (job_find(core, id) != slot)
             return;
     }
+}
+
+static void on_cancel(struct step *step)
+{
+    const struct core *core = step->core;
+    uint32_t slot = job_find(core, step->event->as.cancel.job.v);
+    if (!slot)
+        array_cancel_element(step);
+    else if (job_state_is_final(core->jobs[slot].facts.state))
+        return;
+    else if (core->jobs[slot].facts.array_count)
+        array_cancel(step, slot);
+    else
+        job_cancel(step, slot, step->event->as.cancel.force);
 }
 
 static void on_update(struct step *step)
@@ -296,7 +306,7 @@ static void job_wakes(struct step *step, uint32_t slot)
                               : job->waits_on  ? CORE_REASON_DEPENDENCY
                               : job_ready(job) ? (enum core_reason)job->reason
                                                : CORE_REASON_WAITING;
-    job_goes(step, slot, JOB_QUEUED, reason);
+    job_goes(step, slot, job->state, reason);
     step->want_place = true;
 }
 

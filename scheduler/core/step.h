@@ -60,6 +60,18 @@ typedef bool (*pick_allowed)(const void *context, uint32_t node_slot);
 bool pick_nodes(struct step *step, uint32_t job_slot, pick_allowed allowed, const void *context,
                 uint32_t nodes[CORE_INSTANCES_MAX]);
 
+/* step.c: asked for by a person. */
+void job_cancel(struct step *step, uint32_t job_slot, bool force);
+
+/* array_step.c: arrays in a step */
+/* The next element becomes a job; returns its slot. The array's slot may have left the queue. */
+uint32_t array_begin(struct step *step, uint32_t slot);
+/* One of its elements has ended: so does the array with its last. */
+void array_follows(struct step *step, uint32_t slot);
+void array_cancel(struct step *step, uint32_t slot);
+/* The event cancels an element that has not begun. */
+void array_cancel_element(struct step *step);
+
 /* preempt.c: stops what must give way to the job; true: enough is on its way out */
 bool preempt_for(struct step *step, uint32_t job_slot);
 

@@ -40,11 +40,11 @@ static void count_one(struct core *core, const struct job_tenant *whose, const s
 {
     struct tenant *t = &core->tenants[tenant_find_in(core, whose->scope, whose->id, whose->family)];
     uint64_t cores, gpus;
-    if (job->state == JOB_QUEUED) {
+    if (job_waits(job)) { /* an array is one that waits, for as long as some of it does */
         t->queued += (uint32_t)sign;
         return;
     }
-    if (job->state == JOB_NOT_STARTED || job_state_is_final(job->state))
+    if (!job_runs(job))
         return;
     tenant_amounts(job, &cores, &gpus);
     t->running += (uint32_t)sign;

@@ -26,7 +26,9 @@ static void view_job(const struct core *core, uint32_t slot, struct core_job_vie
         .principal.v = f->principal,
         .seq = f->seq,
         .state = f->state,
-        .reason = job->klass ? queue_standing(core, slot) : (enum core_reason)f->reason,
+        .reason = job->klass       ? queue_standing(core, slot)
+                  : f->array_count ? array_standing(f)
+                                   : (enum core_reason)f->reason,
         .priority_class = f->priority_class,
         .priority = f->priority,
         .request = f->request,
@@ -44,6 +46,15 @@ static void view_job(const struct core *core, uint32_t slot, struct core_job_vie
         .state_since_ms = f->state_since_ms,
         .end = {f->end_kind, f->end_code, f->end_signal},
         .family = f->family,
+        .waits = job_waits(f),
+        .array.v = f->array,
+        .array_count = f->array_count,
+        .array_limit = f->array_limit,
+        .array_waiting = f->array_count ? array_left(f) : 0,
+        .array_live = f->array_live,
+        .array_completed = f->array_completed,
+        .array_failed = f->array_failed,
+        .array_canceled = f->array_canceled,
     };
 }
 

@@ -189,7 +189,7 @@ bool core_why(const struct core *core, struct job_id id, struct core_why *out)
         return false;
     const struct job_facts *job = &core->jobs[slot].facts;
     *out = (struct core_why){.state = job->state, .reason = job->reason, .promised_ms = job->hold_ms};
-    if (job->state != JOB_QUEUED) {
+    if (!job_waits(job)) {
         for (uint32_t t = core->jobs[slot].first_task; t; t = core->tasks[t].job_next) {
             if (core->tasks[t].facts.attempt == job->attempt)
                 out->node.v = core->tasks[t].facts.node;
@@ -204,6 +204,8 @@ bool core_why(const struct core *core, struct job_id id, struct core_why *out)
         list_blockers(core, &core->nodes[best], job, out);
     }
     uint32_t klass = core->jobs[slot].klass;
+    if (!klass && job->array_count)
+        out->reason = array_standing(job);
     if (!klass)
         return true;
     out->reason = queue_standing(core, slot);

@@ -78,16 +78,16 @@ static bool usable(const struct mnode *node)
     return node->known && node->up && !node->draining && !node->lost;
 }
 
-static bool ready(const struct mjob *job)
+static bool ready(const struct sim *sim, const struct mjob *job)
 {
-    return job->accepted && job->state == JOB_QUEUED &&
+    return job->accepted && model_waits(sim, job) && !model_array_full(sim, job) &&
            (job->reason == CORE_REASON_WAITING || job->reason == CORE_REASON_REQUEUED ||
             job->reason == CORE_REASON_PREEMPTED || job->reason == CORE_REASON_RETRY);
 }
 
 static bool in_turn(const struct sim *sim, const struct mjob *job)
 {
-    return ready(job) && model_nodes(sim, &job->submit, MODEL_EMPTY) >= job->submit.instance_count;
+    return ready(sim, job) && model_nodes(sim, &job->submit, MODEL_EMPTY) >= job->submit.instance_count;
 }
 
 static bool before(const struct mjob *a, const struct mjob *b)
@@ -105,7 +105,8 @@ static bool licences_free(const struct sim *sim, const struct mjob *job)
         uint32_t id = job->submit.licences.id[i], used = job->submit.licences.amount[i];
         for (uint32_t k = 1; k <= sim->job_count; k++) {
             const struct mjob *j = &sim->jobs[k];
-            if (j == job || !j->accepted || j->state == JOB_QUEUED || job_state_is_final(j->state))
+            if (j == job || !j->accepted || j->state == JOB_QUEUED || j->submit.array_count ||
+                job_state_is_final(j->state))
                 continue;
             for (uint32_t l = 0; l < RESOURCE_LICENCE_KINDS_MAX && j->submit.licences.amount[l]; l++)
                 used += j->submit.licences.id[l] == id ? j->submit.licences.amount[l] : 0;
@@ -116,7 +117,7 @@ static bool licences_free(const struct sim *sim, const struct mjob *job)
     return true;
 }
 
-static bool may_hold(const struct sim *sim, const struct mjob *job)
+bool model_may_hold(const struct sim *sim, const struct mjob *job)
 {
     return model_approved(sim, job) && model_quotas_allow(sim, job) && licences_free(sim, job);
 }
@@ -155,7 +156,9 @@ static void on_update_event(struct sim *sim, const struct core_update *u)
     struct mjob *job = model_job(sim, u->job);
     if (!job->accepted || job_state_is_final(job->state))
         return;
-    bool waits = job->state == JOB_QUEUED;
+    bool waits = model_waits(sim, job);
+    if (u->set_array_limit && job->submit.array_count)
+        job->submit.array_limit = u->array_limit;
     if (u->set_held && waits)
         job->submit.held = u->held;
     if (u->set_priority) {
@@ -220,11 +223,11 @@ void model_event(struct sim *sim, const struct core_event *event)
 
 /* ---- decisions ---- */
 
-static void check_may_start(struct sim *sim, const struct mjob *job)
+void model_rules_kept(struct sim *sim, const struct mjob *job)
 {
     unsigned long long id = job->submit.job.v;
     const struct core_submit *s = &job->submit;
-    if (!ready(job) || s->held || s->begin_ms > core_now(sim->main))
+    if (!ready(sim, job) || s->held || s->begin_ms > core_now(sim->main))
         sim_fail(sim, "job %llu starts, but is held or waits for a time", id);
     for (uint32_t i = 0; i < s->dependency_count; i++) {
         const struct mjob *on = &sim->jobs[s->dependencies[i].job.v];
@@ -234,8 +237,6 @@ static void check_may_start(struct sim *sim, const struct mjob *job)
         if (!met[s->dependencies[i].kind])
             sim_fail(sim, "job %llu starts before what it waits for", id);
     }
-    if (!may_hold(sim, job))
-        sim_fail(sim, "job %llu starts beyond a quota or a licence", id);
     if (job->promised_ms && core_now(sim->main) > job->promised_ms + SIM_PROMISE_SLACK_MS)
         sim_fail(sim, "job %llu starts later than promised", id);
     bool plain = sim->config.policy == CORE_POLICY_FCFS && !sim->config.age_ms && !sim->config.share_weight;
@@ -243,6 +244,14 @@ static void check_may_start(struct sim *sim, const struct mjob *job)
     if (first != job)
         sim_fail(sim, "job %llu starts before job %llu", id,
                  (unsigned long long)(first ? first->submit.job.v : 0));
+}
+
+static void check_may_start(struct sim *sim, const struct mjob *job)
+{
+    if (job->reason != CORE_REASON_ARRAY) /* of a fresh element, its array was looked at */
+        model_rules_kept(sim, job);
+    if (!model_may_hold(sim, job))
+        sim_fail(sim, "job %llu starts beyond a quota or a licence", (unsigned long long)job->submit.job.v);
 }
 
 static void on_start(struct sim *sim, const struct core_decision *d)
@@ -275,6 +284,10 @@ static void check_final(struct sim *sim, const struct mjob *job, const struct co
 {
     unsigned long long id = job->submit.job.v;
     enum job_state state = d->as.job.state;
+    if (job->submit.array_count) {
+        model_array_ends(sim, job, d);
+        return;
+    }
     bool success = d->as.job.end.kind == END_NONE, gang = job->submit.instance_count > 1;
     bool all = job->exits == job->submit.instance_count;
     if (state == JOB_COMPLETED && !(success && all && job->end.kind == END_NONE))
@@ -316,22 +329,22 @@ static void on_job_state(struct sim *sim, const struct core_event *event, const 
         job->accepted = true;
         job->state = JOB_NOT_STARTED;
     }
-    if (to == job->state ? to != JOB_QUEUED : !job_state_can(job->state, to))
+    if (to == job->state ? !model_waits(sim, job) : !job_state_can(job->state, to))
         sim_fail(sim, "job %llu goes from %s to %s", id, job_state_name(job->state), job_state_name(to));
     if (d->as.job.attempt != job->attempt)
         sim_fail(sim, "job %llu: a state of attempt %u, not %u", id, d->as.job.attempt, job->attempt);
     if (to == JOB_QUEUED && job->state > JOB_QUEUED)
         check_queued_again(sim, job, d->as.job.reason);
-    if (to == JOB_PREPARING && job->ranks != job->submit.instance_count)
+    if (to == JOB_PREPARING && !job->submit.array_count && job->ranks != job->submit.instance_count)
         sim_fail(sim, "job %llu starts with %u of %u tasks", id, job->ranks, job->submit.instance_count);
     if (job_state_is_final(to))
         check_final(sim, job, d);
     job->ran = job->ran || to == JOB_RUNNING || to == JOB_FINALIZING || to == JOB_PAUSED ||
                ((to == JOB_COMPLETED || to == JOB_FAILED) && job->attempt);
-    if (to != JOB_QUEUED)
-        job->promised_ms = 0;
     job->state = to;
     job->reason = d->as.job.reason;
+    if (!model_waits(sim, job))
+        job->promised_ms = 0;
 }
 
 static void on_refused(struct sim *sim, const struct core_event *event, const struct core_decision *d)
@@ -368,7 +381,7 @@ static bool higher_exists(const struct sim *sim, const struct mjob *job)
 static void on_promise(struct sim *sim, const struct core_decision *d)
 {
     struct mjob *job = model_job(sim, d->as.plan.job);
-    if (!ready(job) || (job->promised_ms && d->as.plan.at_ms >= job->promised_ms))
+    if (!ready(sim, job) || (job->promised_ms && d->as.plan.at_ms >= job->promised_ms))
         sim_fail(sim, "job %llu is promised what is no better, or is not in its turn",
                  (unsigned long long)d->as.plan.job.v);
     job->promised_ms = d->as.plan.at_ms;
@@ -424,6 +437,9 @@ void model_decision(struct sim *sim, const struct core_event *event, const struc
         if (d->as.plan.at_ms)
             model_job(sim, d->as.plan.job)->submit.begin_ms = d->as.plan.at_ms;
         break;
+    case CORE_DECISION_ELEMENT:
+        model_element(sim, event, d);
+        break;
     default:
         break;
     }
@@ -443,7 +459,7 @@ static void check_queue(struct sim *sim)
     for (uint32_t i = 1; i <= sim->job_count; i++) {
         const struct mjob *job = &sim->jobs[i];
         struct core_job_view view;
-        if (!ready(job) || !core_job_get(sim->main, job->submit.job, &view))
+        if (!ready(sim, job) || !core_job_get(sim->main, job->submit.job, &view))
             continue;
         if ((view.reason == CORE_REASON_APPROVAL) == model_approved(sim, job))
             sim_fail(sim, "job %u: the view is wrong about approval", i);
@@ -455,7 +471,7 @@ static void check_queue(struct sim *sim)
             sim_fail(sim, "job %u is %s, but %s", i, aside ? "set aside" : "in the queue",
                      aside ? "nodes could hold it" : "too few nodes could hold it");
         bool barred = view.reason == CORE_REASON_QUOTA || view.reason == CORE_REASON_LICENCE;
-        if (!aside && barred == may_hold(sim, job))
+        if (!aside && barred == model_may_hold(sim, job))
             sim_fail(sim, "job %u: the view is wrong about quotas and licences", i);
     }
 }
@@ -470,7 +486,7 @@ static void check_why(struct sim *sim)
         sim_fail(sim, "job %llu is lost", (unsigned long long)job->submit.job.v);
     if (!held)
         return;
-    if (ready(job) && why.approval_missing == model_approved(sim, job))
+    if (ready(sim, job) && why.approval_missing == model_approved(sim, job))
         sim_fail(sim, "why is wrong about the approval of job %llu", (unsigned long long)job->submit.job.v);
     if (why.state != job->state || why.promised_ms != job->promised_ms)
         sim_fail(sim, "why tells another state of job %llu", (unsigned long long)job->submit.job.v);
@@ -478,9 +494,9 @@ static void check_why(struct sim *sim)
         if (why.blockers[i].wanted <= why.blockers[i].free || why.blockers[i].holder_count == 0)
             sim_fail(sim, "why names a blocker that blocks nothing, or that nobody holds");
     }
-    bool fits = ready(job) && may_hold(sim, job) &&
+    bool fits = ready(sim, job) && model_may_hold(sim, job) &&
                 model_nodes(sim, &job->submit, MODEL_FREE) >= job->submit.instance_count;
-    if (ready(job) && why.fits_now != fits)
+    if (ready(sim, job) && why.fits_now != fits)
         sim_fail(sim, "why is wrong about whether job %llu fits", (unsigned long long)job->submit.job.v);
 }
 
@@ -505,6 +521,7 @@ void model_settled(struct sim *sim)
     check_counts(sim);
     if (!core_continue_due(sim->main) && sim->steps % 2 == 0)
         check_queue(sim);
+    model_arrays_settled(sim);
     if (sim->job_count && rng_chance(&sim->rng, 25))
         check_why(sim);
 }

@@ -52,8 +52,9 @@ static void sum_up(const struct sim *sim, const struct mjob *but, const struct c
         if (j == but || !j->accepted || job_state_is_final(j->state) || !counts_in(&j->submit, q))
             continue;
         amounts(&j->submit, its);
-        have[CORE_QUOTA_QUEUED] += j->state == JOB_QUEUED;
-        for (int i = 0; i < CORE_QUOTA_QUEUED && j->state != JOB_QUEUED; i++)
+        bool holds = j->state != JOB_QUEUED && !j->submit.array_count;
+        have[CORE_QUOTA_QUEUED] += model_waits(sim, j);
+        for (int i = 0; i < CORE_QUOTA_QUEUED && holds; i++)
             have[i] += its[i];
     }
 }

@@ -76,6 +76,7 @@ struct mjob {
     uint32_t retried;
     bool ran;             /* it was Running once */
     uint64_t promised_ms; /* 0: no promise stands */
+    uint64_t array;       /* of an element: its array's id; 0: it is none */
 };
 
 struct mlease {
@@ -171,6 +172,27 @@ bool model_approved(const struct sim *sim,
                     const struct mjob *job); /* its family is free, or it is approved */
 void model_quota_event(struct sim *sim, const struct core_event *event);
 void model_quota_refused(struct sim *sim, const struct core_submit *submit, const struct core_decision *d);
+bool model_may_hold(const struct sim *sim, const struct mjob *job);
+/* It starts now: hold, begin time, dependencies, promise, and its turn where order is strict. */
+void model_rules_kept(struct sim *sim, const struct mjob *job);
+
+/* model_array.c: arrays, by what became of their elements */
+struct model_array {
+    uint32_t made, live, completed, failed, canceled;
+    uint32_t first; /* so many, from the first on, are made */
+};
+struct model_array model_array(const struct sim *sim, const struct mjob *array);
+/* It, or what is left of an array, waits. */
+bool model_waits(const struct sim *sim, const struct mjob *job);
+/* An array: its limit lets no other element begin. */
+bool model_array_full(const struct sim *sim, const struct mjob *job);
+void model_array_submitted(struct sim *sim, const struct core_submit *s);
+void model_element(struct sim *sim, const struct core_event *event, const struct core_decision *d);
+void model_array_ends(struct sim *sim, const struct mjob *array, const struct core_decision *d);
+/* At rest: what the core tells of each array, and that whose array is canceled is canceled, too. */
+void model_arrays_settled(struct sim *sim);
+/* Records that the core keeps of elements which were canceled ahead of their turn. */
+uint32_t model_array_kept(const struct sim *sim, const struct mjob *array);
 
 /* model_lease.c */
 void model_lease_start(struct sim *sim, const struct mjob *job, const struct core_decision *d);

@@ -190,16 +190,19 @@ static void check_end(struct sim *sim)
     uint32_t waiting = 0;
     for (uint32_t i = 1; i <= sim->job_count; i++) {
         struct mjob *job = &sim->jobs[i];
+        const struct mjob *array = job->array ? &sim->jobs[job->array] : NULL;
+        if (array && !job->accepted && (array->refused || array->state != JOB_COMPLETED))
+            continue;
         if (!job->accepted && !job->refused)
             sim_fail(sim, "job %u was neither accepted nor refused", i);
         if (!job->accepted || job_state_is_final(job->state))
             continue;
-        if (job->state != JOB_QUEUED)
+        if (!model_waits(sim, job))
             sim_fail(sim, "job %u is left in %s", i, job_state_name(job->state));
         if (job->reason != CORE_REASON_DEPENDENCY &&
             model_nodes(sim, &job->submit, MODEL_EMPTY) >= job->submit.instance_count)
             sim_fail(sim, "job %u is left waiting on an empty cluster", i);
-        waiting++;
+        waiting += 1 + model_array_kept(sim, job);
     }
     struct core_counts counts;
     core_count(sim->main, &counts);

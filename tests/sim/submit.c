@@ -82,8 +82,15 @@ void submit_one(struct sim *sim)
     want(sim, s);
     rules_of(sim, s);
     s->family = rng_chance(r, 50) ? 0 : 1 + (uint32_t)rng_below(r, SIM_FAMILIES - 1);
+    if (fresh && rng_chance(r, 8)) {
+        s->array_count = 1 + (uint32_t)rng_below(r, rng_chance(r, 10) ? 60 : 8);
+        s->array_limit = rng_chance(r, 40) ? 0 : 1 + (uint32_t)rng_below(r, s->array_count);
+        if (sim->job_count + 1 + s->array_count >= SIM_JOBS_MAX)
+            s->array_count = s->array_limit = 0;
+    }
     if (fresh)
         sim->jobs[++sim->job_count] = (struct mjob){.submit = *s};
+    model_array_submitted(sim, s);
     drive(sim, &event);
 }
 
@@ -92,6 +99,7 @@ void submit_cancel(struct sim *sim, struct job_id job, bool force)
     struct core_event event = {.kind = CORE_EVENT_JOB_CANCEL};
     event.as.cancel.job = job;
     event.as.cancel.force = force;
+    event.as.cancel.array.v = sim->jobs[job.v].array;
     drive(sim, &event);
 }
 
@@ -111,6 +119,8 @@ static void update(struct sim *sim)
     u->time_limit_ms = 1000 * rng_below(r, 1000);
     u->set_begin = rng_chance(r, 20);
     u->begin_ms = rng_chance(r, 50) ? 0 : sim->now_ms + rng_below(r, 50000);
+    u->set_array_limit = rng_chance(r, 30);
+    u->array_limit = (uint32_t)rng_below(r, 10);
     drive(sim, &event);
 }
 

@@ -371,6 +371,7 @@ static void half_an_order_is_refused(void **state)
         {"\"uuid\":\"GPU-1\"", "\"uuid\":\"\""},
         {"\"memory_bytes\":2147483648", "\"memory_bytes\":-1"},
         {"\"command\":\"x\"", "\"comand\":\"x\""},
+        {"\"command\":\"x\"", "\"command\":\"x\",\"array\":\"1-3\""}, /* and which element it is not said */
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct error err = {0};

@@ -185,6 +185,28 @@ static void what_a_job_waits_for_and_shares_is_read(void **state)
     job_spec_destroy(s);
 }
 
+static void an_array_is_a_text_or_indices_and_a_limit(void **state)
+{
+    (void)state;
+    static const char *const files[] = {
+        "{\"command\":\"x ${{array.index}}\",\"array\":\"1-10%4\"}",
+        "{\"command\":\"x\",\"array\":{\"indices\":\"1-10\",\"max_concurrent\":4}}",
+        "{\"command\":\"x\",\"array\":{\"max_concurrent\":4,\"indices\":\"1-10\"}}"};
+    struct error err = {0};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct job_spec *s = parse(files[i], &err);
+        assert_non_null(s);
+        assert_int_equal(s->array.count, 10);
+        assert_int_equal(s->array.limit, 4);
+        job_spec_destroy(s);
+    }
+    struct job_spec *one = parse("{\"command\":\"x\",\"array\":7}", &err);
+    assert_int_equal(one->array.count, 1);
+    job_spec_destroy(one);
+    assert_refused("{\"command\":\"x ${{ array.index }}\"}", "command", "is for arrays");
+    assert_refused("{\"argv\":[\"x\",\"${{array.index}}\"]}", "argv", "is for arrays");
+}
+
 static void rules_that_make_no_sense_are_refused_by_field(void **state)
 {
     (void)state;
@@ -214,6 +236,12 @@ static void rules_that_make_no_sense_are_refused_by_field(void **state)
         {"\"retry\":{\"count\":1,\"exit_codes\":[0]}", "retry.exit_codes", "between 1 and 255"},
         {"\"retry\":{\"count\":1,\"wait\":\"2d\"}", "retry.wait", "between 0 and"},
         {"\"hodl\":true", "hodl", "did you mean `hold`?"},
+        {"\"array\":\"5-1\"", "array", "ends before it begins"},
+        {"\"array\":true", "array", "must be indices"},
+        {"\"array\":{\"max_concurrent\":2}", "array", "indices"},
+        {"\"array\":{\"indices\":\"1-5%2\",\"max_concurrent\":2}", "array", "twice"},
+        {"\"array\":{\"indices\":\"1-5\",\"max_concurrent\":0}", "array.max_concurrent", "between 1"},
+        {"\"array\":\"1-5\",\"stdin\":true", "array", "no standard input"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char json[512];
@@ -340,6 +368,7 @@ int main(void)
         cmocka_unit_test(wrong_types_and_values_are_refused_by_name),
         cmocka_unit_test(input_that_is_not_declared_is_refused_with_the_nearest_one),
         cmocka_unit_test(what_a_job_waits_for_and_shares_is_read),
+        cmocka_unit_test(an_array_is_a_text_or_indices_and_a_limit),
         cmocka_unit_test(rules_that_make_no_sense_are_refused_by_field),
         cmocka_unit_test(limits_hold_at_the_limit_and_one_past_it),
         cmocka_unit_test(numbers_beyond_two_to_the_53_travel_as_text),

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/fs.h"
 #include "proto/jobspec.h"
+#include "scheduler/arrays.h"
 #include "scheduler/blobs.h"
 #include "scheduler/inventory.h"
 #include "scheduler/jobs.h"
@@ -103,6 +104,107 @@ static void record_comes_back_from_the_journal_as_it_was(void **state)
     assert_int_equal(again->advice_count, 1);
     job_destroy(job);
     job_destroy(again);
+}
+
+static struct job *an_array(const char *indices)
+{
+    struct array_indices a;
+    assert_true(array_parse(indices, &a, NULL));
+    struct job *job = job_create(7, "sweep");
+    job->principal = 3;
+    job->state = JOB_RUNNING;
+    job->submitted_ms = 10;
+    job->fixed = xstrdup("{\"display_name\":\"sweep\"}");
+    job->array = arrays_create(&a);
+    return job;
+}
+
+static void an_arrays_record_comes_back_with_its_counts_and_failed_elements(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct job_table t = {0};
+    jobs_init(&t);
+    struct job *array = an_array("10-20:2,99%3"), *element = arrays_make_element(array, 7);
+    jobs_add(&t, array);
+    assert_string_equal(element->name, "sweep@99");
+    assert_int_equal(element->id, 14);
+    element->state = JOB_FAILED;
+    arrays_count_end(&t, element);
+    _cleanup_free_ char *doc = job_doc_write(array), *small = job_doc_write(element);
+    struct journal_job row = {
+        .id = 7, .name = "sweep", .state = JOB_RUNNING, .fixed = array->fixed, .doc = doc};
+    struct job *again = job_doc_read(&row, &err);
+    assert_non_null(again);
+    _cleanup_free_ char *second = job_doc_write(again);
+    assert_string_equal(doc, second);
+    assert_int_equal(again->array->limit, 3);
+    assert_int_equal(again->array->failed, 1);
+    assert_int_equal(again->array->failed_index[0], 99);
+    job_destroy(again);
+    row.id = 14;
+    row.name = "sweep@99";
+    row.doc = small;
+    again = job_doc_read(&row, &err);
+    assert_int_equal(again->array_job, 7);
+    assert_int_equal(again->array_index, 99);
+    job_destroy(again);
+    row.doc = "{\"v\":1,\"array\":{\"indices\":\"7-1\"}}";
+    assert_null(job_doc_read(&row, &err));
+    job_destroy(element);
+    jobs_finish(&t);
+}
+
+static void an_element_is_found_before_it_began_and_without_a_trace(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct job_table t = {0};
+    jobs_init(&t);
+    t.next_id = 8;
+    struct job *array = an_array("1-3"), *foreign = job_create(8, "other");
+    jobs_add(&t, array);
+    struct job *found = jobs_find(&t, NULL, "sweep@2", &err);
+    assert_non_null(found);
+    assert_true(found->unborn && found->state == JOB_QUEUED);
+    assert_null(jobs_get(&t, found->id));
+    assert_string_equal(jobs_find(&t, NULL, "7@3", &err)->name, "sweep@3");
+    assert_null(jobs_find(&t, NULL, "sweep@4", &err));
+    assert_int_equal(err.code, ERROR_NOT_FOUND);
+    assert_null(jobs_find(&t, NULL, "sweep@x", &err));
+    /* Of an array that has ended the numbers may be others'. */
+    array->state = JOB_CANCELED;
+    jobs_end(&t, array);
+    t.next_id = 9;
+    foreign->state = JOB_RUNNING;
+    jobs_add(&t, foreign);
+    found = jobs_find(&t, NULL, "sweep@1", &err);
+    assert_string_equal(found->name, "sweep@1");
+    assert_int_equal(found->state, JOB_CANCELED);
+    assert_null(jobs_find(&t, NULL, "other@1", &err));
+    jobs_finish(&t);
+}
+
+static void an_array_names_no_more_failed_elements_than_its_record_has_room_for(void **state)
+{
+    (void)state;
+    struct job_table t = {0};
+    jobs_init(&t);
+    struct job *array = an_array("0-999");
+    jobs_add(&t, array);
+    for (uint32_t n = 1; n <= ARRAYS_FAILED_LISTED + 1; n++) {
+        struct job *element = arrays_make_element(array, n);
+        element->state = JOB_FAILED;
+        arrays_count_end(&t, element);
+        job_destroy(element);
+    }
+    assert_int_equal(array->array->failed_listed, ARRAYS_FAILED_LISTED);
+    assert_int_equal(array->array->failed, ARRAYS_FAILED_LISTED + 1);
+    array->state = JOB_FAILED;
+    arrays_say_end(array);
+    assert_string_equal(array->cause_text, "101 of 1000 elements failed, the first was sweep@0");
+    array->state = JOB_RUNNING;
+    jobs_finish(&t);
 }
 
 static void record_of_a_newer_version_is_refused(void **state)
@@ -447,6 +549,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(record_comes_back_from_the_journal_as_it_was),
         cmocka_unit_test(record_of_a_newer_version_is_refused),
+        cmocka_unit_test(an_arrays_record_comes_back_with_its_counts_and_failed_elements),
+        cmocka_unit_test(an_element_is_found_before_it_began_and_without_a_trace),
+        cmocka_unit_test(an_array_names_no_more_failed_elements_than_its_record_has_room_for),
         cmocka_unit_test(object_shows_the_present_attempt_and_all_of_them_where_asked),
         cmocka_unit_test(notes_are_kept_up_to_their_limit),
         cmocka_unit_test(generated_names_are_valid_and_differ),
