@@ -137,6 +137,24 @@ static bool apply_gpus(cJSON *file, const char *text, struct error *err)
     return true;
 }
 
+/* "NAME" or "NAME=N". */
+static bool apply_licences(const struct job_options *o, cJSON *file, struct error *err)
+{
+    cJSON *licences = o->licences.count ? member(file, "licences") : NULL;
+    for (size_t i = 0; licences && i < o->licences.count; i++) {
+        const char *text = o->licences.items[i], *equals = strchr(text, '=');
+        _cleanup_free_ char *name = equals ? xstrndup(text, (size_t)(equals - text)) : xstrdup(text);
+        char *end = NULL;
+        long long n = equals ? strtoll(equals + 1, &end, 10) : 1;
+        if (!*name || (equals && (!equals[1] || *end || n < 1))) {
+            error_set(err, ERROR_INVALID, "--licence takes NAME or NAME=N; \"%s\" is none", text);
+            return error_hint(err, "--licence matlab=2");
+        }
+        set_item(licences, name, json_int_item(n));
+    }
+    return true;
+}
+
 static void apply_rules(const struct job_options *o, cJSON *file)
 {
     if (o->exclusive)
@@ -208,7 +226,7 @@ bool job_options_apply(const struct job_options *o, cJSON *file, struct error *e
     for (size_t i = 0; i < o->mounts.count; i++)
         cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(file, "mounts"),
                              cJSON_CreateString(o->mounts.items[i]));
-    return apply_gpus(file, o->gpus, err) && apply_time(file, o->time, err) &&
+    return apply_gpus(file, o->gpus, err) && apply_time(file, o->time, err) && apply_licences(o, file, err) &&
            apply_pairs(file, "environment_variables", "--env", &o->env, true, err) &&
            apply_pairs(file, "tags", "--tag", &o->tags, false, err) &&
            apply_pairs(file, "inputs", "--input", &o->inputs, false, err);

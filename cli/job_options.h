@@ -11,7 +11,7 @@ struct job_options {
         *experiment, *description, *shm_size, *gpus, *gpu_memory, *begin;
     struct opt_number cpus, nodes, retry;
     bool exclusive, isolated, spot, hold, no_code, interactive, tty, split_streams;
-    struct opt_list env, mounts, tags, notify, inputs, after;
+    struct opt_list env, mounts, tags, notify, inputs, after, licences;
 };
 
 /* Rows of an option table of a struct whose member `job` is struct job_options and stands first. */
@@ -100,6 +100,9 @@ struct job_options {
         {"description", 0, "TEXT", "a description", OPT_STRING, offsetof(struct job_options, description)},    \
         {"tag", 0, "K=V", "a tag (may be repeated)", OPT_LIST, offsetof(struct job_options, tags)},            \
         {"notify", 0, "WHERE", "not honoured yet", OPT_LIST, offsetof(struct job_options, notify)},            \
+        {"licence",  0,                                                                                        \
+         "NAME[=N]", "so many of a licence (default: 1) while it runs (may be repeated)",                      \
+         OPT_LIST,   offsetof(struct job_options, licences)},                                                  \
         OPT_HOST(struct job_options)
 
 /* Writes the given options into the job file `file`, over what stands there. ERROR_INVALID for what makes no

@@ -49,6 +49,8 @@ static void add_times(struct buf *out, const cJSON *job, int64_t now)
         buf_printf(out, "%-12s %s\n", "time limit", units_format_duration(limit_s * 1000, at));
 }
 
+static void add_pairs(struct buf *out, const char *title, const cJSON *object);
+
 static void add_resources(struct buf *out, const cJSON *job)
 {
     const cJSON *r = json_get(job, "resources");
@@ -59,6 +61,7 @@ static void add_resources(struct buf *out, const cJSON *job)
     buf_printf(out, "%-12s %lld CPU%s on %lld core%s, %s memory, %lld GPU%s\n", "resources", (long long)cpus,
                cpus == 1 ? "" : "s", (long long)cores, cores == 1 ? "" : "s",
                show_bytes(json_int(r, "memory_bytes", 0), memory), (long long)gpus, gpus == 1 ? "" : "s");
+    add_pairs(out, "licences", json_get(job, "licences"));
 }
 
 static void add_tasks(struct buf *out, const cJSON *tasks)

@@ -364,6 +364,7 @@ static const struct spec_field job_fields[] = {
     {"stdin", read_stdin},
     {"tty", read_tty},
     {"submission", spec_read_submission},
+    {"licences", spec_read_licences},
     /* of the service, not honoured yet */
     {"outputs", NULL},
     {"services", NULL},
@@ -544,6 +545,8 @@ void job_spec_destroy(struct job_spec *s)
     for (size_t i = 0; i < s->after_count; i++)
         free(s->after[i].job);
     free(s->after);
+    for (size_t i = 0; i < s->licence_count; i++)
+        free(s->licences[i].name);
     free(s);
 }
 

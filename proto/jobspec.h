@@ -41,7 +41,10 @@
 #define JOB_RETRY_CODES_MAX 4
 #define JOB_RETRY_WAIT_MAX_MS (INT64_C(24) * 3600 * 1000)
 #define JOB_GPU_WHOLE 1000 /* thousandths */
-#define JOB_ERRORS_MAX 64  /* kept; later ones are counted only */
+#define JOB_LICENCES_MAX 4 /* kinds of one job */
+#define JOB_LICENCE_NAME_MAX 64
+#define JOB_LICENCE_AMOUNT_MAX 65535
+#define JOB_ERRORS_MAX 64 /* kept; later ones are counted only */
 
 enum job_priority { JOB_PRIORITY_LOW, JOB_PRIORITY_MEDIUM, JOB_PRIORITY_HIGH };
 enum job_runtime { JOB_RUNTIME_AUTO, JOB_RUNTIME_CRUN, JOB_RUNTIME_RUNC, JOB_RUNTIME_PROCESS };
@@ -81,6 +84,12 @@ struct job_retry {
     uint32_t kinds;                     /* bit n: enum end_kind n */
     int32_t codes[JOB_RETRY_CODES_MAX]; /* with END_EXIT only these; all 0: any */
     int64_t wait_ms;                    /* before the second attempt; doubles with each */
+};
+
+/* So many of a licence, for the whole job while it runs. */
+struct job_licence {
+    char *name;
+    int64_t amount;
 };
 
 struct job_strings {
@@ -126,6 +135,8 @@ struct job_spec {
     struct job_input_item *inputs;
     size_t input_count;
     bool wants_stdin, wants_tty, split_streams;
+    struct job_licence licences[JOB_LICENCES_MAX];
+    size_t licence_count;
 
     /* what only the CLI writes: `submission` */
     char *cwd;                           /* absolute, NULL where there is none */

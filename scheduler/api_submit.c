@@ -10,6 +10,7 @@
 #include "scheduler/blobs.h"
 #include "scheduler/engine.h"
 #include "scheduler/submit.h"
+#include "scheduler/submit_life.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -169,7 +170,8 @@ static bool submit(struct daemon *d, struct job *job, const struct job_spec *spe
                                              .instance_count = (uint32_t)spec->instance_count,
                                              .on_node_loss = CORE_LOSS_WAIT}};
     add_rules(job, spec, &event.as.submit);
-    if (!add_dependencies(d, job, spec, &event.as.submit, err))
+    if (!add_dependencies(d, job, spec, &event.as.submit, err) ||
+        !submit_life(d, spec, &event.as.submit, err))
         return false;
     if (!engine_step(d, &event, err))
         return false;

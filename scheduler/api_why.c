@@ -133,7 +133,7 @@ static void explain_needs(struct daemon *d, const struct core_why *why, cJSON *o
             why->need_count > why->need_listed ? ", ..." : "");
 }
 
-static void explain_licence(const struct daemon *d, const struct core_why *why, cJSON *o, cJSON *text)
+static void explain_licence(struct daemon *d, const struct core_why *why, cJSON *o, cJSON *text)
 {
     if (!why->licence_short) {
         cJSON_AddNullToObject(o, "licence");
@@ -145,8 +145,14 @@ static void explain_licence(const struct daemon *d, const struct core_why *why, 
     json_add_int(licence, "wanted", why->licence_wanted);
     json_add_int(licence, "used", why->licence_used);
     json_add_int(licence, "total", why->licence_total);
-    say(text, "it wants %u of the licence %s; of %u there are %u in use", why->licence_wanted, name,
-        why->licence_total, why->licence_used);
+    struct core_why_blocker b = {0}; /* its holders are told as those of any other resource */
+    _cleanup_buf_ struct buf holders = {0};
+    b.holder_count = core_licence_holders(d->core, why->licence, b.holders, CORE_WHY_JOBS_MAX);
+    uint32_t listed = b.holder_count < CORE_WHY_JOBS_MAX ? b.holder_count : CORE_WHY_JOBS_MAX;
+    cJSON_AddItemToObject(licence, "holders", holders_of(d, &b, listed, &holders));
+    say(text, "it wants %u of the licence %s; of %u there are %u in use%s%s%s", why->licence_wanted, name,
+        why->licence_total, why->licence_used, holders.len ? "; held by " : "",
+        holders.len ? holders.data : "", b.holder_count > listed ? " and others" : "");
 }
 
 static void explain_quota(struct daemon *d, const struct core_why *why, const struct core_job_view *view,

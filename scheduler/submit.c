@@ -169,6 +169,9 @@ char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *n
     json_add_int(amounts, "instance_count", spec->instance_count);
     cJSON_AddBoolToObject(amounts, "exclusive", spec->exclusive);
     cJSON_AddBoolToObject(amounts, "isolated", spec->isolated);
+    cJSON *licences = cJSON_AddObjectToObject(o, "licences");
+    for (size_t i = 0; i < spec->licence_count; i++)
+        json_add_int(licences, spec->licences[i].name, spec->licences[i].amount);
     cJSON_AddBoolToObject(o, "preemptible", spec->preemptible);
     if (spec->time_limit_ms)
         cJSON_AddNumberToObject(o, "time_limit_s", (double)spec->time_limit_ms / 1000);

@@ -600,6 +600,9 @@ void core_quota_get(const struct core *core, enum core_quota_scope scope, uint32
                     struct core_quota_view *out);
 /* id < RESOURCE_LICENCES_MAX. */
 void core_licence_get(const struct core *core, uint32_t id, uint32_t *total, uint32_t *used);
+/* licence.c: the jobs that hold some of it, as many as fit; returns how many there are. A pass over the
+ * nodes. */
+uint32_t core_licence_holders(const struct core *core, uint32_t id, struct job_id *out, uint32_t max);
 
 /* When the tasks of the job's attempt will all have ended: at the latest by what was declared, and as is
  * expected; 0: nobody knows, or it has none. */

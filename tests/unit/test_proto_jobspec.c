@@ -220,12 +220,29 @@ static void rules_that_make_no_sense_are_refused_by_field(void **state)
         {"\"retry\":{\"count\":1,\"exit_codes\":[0]}", "retry.exit_codes", "between 1 and 255"},
         {"\"retry\":{\"count\":1,\"wait\":\"2d\"}", "retry.wait", "between 0 and"},
         {"\"hodl\":true", "hodl", "did you mean `hold`?"},
+        {"\"licences\":[\"a\"]", "licences", "mapping"},
+        {"\"licences\":{\"a\":65536}", "licences.a", "65535"},
+        {"\"licences\":{\"a\":1,\"a\":1}", "licences.a", "given twice"},
+        {"\"licences\":{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1}", "licences", "4 kinds"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char json[512];
         snprintf(json, sizeof json, "{\"command\":\"x\",%s}", cases[i].fields);
         assert_refused(json, cases[i].field, cases[i].text);
     }
+}
+
+static void what_becomes_of_a_running_job_is_read(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct job_spec *s =
+        parse("{\"command\":\"x\",\"licences\":{\"a\":1,\"b\":65535,\"c.d\":2,\"e_f-1\":3}}", &err);
+    assert_non_null(s);
+    assert_int_equal(s->licence_count, 4);
+    assert_string_equal(s->licences[1].name, "b");
+    assert_int_equal(s->licences[1].amount, JOB_LICENCE_AMOUNT_MAX);
+    job_spec_destroy(s);
 }
 
 static void limits_hold_at_the_limit_and_one_past_it(void **state)
@@ -347,6 +364,7 @@ int main(void)
         cmocka_unit_test(input_that_is_not_declared_is_refused_with_the_nearest_one),
         cmocka_unit_test(what_a_job_waits_for_and_shares_is_read),
         cmocka_unit_test(rules_that_make_no_sense_are_refused_by_field),
+        cmocka_unit_test(what_becomes_of_a_running_job_is_read),
         cmocka_unit_test(limits_hold_at_the_limit_and_one_past_it),
         cmocka_unit_test(numbers_beyond_two_to_the_53_travel_as_text),
         cmocka_unit_test(broken_json_is_refused_with_its_place),
