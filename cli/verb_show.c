@@ -62,6 +62,10 @@ static void add_resources(struct buf *out, const cJSON *job)
                cpus == 1 ? "" : "s", (long long)cores, cores == 1 ? "" : "s",
                show_bytes(json_int(r, "memory_bytes", 0), memory), (long long)gpus, gpus == 1 ? "" : "s");
     add_pairs(out, "licences", json_get(job, "licences"));
+    double fence_s = cJSON_GetNumberValue(json_get(job, "fence_after_s"));
+    if (fence_s > 0)
+        buf_printf(out, "%-12s runs again elsewhere when its node was silent for %s\n", "node loss",
+                   units_format_duration((int64_t)(fence_s * 1000), memory));
 }
 
 static void add_tasks(struct buf *out, const cJSON *tasks)

@@ -87,6 +87,19 @@ static bool take_times(const cJSON *json, struct order *order, struct error *err
            take_signal(json, "warn_signal", &order->warn_signal, err);
 }
 
+static bool take_fence(const cJSON *json, struct order *order, struct error *err)
+{
+    const cJSON *fence = json_get(json, "fence");
+    const char *rule = json_str(fence, "rule", "wait");
+    order->fence_after_ms = 0;
+    if (strcmp(rule, "wait") == 0)
+        return true;
+    order->fence_after_ms = json_int(fence, "after_ms", 0);
+    if (strcmp(rule, "requeue") != 0 || order->fence_after_ms <= 0)
+        return error_field(err, "fence", "the order of %s has a fence that is not understood", order->task);
+    return true;
+}
+
 static bool take_hosts(const cJSON *gang, struct order *order, struct error *err)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
@@ -163,7 +176,7 @@ static bool fill(const cJSON *json, struct order *order, struct error *err)
     order->lease.memory_bytes = json_int(lease, "memory_bytes", 0);
     if (order->lease.memory_bytes < 0)
         return error_set(err, ERROR_INVALID, "the order of %s has a negative amount", task);
-    if (!take_times(json, order, err) || !take_gang(json, order, err))
+    if (!take_times(json, order, err) || !take_fence(json, order, err) || !take_gang(json, order, err))
         return false;
     order->job_name = xstrdup(json_str(json, "job_name", task));
     const char *log_path = json_str(json, "log_path", NULL),

@@ -56,7 +56,8 @@ struct order {
     char *log_path, *outputs_path; /* absolute, without ".." */
     int64_t submitted_ms;
     struct job_spec *spec;
-    char *text; /* the whole order, JSON */
+    char *text;             /* the whole order, JSON */
+    int64_t fence_after_ms; /* 0: the rule is wait */
 };
 
 /* NULL where anything is missing or wrong. The caller destroys it. */

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "proto/http/client.h"
@@ -35,6 +36,7 @@ struct session {
     char id[128];
     int64_t keepalive_ms;
     struct buf line;
+    int64_t hello_ms, posted_ms; /* boot clock: when those in flight went out */
 };
 
 static void send_hello(struct session *s);
@@ -176,6 +178,7 @@ static void on_posted(void *ctx, int status, const struct buf *body, const struc
             events_acked(s->events, (uint64_t)acked);
             s->callbacks.acked(s->data, (uint64_t)acked);
         }
+        s->callbacks.contact(s->data, s->posted_ms);
         s->acked_stream = s->posted_ack;
         s->batch_max = EVENTS_BATCH_MAX;
         s->backoff_ms = SESSION_BACKOFF_FIRST_MS;
@@ -208,6 +211,7 @@ static void post_events(struct session *s, bool heartbeat)
         .on_done = on_posted,
         .ctx = s,
     };
+    s->posted_ms = clock_boot_ms();
     s->post = http_call_start(s->http, &request);
     /* the next heartbeat is due a whole period after this */
     uv_timer_start(&s->heartbeat, on_heartbeat, (uint64_t)s->keepalive_ms / 3, (uint64_t)s->keepalive_ms / 3);
@@ -277,6 +281,7 @@ static void on_hello_answer(void *ctx, int status, const struct buf *body, const
         go_down(s, &err);
         return;
     }
+    s->callbacks.contact(s->data, s->hello_ms);
     log_info("connected to the scheduler (epoch %lld)", (long long)epoch);
     s->phase = PHASE_UP;
     s->failures = 0;
@@ -302,6 +307,7 @@ static void send_hello(struct session *s)
         .ctx = s,
     };
     s->phase = PHASE_HELLO;
+    s->hello_ms = clock_boot_ms();
     s->hello = http_call_start(s->http, &request);
 }
 

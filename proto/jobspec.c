@@ -365,6 +365,8 @@ static const struct spec_field job_fields[] = {
     {"tty", read_tty},
     {"submission", spec_read_submission},
     {"licences", spec_read_licences},
+    {"on_node_loss", spec_read_on_node_loss},
+    {"fence_after", spec_read_fence_after},
     /* of the service, not honoured yet */
     {"outputs", NULL},
     {"services", NULL},
@@ -435,6 +437,7 @@ static void check_together(struct spec_reader *r, const cJSON *file)
     if (s->instance_count > 1 && s->wants_stdin)
         spec_problem(r, "resources.instance_count",
                      "a job of several nodes has no standard input and no terminal");
+    spec_check_life(r);
     check_bindings(r, s->command, "command");
     for (size_t i = 0; i < s->argv.count; i++)
         check_bindings(r, s->argv.items[i], "argv");

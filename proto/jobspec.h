@@ -44,6 +44,9 @@
 #define JOB_LICENCES_MAX 4 /* kinds of one job */
 #define JOB_LICENCE_NAME_MAX 64
 #define JOB_LICENCE_AMOUNT_MAX 65535
+#define JOB_FENCE_DEFAULT_MS (INT64_C(5) * 60 * 1000)
+#define JOB_FENCE_MIN_MS (INT64_C(15) * 1000) /* a node speaks every 5 s */
+#define JOB_FENCE_MAX_MS (INT64_C(7) * 24 * 3600 * 1000)
 #define JOB_ERRORS_MAX 64 /* kept; later ones are counted only */
 
 enum job_priority { JOB_PRIORITY_LOW, JOB_PRIORITY_MEDIUM, JOB_PRIORITY_HIGH };
@@ -51,6 +54,13 @@ enum job_runtime { JOB_RUNTIME_AUTO, JOB_RUNTIME_CRUN, JOB_RUNTIME_RUNC, JOB_RUN
 enum job_image { JOB_IMAGE_HOST, JOB_IMAGE_FOLDER };
 enum job_after_kind { JOB_AFTER_START, JOB_AFTER_SUCCESS, JOB_AFTER_FAILURE, JOB_AFTER_END };
 enum job_input { JOB_INPUT_LITERAL, JOB_INPUT_FILE, JOB_INPUT_FOLDER };
+
+/* What becomes of a task whose node is silent. */
+enum job_loss {
+    JOB_LOSS_DEFAULT, /* the scheduler's: by the number of nodes */
+    JOB_LOSS_WAIT,
+    JOB_LOSS_REQUEUE
+};
 
 struct job_pair {
     char *name, *value; /* value may be "" but not NULL */
@@ -137,6 +147,8 @@ struct job_spec {
     bool wants_stdin, wants_tty, split_streams;
     struct job_licence licences[JOB_LICENCES_MAX];
     size_t licence_count;
+    enum job_loss on_node_loss;
+    int64_t fence_after_ms; /* without contact its node ends a task; 0: JOB_FENCE_DEFAULT_MS */
 
     /* what only the CLI writes: `submission` */
     char *cwd;                           /* absolute, NULL where there is none */

@@ -1,7 +1,9 @@
-/* What a job holds and what becomes of it while it runs: its licences. */
+/* What a job holds and what becomes of it while it runs: its licences, and its rule for a node that is lost.
+ */
 #include "proto/jobspec_check.h"
 
 #include "base/alloc.h"
+#include "proto/units.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -49,4 +51,41 @@ void spec_read_licences(struct spec_reader *r, const cJSON *v, const char *path)
         snprintf(full, sizeof full, "%s.%.*s", path, JOB_LICENCE_NAME_MAX, item->string);
         read_licence(r, item, full);
     }
+}
+
+/* ---- a lost node ---- */
+
+void spec_read_on_node_loss(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    static const char *const words[] = {"wait", "requeue"};
+    int n = -1;
+    spec_word(r, v, path, words, sizeof words / sizeof *words, &n);
+    if (n >= 0)
+        r->spec->on_node_loss = n ? JOB_LOSS_REQUEUE : JOB_LOSS_WAIT;
+}
+
+void spec_read_fence_after(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    size_t before = r->problems->total;
+    int64_t ms = 0;
+    char least[24];
+    spec_duration(r, v, path, JOB_FENCE_MAX_MS, &ms);
+    if (r->problems->total == before && ms < JOB_FENCE_MIN_MS)
+        spec_problem(r, path, "must be at least %s: a node speaks every 5s, and one that is late is not lost",
+                     units_format_duration(JOB_FENCE_MIN_MS, least));
+    r->spec->fence_after_ms = ms;
+}
+
+/* ---- together ---- */
+
+void spec_check_life(struct spec_reader *r)
+{
+    struct job_spec *s = r->spec;
+    if (!s->fence_after_ms)
+        return;
+    if (s->on_node_loss == JOB_LOSS_WAIT)
+        spec_problem(r, "fence_after",
+                     "goes only with `on_node_loss: requeue`: one that waits is never ended");
+    else
+        s->on_node_loss = JOB_LOSS_REQUEUE; /* who says when asks for it */
 }

@@ -167,11 +167,10 @@ static bool submit(struct daemon *d, struct job *job, const struct job_spec *spe
                                              .request = resources->request,
                                              .time_limit_ms = (uint64_t)spec->time_limit_ms,
                                              .grace_ms = (uint32_t)spec->grace_ms,
-                                             .instance_count = (uint32_t)spec->instance_count,
-                                             .on_node_loss = CORE_LOSS_WAIT}};
+                                             .instance_count = (uint32_t)spec->instance_count}};
     add_rules(job, spec, &event.as.submit);
     if (!add_dependencies(d, job, spec, &event.as.submit, err) ||
-        !submit_life(d, spec, &event.as.submit, err))
+        !submit_life(d, spec, resources, &event.as.submit, err))
         return false;
     if (!engine_step(d, &event, err))
         return false;
@@ -196,6 +195,7 @@ void api_post_job(struct http_request *req, void *context)
     }
     struct submit_resources resources;
     submit_fill_resources(&d->nodes, spec, &resources);
+    resources.fence_after_ms = submit_fence_ms(d, spec);
     struct job *job = make_job(d, req, spec, file, &resources);
     uint64_t id = job->id;
     FAULT("submit.before_step");

@@ -286,7 +286,27 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
     explain_smaller(d, view, o, text);
 }
 
-static void explain_others(const struct job *job, const struct node *node, cJSON *text)
+/* When the first task that is silent is given up. */
+static void explain_fence(const struct daemon *d, const struct job *job, cJSON *text)
+{
+    uint64_t first = 0;
+    struct core_job_view rules;
+    char at[64];
+    for (uint32_t i = 0; i < job->task_count; i++) {
+        struct core_task_view view;
+        struct task_id id = {{job->id}, job->tasks[i].attempt, job->tasks[i].rank};
+        if (core_task_get(d->core, id, &view) && view.given_up_ms && (!first || view.given_up_ms < first))
+            first = view.given_up_ms;
+    }
+    if (first)
+        say(text, "if nothing is heard of it, it runs again elsewhere %s", when(first, at));
+    else if (core_job_get(d->core, (struct job_id){job->id}, &rules) && rules.on_node_loss == CORE_LOSS_WAIT)
+        say(text, "it waits for its node, however long that takes (on_node_loss: wait); berth node lost "
+                  "gives it up");
+}
+
+static void explain_others(const struct daemon *d, const struct job *job, const struct node *node,
+                           cJSON *text)
 {
     if (job_is_final(job)) {
         say(text, "it has ended: %s%s%s", job_state_name(job->state), job->cause_text ? ", " : "",
@@ -310,6 +330,7 @@ static void explain_others(const struct job *job, const struct node *node, cJSON
     case JOB_NOT_RESPONDING:
         say(text, "node %s has not been heard of for a while; the job goes on there as far as is known",
             node ? node->name : "?");
+        explain_fence(d, job, text);
         break;
     case JOB_CANCEL_REQUESTED:
         say(text, "it was asked to end%s%s and has not yet", job->canceled_by ? " by " : "",
@@ -341,7 +362,7 @@ void api_get_why(struct http_request *req, void *context)
     } else {
         const struct task *task = job_task(job, job->attempt, 0);
         cJSON_AddArrayToObject(o, "blockers");
-        explain_others(job, task ? nodes_get(&d->nodes, task->node) : NULL, text);
+        explain_others(d, job, task ? nodes_get(&d->nodes, task->node) : NULL, text);
     }
     add_time(o, "expected_start_ms", why.expected_ms);
     add_time(o, "promised_start_ms", why.promised_ms);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "scheduler/fences.h"
 #include "scheduler/follow.h"
 #include "scheduler/relay.h"
 #include "scheduler/core/row.h"
@@ -306,8 +307,10 @@ bool engine_step(struct daemon *d, const struct core_event *event, struct error 
 static void on_core_timer(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
-    if (engine_writable(d, NULL))
-        engine_step(d, &(struct core_event){.kind = CORE_EVENT_TICK}, NULL);
+    if (!engine_writable(d, NULL))
+        return;
+    fences_watch_clock(d);
+    engine_step(d, &(struct core_event){.kind = CORE_EVENT_TICK}, NULL);
 }
 
 static void arm_timer(struct daemon *d)
@@ -367,12 +370,7 @@ void engine_recovered(struct daemon *d)
 {
     if (!core_now(d->core))
         configure(d);
-    for (uint32_t i = 0; i < d->nodes.count; i++) {
-        struct core_node_view view;
-        struct node_id id = {d->nodes.items[i]->id};
-        if (core_node_get(d->core, id, &view) && view.up)
-            engine_step(d, &(struct core_event){.kind = CORE_EVENT_NODE_DOWN, .as.node = {.node = id}}, NULL);
-    }
+    fences_begin(d);
     d->timer_at_ms = core_timer_at(d->core);
 }
 
@@ -433,8 +431,10 @@ bool engine_write_order(struct daemon *d, const struct node *node, struct task_i
     json_add_str(o, "name", job->name);
     json_add_int(o, "submitted_ms", job->submitted_ms);
     cJSON *fence = cJSON_AddObjectToObject(o, "fence");
-    cJSON_AddStringToObject(fence, "rule", "wait");
-    json_add_int(fence, "after_ms", 0);
+    struct core_job_view rules = {0};
+    bool requeue = core_job_get(d->core, task.job, &rules) && rules.on_node_loss == CORE_LOSS_REQUEUE;
+    cJSON_AddStringToObject(fence, "rule", requeue ? "requeue" : "wait");
+    json_add_int(fence, "after_ms", requeue ? (int64_t)rules.fence_after_ms : 0);
     add_gang(d, job, task, o);
     _cleanup_free_ char *log = xasprintf("%s/%llu/%u.%u.log", d->options.log_dir,
                                          (unsigned long long)task.job.v, task.attempt, task.rank);

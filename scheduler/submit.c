@@ -172,6 +172,11 @@ char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *n
     cJSON *licences = cJSON_AddObjectToObject(o, "licences");
     for (size_t i = 0; i < spec->licence_count; i++)
         json_add_int(licences, spec->licences[i].name, spec->licences[i].amount);
+    cJSON_AddStringToObject(o, "on_node_loss", resources->fence_after_ms ? "requeue" : "wait");
+    if (resources->fence_after_ms)
+        cJSON_AddNumberToObject(o, "fence_after_s", (double)resources->fence_after_ms / 1000);
+    else
+        cJSON_AddNullToObject(o, "fence_after_s");
     cJSON_AddBoolToObject(o, "preemptible", spec->preemptible);
     if (spec->time_limit_ms)
         cJSON_AddNumberToObject(o, "time_limit_s", (double)spec->time_limit_ms / 1000);

@@ -47,7 +47,19 @@ static bool add_licences(struct daemon *d, const struct job_spec *spec, struct c
     return true;
 }
 
-bool submit_life(struct daemon *d, const struct job_spec *spec, struct core_submit *out, struct error *err)
+uint64_t submit_fence_ms(const struct daemon *d, const struct job_spec *spec)
 {
+    bool requeue = spec->on_node_loss == JOB_LOSS_REQUEUE ||
+                   (spec->on_node_loss == JOB_LOSS_DEFAULT && spec->instance_count > 1 && !d->may_sleep);
+    if (!requeue)
+        return 0;
+    return (uint64_t)(spec->fence_after_ms ? spec->fence_after_ms : JOB_FENCE_DEFAULT_MS);
+}
+
+bool submit_life(struct daemon *d, const struct job_spec *spec, const struct submit_resources *resources,
+                 struct core_submit *out, struct error *err)
+{
+    out->on_node_loss = resources->fence_after_ms ? CORE_LOSS_REQUEUE : CORE_LOSS_WAIT;
+    out->fence_after_ms = resources->fence_after_ms;
     return add_licences(d, spec, out, err);
 }

@@ -33,7 +33,7 @@
 #define RECORD_UNEMPTY_MS 10000 /* the record is not kept back longer by processes that do not die */
 #define STDIN_CHUNK 65536
 
-enum { AT_SIGNAL, AT_STATUS, AT_OUT, AT_ERR, AT_STDIN, AT_CONSOLE, AT_CTL };
+enum { AT_SIGNAL, AT_STATUS, AT_OUT, AT_ERR, AT_STDIN, AT_CONSOLE, AT_FENCE, AT_CTL };
 
 void life_set_state(struct shim *s, const char *state)
 {
@@ -377,6 +377,7 @@ static void warn(struct shim *s)
 
 static void check_times(struct shim *s)
 {
+    fence_look(s);
     int64_t now = clock_boot_ms();
     if (s->warn_at_ms && now >= s->warn_at_ms)
         warn(s);
@@ -400,6 +401,7 @@ static void serve_once(struct shim *s, int signal_fd, int timeout_ms)
     bool stdin_wants = s->stdin_pending.len || s->stdin_eof;
     p[AT_STDIN] = (struct pollfd){.fd = stdin_wants ? s->stdin_fd : -1, .events = POLLOUT};
     p[AT_CONSOLE] = (struct pollfd){.fd = s->tty_fd < 0 ? s->console_fd : -1, .events = POLLIN};
+    p[AT_FENCE] = (struct pollfd){.fd = s->fence_fd, .events = POLLIN};
     size_t n = AT_CTL + ctl_poll(s, p + AT_CTL);
     if (poll(p, n, timeout_ms) < 0)
         return;
@@ -566,10 +568,16 @@ int life_run(struct shim *s)
     if (!ctl_init(s) || signal_fd < 0)
         return 1;
     record_state(s);
-    if (!prepare(s, &err) || !start(s, &err)) {
+    if (!fence_open(s, &err) || !prepare(s, &err)) {
         start_failed(s, &err);
         s->init_gone = true;
     }
+    fence_look(s); /* prepared for so long that it may run elsewhere by now: it never begins here */
+    if (!s->init_gone && !s->fence_over && !start(s, &err)) {
+        start_failed(s, &err);
+        s->init_gone = true;
+    }
+    s->init_gone = s->init_gone || s->fence_over;
     bool more = false;
     while (!s->init_gone) {
         serve_once(s, signal_fd, next_timeout(s, more));

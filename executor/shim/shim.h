@@ -63,6 +63,7 @@ struct spec {
     struct strings covers, allow_sockets, cgroups;
     const char *cgroup_name;
     int64_t sub_uid, sub_uid_count, sub_gid, sub_gid_count;
+    int64_t fence_after_ms; /* 0: it waits for its scheduler for ever */
 };
 
 bool spec_read(struct spec *s, int dir_fd, struct error *err);
@@ -152,6 +153,9 @@ struct shim {
     int64_t limit_at_ms, warn_at_ms, kill_at_ms, retry_at_ms, give_up_at_ms; /* CLOCK_BOOTTIME; 0: none */
     struct outcome outcome;
     struct ctl *ctl;
+    int64_t fence_at_ms; /* CLOCK_BOOTTIME; with spec.fence_after_ms */
+    bool fence_over;     /* it ran out */
+    int fence_fd;        /* timer; -1 */
 };
 
 /* record.c: the files that the executor reads */
@@ -201,6 +205,13 @@ bool oci_start(struct shim *s, struct error *err);
 bool oci_started(struct shim *s, int status,
                  struct error *err); /* the runtime has ended with this wait status */
 bool plain_start(struct shim *s, struct error *err);
+
+/* fence.c */
+#define CONTACT_BYTES_MAX 256
+/* Reads when the executor last had contact, from `contact` in the task's folder. */
+bool fence_open(struct shim *s, struct error *err);
+void fence_contact(struct shim *s, int64_t contact_ms); /* CLOCK_BOOTTIME */
+void fence_look(struct shim *s);                        /* ends the task where the fence has run out */
 
 /* verdict.c */
 void verdict_write(struct shim *s);

@@ -178,6 +178,12 @@ static bool judge_stop(const struct shim *s, struct verdict *v)
     } else if (strcmp(o->stop_reason, "preempt") == 0) {
         v->kind = "preempted";
         snprintf(v->text, sizeof v->text, "preempted: its place was needed%s", how);
+    } else if (strcmp(o->stop_reason, "fence") == 0) {
+        v->kind = "node_lost";
+        snprintf(v->text, sizeof v->text,
+                 "its node had no contact with the scheduler for %" PRId64
+                 " s (fence_after): it was ended there, so that it can run elsewhere%s",
+                 s->spec.fence_after_ms / 1000, how);
     } else {
         v->kind = "canceled";
         snprintf(v->text, sizeof v->text, "ended on request (%s)%s", o->stop_reason, how);

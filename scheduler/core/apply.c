@@ -51,6 +51,8 @@ static const char *apply_node_event(struct core *core, const struct core_event *
         node->facts.up = 0;
         node->facts.since_ms = core->h->facts.now_ms;
         node_silence(core, node, down);
+    } else if (down && !node->facts.lost) {
+        node_silence(core, node, true);
     }
     if (lost)
         node->facts.lost = 1;

@@ -80,7 +80,8 @@ enum core_event_kind {
     CORE_EVENT_CONFIG = 1,
     CORE_EVENT_NODE_UP = 2, /* a hello; also for a node that is up, with its inventory as it is now */
     CORE_EVENT_NODE_DOWN =
-        3, /* its session ended; the daemon also sends it for every node that was up when it starts */
+        3, /* its session ended; the daemon also sends it for every node when it starts, and when the wall
+              clock jumped: the fences of one that is down already begin afresh */
     CORE_EVENT_NODE_LOST = 4,  /* an operator says that it will not come back */
     CORE_EVENT_NODE_DRAIN = 5, /* no new tasks */
     CORE_EVENT_NODE_RESUME = 6,
@@ -479,6 +480,8 @@ struct core_job_view {
     uint64_t submitted_ms;
     uint64_t state_since_ms;
     struct core_end end;
+    enum core_on_node_loss on_node_loss;
+    uint64_t fence_after_ms;
 };
 
 struct core_task_view {
@@ -495,6 +498,7 @@ struct core_task_view {
     uint32_t grace_ms;
     struct core_end end; /* with state TASK_EXITED */
     struct resource_lease lease;
+    uint64_t given_up_ms; /* when it will be, if its node stays silent; 0: never by time alone */
 };
 
 struct core_amounts {

@@ -43,6 +43,8 @@ static void view_job(const struct core *core, uint32_t slot, struct core_job_vie
         .submitted_ms = f->submitted_ms,
         .state_since_ms = f->state_since_ms,
         .end = {f->end_kind, f->end_code, f->end_signal},
+        .on_node_loss = (enum core_on_node_loss)f->on_node_loss,
+        .fence_after_ms = f->fence_after_ms,
     };
 }
 
@@ -102,6 +104,7 @@ bool core_task_get(const struct core *core, struct task_id id, struct core_task_
         .grace_ms = f->grace_ms,
         .end = {f->end_kind, f->end_code, f->end_signal},
         .lease = f->lease,
+        .given_up_ms = f->wake_ms,
     };
     return true;
 }

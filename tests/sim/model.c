@@ -126,7 +126,7 @@ static bool quotas_allow(const struct sim *sim, const struct mjob *job)
         const struct core_quota *q =
             &sim->quotas[scope][scope ? job->submit.workspace : job->submit.principal.v];
         const struct core_quota *everyone = &sim->quotas[0][0];
-        if (!q->id && !scope)
+        if (!scope && !(q->cores || q->gpu_milli || q->running || q->queued)) /* none of its own */
             q = everyone;
         const uint32_t limits[3] = {q->cores, q->gpu_milli, q->running};
         uint64_t have[3];

@@ -1,4 +1,5 @@
-/* What a job holds and what becomes of it while it runs: who holds licences. */
+/* What a job holds and what becomes of it while it runs: who holds licences, when a silent node is given up.
+ */
 #include "tests/unit/core_fixture.h"
 
 static void licences_total(struct fixture *f, uint32_t id, uint32_t total)
@@ -39,9 +40,39 @@ static void holders_of_a_licence_are_named_once_however_many_tasks_they_have(voi
     assert_int_equal(core_licence_holders(f->core, 3, holders, 2), 3);
 }
 
+static void a_fence_begins_afresh_when_its_node_is_said_to_be_down_again(void **state)
+{
+    struct fixture *f = *state;
+    struct core_task_view view;
+    struct core_event tick = {.kind = CORE_EVENT_TICK};
+    node_up(f, 1, 4, 0, GIB);
+    struct core_submit s = wanting(1, 1, 0, 0);
+    s.on_node_loss = CORE_LOSS_REQUEUE;
+    s.fence_after_ms = 60000;
+    submit(f, s);
+    says(f, 1, 1, 1, TASK_RUNNING);
+    node_event(f, CORE_EVENT_NODE_DOWN, 1);
+    f->now_ms += 3600000; /* the clock jumped, or nobody was there to look */
+    node_event(f, CORE_EVENT_NODE_DOWN, 1);
+    assert_null(decided(f, CORE_DECISION_ABANDON_TASK, 0));
+    uint64_t due = f->now_ms + 60000 + 30000 + CORE_FENCE_MARGIN_MS;
+    assert_int_equal(core_timer_at(f->core), due);
+    assert_true(core_task_get(f->core, (struct task_id){{1}, 1, 0}, &view));
+    assert_int_equal(view.given_up_ms, due);
+    fed(f, &tick);
+    assert_null(decided(f, CORE_DECISION_ABANDON_TASK, 0));
+    f->now_ms = due;
+    fed(f, &tick);
+    assert_non_null(decided(f, CORE_DECISION_ABANDON_TASK, 0));
+    assert_int_equal(last_state(f, 1), JOB_QUEUED);
+    node_event(f, CORE_EVENT_NODE_DOWN, 1); /* what was given up stays so */
+    assert_int_equal(core_timer_at(f->core), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_fence_begins_afresh_when_its_node_is_said_to_be_down_again),
         TEST(holders_of_a_licence_are_named_once_however_many_tasks_they_have),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -221,6 +221,10 @@ static void rules_that_make_no_sense_are_refused_by_field(void **state)
         {"\"retry\":{\"count\":1,\"wait\":\"2d\"}", "retry.wait", "between 0 and"},
         {"\"hodl\":true", "hodl", "did you mean `hold`?"},
         {"\"licences\":[\"a\"]", "licences", "mapping"},
+        {"\"on_node_loss\":\"hope\"", "on_node_loss", "wait, requeue"},
+        {"\"fence_after\":14", "fence_after", "at least 15s"},
+        {"\"fence_after\":604801", "fence_after", "between 0 and"},
+        {"\"fence_after\":60,\"on_node_loss\":\"wait\"", "fence_after", "on_node_loss: requeue"},
         {"\"licences\":{\"a\":65536}", "licences.a", "65535"},
         {"\"licences\":{\"a\":1,\"a\":1}", "licences.a", "given twice"},
         {"\"licences\":{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1}", "licences", "4 kinds"},
@@ -242,6 +246,12 @@ static void what_becomes_of_a_running_job_is_read(void **state)
     assert_int_equal(s->licence_count, 4);
     assert_string_equal(s->licences[1].name, "b");
     assert_int_equal(s->licences[1].amount, JOB_LICENCE_AMOUNT_MAX);
+    assert_int_equal(s->on_node_loss, JOB_LOSS_DEFAULT);
+    job_spec_destroy(s);
+    s = parse("{\"command\":\"x\",\"fence_after\":\"7d\"}", &err);
+    assert_non_null(s);
+    assert_int_equal(s->on_node_loss, JOB_LOSS_REQUEUE); /* who says when asks for it */
+    assert_int_equal(s->fence_after_ms, JOB_FENCE_MAX_MS);
     job_spec_destroy(s);
 }
 
