@@ -94,6 +94,21 @@ static bool apply_time(cJSON *file, const char *text, struct error *err)
     return true;
 }
 
+/* "USR1@5m" or "5m". */
+static void apply_warning(cJSON *file, const char *text)
+{
+    cJSON *limits = text ? member(file, "limits") : NULL;
+    if (!limits)
+        return;
+    const char *at = strchr(text, '@');
+    cJSON *warning = cJSON_CreateObject();
+    _cleanup_free_ char *signal = at ? xstrndup(text, (size_t)(at - text)) : NULL;
+    if (signal)
+        cJSON_AddStringToObject(warning, "signal", signal);
+    cJSON_AddStringToObject(warning, "before", at ? at + 1 : text);
+    set_item(limits, "warning", warning);
+}
+
 static void apply_compute(cJSON *file, const char *text)
 {
     if (!text)
@@ -215,6 +230,7 @@ bool job_options_apply(const struct job_options *o, cJSON *file, struct error *e
     if (o->no_code)
         cJSON_DeleteItemFromObjectCaseSensitive(file, "code");
     apply_compute(file, o->compute);
+    apply_warning(file, o->warn);
     if (o->interactive)
         set_item(file, "stdin", cJSON_CreateTrue());
     if (o->tty)

@@ -8,7 +8,7 @@
 struct job_options {
     struct args_base base;
     const char *image, *memory, *time, *priority, *name, *code, *compute, *runtime, *display_name,
-        *experiment, *description, *shm_size, *gpus, *gpu_memory, *begin;
+        *experiment, *description, *shm_size, *gpus, *gpu_memory, *begin, *warn;
     struct opt_number cpus, nodes, retry;
     bool exclusive, isolated, spot, hold, no_code, interactive, tty, split_streams;
     struct opt_list env, mounts, tags, notify, inputs, after, licences;
@@ -100,6 +100,9 @@ struct job_options {
         {"description", 0, "TEXT", "a description", OPT_STRING, offsetof(struct job_options, description)},    \
         {"tag", 0, "K=V", "a tag (may be repeated)", OPT_LIST, offsetof(struct job_options, tags)},            \
         {"notify", 0, "WHERE", "not honoured yet", OPT_LIST, offsetof(struct job_options, notify)},            \
+        {"warn",     0,                                                                                        \
+         "[SIG@]T",  "send a signal (default: USR1) so long ahead of the time limit: 5m, TERM@90s",            \
+         OPT_STRING, offsetof(struct job_options, warn)},                                                      \
         {"licence",  0,                                                                                        \
          "NAME[=N]", "so many of a licence (default: 1) while it runs (may be repeated)",                      \
          OPT_LIST,   offsetof(struct job_options, licences)},                                                  \

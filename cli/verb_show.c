@@ -47,6 +47,11 @@ static void add_times(struct buf *out, const cJSON *job, int64_t now)
         buf_printf(out, "%-12s %s\n", "time", show_elapsed(started, json_int(job, "ended_ms", 0), now, at));
     if (limit_s)
         buf_printf(out, "%-12s %s\n", "time limit", units_format_duration(limit_s * 1000, at));
+    const cJSON *warning = json_get(job, "warning");
+    if (cJSON_IsObject(warning))
+        buf_printf(
+            out, "%-12s SIG%s %s ahead of it\n", "warning", json_str(warning, "signal", "?"),
+            units_format_duration((int64_t)(cJSON_GetNumberValue(json_get(warning, "before_s")) * 1000), at));
 }
 
 static void add_pairs(struct buf *out, const char *title, const cJSON *object);

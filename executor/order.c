@@ -189,6 +189,10 @@ static bool fill(const cJSON *json, struct order *order, struct error *err)
     order->spec = job_spec_parse(json_get(json, "spec"), NULL, err);
     if (!order->spec)
         return error_wrap(err, "the job file of %s", task);
+    if (!order->warn_ms) { /* the job's own */
+        order->warn_ms = order->spec->warning_before_ms;
+        order->warn_signal = order->spec->warning_signal;
+    }
     order->text = json_text(json);
     return true;
 }

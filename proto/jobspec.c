@@ -304,8 +304,10 @@ static void read_grace(struct spec_reader *r, const cJSON *v, const char *path)
     r->spec->grace_ms = seconds * 1000;
 }
 
-static const struct spec_field limit_fields[] = {
-    {"timeout", read_timeout}, {"log", read_log_limit}, {"grace", read_grace}};
+static const struct spec_field limit_fields[] = {{"timeout", read_timeout},
+                                                 {"log", read_log_limit},
+                                                 {"grace", read_grace},
+                                                 {"warning", spec_read_warning}};
 
 static void read_limits(struct spec_reader *r, const cJSON *v, const char *path)
 {

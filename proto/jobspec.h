@@ -148,7 +148,9 @@ struct job_spec {
     struct job_licence licences[JOB_LICENCES_MAX];
     size_t licence_count;
     enum job_loss on_node_loss;
-    int64_t fence_after_ms; /* without contact its node ends a task; 0: JOB_FENCE_DEFAULT_MS */
+    int64_t warning_before_ms; /* ahead of the time limit; 0: no warning */
+    int warning_signal;        /* 0: SIGUSR1 */
+    int64_t fence_after_ms;    /* without contact its node ends a task; 0: JOB_FENCE_DEFAULT_MS */
 
     /* what only the CLI writes: `submission` */
     char *cwd;                           /* absolute, NULL where there is none */

@@ -61,6 +61,7 @@ void spec_read_retry(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_licences(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_on_node_loss(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_fence_after(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_warning(struct spec_reader *r, const cJSON *v, const char *path);
 /* What those fields say together. */
 void spec_check_life(struct spec_reader *r);
 /* Reads one of `count` words into *out; a problem where it is none of them. */

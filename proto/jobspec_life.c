@@ -1,8 +1,10 @@
-/* What a job holds and what becomes of it while it runs: its licences, and its rule for a node that is lost.
- */
+/* What a job holds and what becomes of it while it runs: its licences, its rule for a node that is lost, its
+ * warning. */
 #include "proto/jobspec_check.h"
 
 #include "base/alloc.h"
+#include "base/cleanup.h"
+#include "proto/signals.h"
 #include "proto/units.h"
 
 #include <stdio.h>
@@ -76,11 +78,51 @@ void spec_read_fence_after(struct spec_reader *r, const cJSON *v, const char *pa
     r->spec->fence_after_ms = ms;
 }
 
+/* ---- the warning ahead of the time limit ---- */
+
+static void read_warning_signal(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    _cleanup_free_ char *text = spec_scalar_text(v);
+    r->spec->warning_signal = text ? signal_by_name(text) : 0;
+    if (!r->spec->warning_signal)
+        spec_problem(r, path, "must be a signal that a program can take notice of, such as USR1, not %.40s",
+                     text ? text : spec_type_name(v));
+}
+
+static void read_warning_before(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    size_t before = r->problems->total;
+    spec_duration(r, v, path, JOB_TIME_LIMIT_MAX_MS, &r->spec->warning_before_ms);
+    if (r->problems->total == before && !r->spec->warning_before_ms)
+        spec_problem(r, path, "must be a time ahead of the limit such as 5m, not 0");
+}
+
+void spec_read_warning(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    static const struct spec_field fields[] = {{"signal", read_warning_signal},
+                                               {"before", read_warning_before}};
+    spec_read_object(r, v, path, fields, sizeof fields / sizeof *fields);
+    if (cJSON_IsObject(v) && !json_get(v, "before"))
+        spec_problem(r, path, "needs `before`: how long ahead of the time limit");
+}
+
 /* ---- together ---- */
+
+static void check_warning(struct spec_reader *r)
+{
+    const struct job_spec *s = r->spec;
+    char limit[24];
+    if (s->warning_before_ms && !s->time_limit_ms)
+        spec_problem(r, "limits.warning", "goes only with a time limit: give `timeout`, too");
+    else if (s->warning_before_ms && s->warning_before_ms >= s->time_limit_ms)
+        spec_problem(r, "limits.warning.before", "must be less than the time limit, which is %s",
+                     units_format_duration(s->time_limit_ms, limit));
+}
 
 void spec_check_life(struct spec_reader *r)
 {
     struct job_spec *s = r->spec;
+    check_warning(r);
     if (!s->fence_after_ms)
         return;
     if (s->on_node_loss == JOB_LOSS_WAIT)

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "proto/units.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,6 +183,14 @@ char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *n
         cJSON_AddNumberToObject(o, "time_limit_s", (double)spec->time_limit_ms / 1000);
     else
         cJSON_AddNullToObject(o, "time_limit_s");
+    if (spec->warning_before_ms) {
+        const char *signal = sigabbrev_np(spec->warning_signal ? spec->warning_signal : SIGUSR1);
+        cJSON *warning = cJSON_AddObjectToObject(o, "warning");
+        json_add_str(warning, "signal", signal ? signal : "?");
+        cJSON_AddNumberToObject(warning, "before_s", (double)spec->warning_before_ms / 1000);
+    } else {
+        cJSON_AddNullToObject(o, "warning");
+    }
     add_command(o, spec);
     json_add_str(o, "image", spec->image);
     json_add_str(o, "runtime", job_runtime_name(spec->runtime));

@@ -372,6 +372,7 @@ static void warn(struct shim *s)
     snprintf(line, sizeof line, "warn %d", signo);
     if (send(s->status_fd, line, strlen(line), MSG_NOSIGNAL) > 0)
         s->outcome.warn_signal = signo;
+    s->outcome.warned_at_ms = clock_wall_ms();
     FAULT("shim.warned");
 }
 

@@ -89,6 +89,7 @@ struct outcome {
     bool forced;             /* the grace period ran out, or force was asked for */
     int warn_signal;         /* sent ahead of the time limit; 0: none was */
     int64_t warned;          /* processes that had asked for it */
+    int64_t warned_at_ms;    /* wall clock */
     int64_t foreign_signal, foreign_pid, foreign_uid; /* a signal that came to init from elsewhere */
     char start_kind[16], start_text[1024];            /* what failed before the payload ran */
     int64_t disk_free_bytes; /* of the working folder's disk when the task was over; -1: not known */
@@ -146,7 +147,9 @@ struct shim {
 
     struct log_stream out, err;
     bool log_blocked;
-    bool log_over; /* past the limit: the rest is thrown away */
+    bool log_over;   /* past the limit: the rest is thrown away */
+    bool fence_over; /* it ran out */
+    int fence_fd;    /* its timer; -1 */
 
     const char *state; /* starting, running, paused, ending */
     int64_t started_ms, ended_ms;
@@ -154,8 +157,6 @@ struct shim {
     struct outcome outcome;
     struct ctl *ctl;
     int64_t fence_at_ms; /* CLOCK_BOOTTIME; with spec.fence_after_ms */
-    bool fence_over;     /* it ran out */
-    int fence_fd;        /* timer; -1 */
 };
 
 /* record.c: the files that the executor reads */

@@ -158,6 +158,19 @@ static void judge_signal(const struct outcome *o, struct verdict *v)
                  strsignal(v->signal));
 }
 
+/* What became of the warning ahead of the limit; "" where there was none. */
+static void warning_words(const struct shim *s, char *out, size_t size)
+{
+    const struct outcome *o = &s->outcome;
+    out[0] = '\0';
+    if (o->warn_signal && o->warned)
+        snprintf(out, size, "; SIG%s was sent %" PRId64 " s ahead", signal_word(o->warn_signal),
+                 s->spec.warn_ms / 1000);
+    else if (o->warn_signal)
+        snprintf(out, size, "; SIG%s was due %" PRId64 " s ahead, and no process listened for it",
+                 signal_word(o->warn_signal), s->spec.warn_ms / 1000);
+}
+
 /* What the shim itself ended goes by the name of the reason. */
 static bool judge_stop(const struct shim *s, struct verdict *v)
 {
@@ -166,9 +179,11 @@ static bool judge_stop(const struct shim *s, struct verdict *v)
         return false;
     const char *how = o->forced ? "; it did not end in the grace period and was killed" : "";
     if (strcmp(o->stop_reason, "time_limit") == 0) {
+        char warning[128];
+        warning_words(s, warning, sizeof warning);
         v->kind = "time_limit";
-        snprintf(v->text, sizeof v->text, "time limit of %" PRId64 " s reached%s",
-                 s->spec.time_limit_ms / 1000, how);
+        snprintf(v->text, sizeof v->text, "time limit of %" PRId64 " s reached%s%s",
+                 s->spec.time_limit_ms / 1000, warning, how);
         snprintf(v->advice, sizeof v->advice, "--time (limits.timeout in a job file) sets the time limit");
     } else if (strcmp(o->stop_reason, "log_limit") == 0) {
         char limit[32];
@@ -252,6 +267,7 @@ static void add_evidence(const struct shim *s, const struct cgroup_usage *u, con
     if (o->warn_signal) {
         kv_addf(b, "ev.warned_with", "SIG%s", signal_word(o->warn_signal));
         kv_add_int(b, "ev.warned", o->warned);
+        kv_add_int(b, "ev.warned_at_ms", o->warned_at_ms);
     }
     if (o->foreign_signal) {
         kv_add_int(b, "ev.signal", o->foreign_signal);
