@@ -202,6 +202,8 @@ bool bundle_write(const struct bundle_request *r, struct error *err)
         {"rows", r->rows},
         {"cols", r->cols},
         {"fence_after_ms", r->fence_after_ms},
+        {"processes", r->processes},
+        {"first_rank", r->first_rank},
     };
     _cleanup_buf_ struct buf b = {0};
     kv_add_int(&b, "berth_shim", 1);

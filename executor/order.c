@@ -189,6 +189,8 @@ static bool fill(const cJSON *json, struct order *order, struct error *err)
     order->spec = job_spec_parse(json_get(json, "spec"), NULL, err);
     if (!order->spec)
         return error_wrap(err, "the job file of %s", task);
+    if (!json_get(json, "gang")) /* of one node, and its own matter */
+        order->gang.processes_per_instance = order->spec->processes_per_instance;
     if (!order->warn_ms) { /* the job's own */
         order->warn_ms = order->spec->warning_before_ms;
         order->warn_signal = order->spec->warning_signal;

@@ -386,6 +386,8 @@ static bool write_bundle(struct preparation *p, struct bundle_parts *parts)
         .covers = (const char *const *)config->covers.items,
         .isolation = &config->isolation,
         .fence_after_ms = (uint64_t)order->fence_after_ms,
+        .processes = (uint64_t)order->gang.processes_per_instance,
+        .first_rank = (uint64_t)(order->id.rank * order->gang.processes_per_instance),
     };
     return bundle_write(&request, &p->err);
 }

@@ -434,11 +434,15 @@ static void check_together(struct spec_reader *r, const cJSON *file)
             spec_problem(r, amounts[i], "is given twice: here and in resources");
     if (s->gpu_memory_bytes && s->gpu_milli == 0)
         spec_problem(r, "gpu_memory", "can't stand beside `gpus: 0`: leave one of them out");
-    if (s->distributed && s->instance_count == 1 && !json_get(resources, "instance_count"))
+    if (s->distributed && s->instance_count == 1 && s->processes_per_instance == 1 &&
+        !json_get(resources, "instance_count"))
         spec_problem(r, "distribution", "needs `resources.instance_count`: how many nodes take part");
     if (s->instance_count > 1 && s->wants_stdin)
         spec_problem(r, "resources.instance_count",
                      "a job of several nodes has no standard input and no terminal");
+    if (s->processes_per_instance > 1 && s->wants_stdin)
+        spec_problem(r, "distribution.process_count_per_instance",
+                     "several processes have no standard input and no terminal");
     spec_check_life(r);
     check_bindings(r, s->command, "command");
     for (size_t i = 0; i < s->argv.count; i++)

@@ -81,6 +81,7 @@ static struct job *make_job(struct daemon *d, const struct http_request *req, co
     job->wants_stdin = spec->wants_stdin;
     job->split_streams = spec->split_streams;
     job->distributed = spec->distributed;
+    job->processes = (uint32_t)spec->processes_per_instance;
     job->state = JOB_NOT_STARTED;
     if (spec->code_manifest)
         snprintf(job->manifest, sizeof job->manifest, "%s", spec->code_manifest);

@@ -404,7 +404,7 @@ static void add_gang(const struct daemon *d, const struct job *job, struct task_
     cJSON *gang = cJSON_AddObjectToObject(order, "gang"), *hosts = cJSON_AddArrayToObject(gang, "hosts");
     json_add_int(gang, "instances", instances);
     json_add_int(gang, "rank", task.rank);
-    json_add_int(gang, "processes_per_instance", 1);
+    json_add_int(gang, "processes_per_instance", job->processes);
     for (uint32_t rank = 0; rank < instances; rank++) {
         const struct task *peer = job_task(job, task.attempt, rank);
         cJSON_AddItemToArray(hosts, cJSON_CreateString(peer && peer->node_name ? peer->node_name : "?"));

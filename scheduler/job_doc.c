@@ -71,6 +71,7 @@ char *job_doc_write(const struct job *job)
     cJSON_AddBoolToObject(o, "split", job->split_streams);
     if (job->distributed)
         cJSON_AddTrueToObject(o, "distributed");
+    json_add_int(o, "processes", job->processes);
     if (job->has_exit_code)
         json_add_int(o, "exit_code", job->exit_code);
     json_add_int(o, "cause", (int)job->cause);
@@ -154,6 +155,7 @@ struct job *job_doc_read(const struct journal_job *row, struct error *err)
     job->wants_stdin = json_bool(o, "stdin", false);
     job->split_streams = json_bool(o, "split", false);
     job->distributed = json_bool(o, "distributed", false);
+    job->processes = (uint32_t)json_int(o, "processes", 1);
     job->has_exit_code = json_get(o, "exit_code") != NULL;
     job->exit_code = (int32_t)json_int(o, "exit_code", 0);
     job->cause = cause >= 0 && cause < END_KIND_COUNT ? (enum end_kind)cause : END_NONE;

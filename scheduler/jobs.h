@@ -68,7 +68,8 @@ struct job {
     int64_t time_limit_ms, grace_ms;
     char manifest[65]; /* "" without code */
     bool wants_stdin, split_streams;
-    bool distributed; /* its tasks get a port to meet at */
+    bool distributed;   /* its tasks get a port to meet at */
+    uint32_t processes; /* of each task */
 
     /* the end */
     bool has_exit_code;

@@ -168,6 +168,7 @@ char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *n
     if (spec->gpu_memory_bytes)
         json_add_int(amounts, "gpu_memory_bytes", spec->gpu_memory_bytes);
     json_add_int(amounts, "instance_count", spec->instance_count);
+    json_add_int(amounts, "processes_per_instance", spec->processes_per_instance);
     cJSON_AddBoolToObject(amounts, "exclusive", spec->exclusive);
     cJSON_AddBoolToObject(amounts, "isolated", spec->isolated);
     cJSON *licences = cJSON_AddObjectToObject(o, "licences");

@@ -64,6 +64,7 @@ struct spec {
     const char *cgroup_name;
     int64_t sub_uid, sub_uid_count, sub_gid, sub_gid_count;
     int64_t fence_after_ms; /* 0: it waits for its scheduler for ever */
+    int64_t processes, first_rank;
 };
 
 bool spec_read(struct spec *s, int dir_fd, struct error *err);
@@ -84,6 +85,7 @@ struct id_map {
 struct outcome {
     bool payload_started, payload_exited;
     int code, signal;        /* as the payload ended */
+    int failed;              /* of several processes: 1 + the one that failed first; 0: none has */
     int exec_errno;          /* the payload's exec failed */
     const char *stop_reason; /* why the shim ended it: cancel, time_limit, log_limit, ...; NULL: it did not */
     bool forced;             /* the grace period ran out, or force was asked for */
@@ -147,9 +149,10 @@ struct shim {
 
     struct log_stream out, err;
     bool log_blocked;
-    bool log_over;   /* past the limit: the rest is thrown away */
-    bool fence_over; /* it ran out */
-    int fence_fd;    /* its timer; -1 */
+    bool log_over;     /* past the limit: the rest is thrown away */
+    bool fence_over;   /* it ran out */
+    bool ranks_killed; /* of several processes: all but init */
+    int fence_fd;      /* its timer; -1 */
 
     const char *state; /* starting, running, paused, ending */
     int64_t started_ms, ended_ms;
@@ -224,9 +227,18 @@ struct init_options {
     int status_fd;
     bool tty, seccomp, landlock, first; /* first: process 1 of its own PID namespace */
     const char *cwd;                    /* NULL: where it is */
+    int processes;                      /* of the user's, side by side; 0 and 1: one */
+    int64_t first_rank;                 /* of them */
     int64_t as_uid, as_gid; /* > 0: root of a user namespace looks like this user to the payload */
 };
 int init_run(const struct init_options *o, char **argv, char **env);
+
+/* payload.c: inside the task */
+struct ranks;
+/* Starts the user's process k. Its pid; *e is not 0 where it could not be executed, *cwd then says that its
+ * working folder could not be entered. -1: there is no process. `ranks` may be NULL. */
+pid_t payload_start(const struct init_options *o, struct ranks *ranks, int k, char **argv, char **env, int *e,
+                    bool *cwd);
 
 /* warn.c: inside the task */
 /* Sends the signal to every process that handles it or waits for it, and to no other: a warning kills nobody.

@@ -175,7 +175,7 @@ static void warning_words(const struct shim *s, char *out, size_t size)
 static bool judge_stop(const struct shim *s, struct verdict *v)
 {
     const struct outcome *o = &s->outcome;
-    if (!o->stop_reason)
+    if (!o->stop_reason || o->failed)
         return false;
     const char *how = o->forced ? "; it did not end in the grace period and was killed" : "";
     if (strcmp(o->stop_reason, "time_limit") == 0) {
@@ -206,6 +206,17 @@ static bool judge_stop(const struct shim *s, struct verdict *v)
     return true;
 }
 
+/* Which of several it was. */
+static void name_process(const struct shim *s, struct verdict *v)
+{
+    char text[sizeof v->text];
+    int k = s->outcome.failed - 1;
+    snprintf(text, sizeof text, "%s", v->text);
+    if (k >= 0)
+        snprintf(v->text, sizeof v->text, "process %d of %" PRId64 " (rank %" PRId64 "): %.900s", k,
+                 s->spec.processes, s->spec.first_rank + k, text);
+}
+
 static void judge(const struct shim *s, const struct cgroup_usage *u, const char *tail, struct verdict *v)
 {
     const struct outcome *o = &s->outcome;
@@ -223,7 +234,7 @@ static void judge(const struct shim *s, const struct cgroup_usage *u, const char
             v->code = 125;
         return;
     }
-    if (!o->payload_exited) { /* killed with all of its container */
+    if (!o->payload_exited && !o->failed) { /* killed with all of its container */
         v->signal = SIGKILL;
         v->code = 128 + SIGKILL;
     }
@@ -247,6 +258,7 @@ static void judge(const struct shim *s, const struct cgroup_usage *u, const char
         v->kind = "exit";
         snprintf(v->text, sizeof v->text, "exit code %d", v->code);
     }
+    name_process(s, v);
 }
 
 static void add_evidence(const struct shim *s, const struct cgroup_usage *u, const struct verdict *v,
@@ -263,6 +275,10 @@ static void add_evidence(const struct shim *s, const struct cgroup_usage *u, con
     if (o->stop_reason) {
         kv_add(b, "ev.stopped_for", o->stop_reason);
         kv_add_int(b, "ev.forced", o->forced);
+    }
+    if (o->failed) {
+        kv_add_int(b, "ev.process", o->failed - 1);
+        kv_add_int(b, "ev.rank", s->spec.first_rank + o->failed - 1);
     }
     if (o->warn_signal) {
         kv_addf(b, "ev.warned_with", "SIG%s", signal_word(o->warn_signal));

@@ -179,6 +179,8 @@ static void a_task_of_a_gang_knows_the_others(void **state)
     assert_string_equal(value(&env, "BERTH_HOSTS"), "a,b-1,c.d");
     assert_string_equal(value(&env, "MASTER_ADDR"), "a");
     assert_string_equal(value(&env, "WORLD_SIZE"), "12");
+    assert_string_equal(value(&env, "LOCAL_WORLD_SIZE"), "4");
+    assert_string_equal(value(&env, "OMP_NUM_THREADS"), "1"); /* of two CPUs for four */
     assert_string_equal(value(&env, "NODE_RANK"), "2");
     assert_null(value(&env, "RANK"));                     /* its processes have one each */
     assert_string_equal(value(&env, "MASTER_PORT"), "7"); /* the job's own word */
@@ -187,7 +189,7 @@ static void a_task_of_a_gang_knows_the_others(void **state)
     environment_of(order_with(alone, 1, field), &env);
     assert_string_equal(value(&env, "BERTH_INSTANCES"), "1");
     assert_string_equal(value(&env, "BERTH_HOSTS"), "box");
-    assert_string_equal(value(&env, "MASTER_ADDR"), "box");
+    assert_string_equal(value(&env, "MASTER_ADDR"), "127.0.0.1"); /* names are for the other nodes */
     assert_string_equal(value(&env, "WORLD_SIZE"), "1");
     assert_string_equal(value(&env, "RANK"), "0");
     assert_string_equal(value(&env, "LOCAL_RANK"), "0");

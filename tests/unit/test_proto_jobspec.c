@@ -205,9 +205,10 @@ static void rules_that_make_no_sense_are_refused_by_field(void **state)
         {"\"distribution\":{\"type\":\"pytorch\"}", "distribution", "instance_count"},
         {"\"distribution\":{\"type\":\"mpi\"},\"resources\":{\"instance_count\":2}", "distribution.type",
          "mpi"},
-        {"\"distribution\":{\"type\":\"pytorch\",\"process_count_per_instance\":2},\"resources\":{\"instance_"
-         "count\":2}",
-         "distribution.process_count_per_instance", "torchrun"},
+        {"\"distribution\":{\"type\":\"pytorch\",\"process_count_per_instance\":2},\"stdin\":true",
+         "distribution.process_count_per_instance", "standard input"},
+        {"\"distribution\":{\"type\":\"pytorch\",\"process_count_per_instance\":1025}",
+         "distribution.process_count_per_instance", "1024"},
         {"\"queue_settings\":{\"job_tier\":\"cheap\"}", "queue_settings.job_tier", "spot"},
         {"\"begin\":\"tomorrow\"", "begin", "tomorrow"},
         {"\"begin\":\"2026-02-31T00:00:00Z\"", "begin", "2026-02-31"},
