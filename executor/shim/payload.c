@@ -60,7 +60,7 @@ static char **ranked(const struct init_options *o, int k, char **env)
     for (size_t e = 0; e < n; e++)
         if (!is_rank(env[e]))
             own[used++] = env[e];
-    snprintf(rank, sizeof rank, "RANK=%lld", (long long)(o->first_rank + k));
+    snprintf(rank, sizeof rank, "RANK=%lld", (long long)o->first_rank + k);
     snprintf(local, sizeof local, "LOCAL_RANK=%d", k);
     own[used++] = rank;
     own[used] = local;

@@ -180,7 +180,7 @@ void ranks_move(struct ranks *r)
 
 size_t ranks_poll_max(const struct ranks *r)
 {
-    return (size_t)(r->count * r->streams + r->streams);
+    return ((size_t)r->count + 1) * (size_t)r->streams;
 }
 
 size_t ranks_poll(const struct ranks *r, struct pollfd *p)

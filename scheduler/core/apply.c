@@ -145,6 +145,10 @@ static void apply_update(struct core *core, const struct core_update *u)
     if (u->set_held && waits)
         f->held = u->held;
     if (u->set_priority) {
+        if (f->preemptible && holds_licences((enum job_state)f->state)) {
+            core->h->spot_running[f->priority_class]--;
+            core->h->spot_running[u->priority_class]++;
+        }
         f->priority_class = (uint8_t)u->priority_class;
         f->priority = u->priority;
     }
@@ -248,6 +252,10 @@ const char *apply_event(struct core *core, const struct core_event *event)
         return NULL;
     case CORE_EVENT_QUOTA:
         apply_quota(core, &event->as.quota);
+        return NULL;
+    case CORE_EVENT_TICK:
+        if (core->h->facts.look_at_ms <= core->h->facts.now_ms)
+            core->h->facts.look_at_ms = 0;
         return NULL;
     default: /* what comes of the others is decisions alone */
         return NULL;

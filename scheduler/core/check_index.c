@@ -254,12 +254,16 @@ const char *check_tenants(const struct core *core, uint64_t *sum)
             return "tenant: not found, or its hash differs";
         *sum += t->hash;
     }
+    uint32_t spot[PRIORITY_CLASS_COUNT] = {0};
     for (uint32_t j = 1; j <= core->h->job.high; j++) {
         const struct job_facts *f = &core->jobs[j].facts;
         if (!f->present || f->state == JOB_QUEUED || job_state_is_final(f->state))
             continue;
+        spot[f->priority_class] += f->preemptible;
         for (uint32_t i = 0; i < RESOURCE_LICENCE_KINDS_MAX && f->licences.amount[i]; i++)
             used[f->licences.id[i]] += f->licences.amount[i];
     }
+    if (memcmp(spot, core->h->spot_running, sizeof spot) != 0)
+        return "preemptible jobs: their number is wrong";
     return memcmp(used, core->h->licence_used, sizeof used) == 0 ? NULL : "licences: their use is wrong";
 }

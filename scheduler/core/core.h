@@ -54,6 +54,9 @@
 #ifndef CORE_STEP_WORK      /* the simulator also runs a core with a tiny one */
 #define CORE_STEP_WORK 4096 /* W: units of work that one step may do before it says CONTINUE */
 #endif
+#ifndef CORE_PREEMPT_NODES      /* likewise */
+#define CORE_PREEMPT_NODES 1024 /* nodes that one pass looks at for preemption */
+#endif
 #define CORE_DECISIONS_MAX                                                                                   \
     16384 /* what one step can decide at most; follows from W and the limits of a node */
 #define CORE_JOBS_MAX (4u << 20)
@@ -278,6 +281,7 @@ enum core_decision_kind {
     CORE_DECISION_SHARE = 15,    /* a principal's place in fair share changed */
     CORE_DECISION_SETTLED = 16,  /* a waiting job's standing was looked at again */
     CORE_DECISION_PATIENCE = 17, /* the default policy's scale of waiting is set anew */
+    CORE_DECISION_LOOK = 21,     /* when, and from which node on, preemption is looked at again */
     CORE_DECISION_KIND_END
 };
 
@@ -395,6 +399,11 @@ struct core_decision {
             struct principal_id principal;
             uint32_t place;
         } share;
+        struct {
+            uint64_t at_ms; /* TICK then; 0: no time */
+            uint64_t best_ms;
+            uint32_t from, left; /* nodes */
+        } look;
     } as;
 };
 

@@ -364,7 +364,7 @@ void pass_run(struct step *step)
         promise_first(step);
     else
         reserve(step, job, &shadow);
-    if (core->h->facts.preempt)
-        preempt_for(step, job);
+    bool stopped = preempt_for(step, job);
     backfill(step, policy, job, &shadow);
+    preempt_wake(step, job, stopped);
 }

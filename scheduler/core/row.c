@@ -372,6 +372,12 @@ static void decision(struct codec *c, struct core_decision *d)
         U32(c, d->as.share.principal.v);
         U32(c, d->as.share.place);
         break;
+    case CORE_DECISION_LOOK:
+        U64(c, d->as.look.at_ms);
+        U64(c, d->as.look.best_ms);
+        U32(c, d->as.look.from);
+        U32(c, d->as.look.left);
+        break;
     default:
         c->why = c->why ? c->why : "a decision of an unknown kind in the row";
         break;
