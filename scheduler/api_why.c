@@ -276,6 +276,10 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
     if (why->nodes_wanted > 1)
         say(text, "it wants %u nodes at once; %u have room now", why->nodes_wanted, why->nodes_fit);
     explain_ahead(d, why, o, text);
+    uint64_t preempts = why->ahead_count ? 0 : core_preempt_at(d->core);
+    add_time(o, "preempts_ms", preempts);
+    if (preempts)
+        say(text, "preemptible jobs of a lower class give way to it %s", when(preempts, at));
     if (why->promised_ms)
         say(text, "it starts at the latest %s", when(why->promised_ms, at));
     if (why->expected_ms && !why->fits_now && why->expected_ms != why->promised_ms)
@@ -316,7 +320,7 @@ static void explain_others(const struct daemon *d, const struct job *job, const 
     switch (job->state) {
     case JOB_PREPARING:
         say(text, "node %s fetches its code and image%s%s", node ? node->name : "?",
-            job->note_count ? ": " : "", job->note_count ? job->notes[job->note_count - 1].text : "");
+            job_last_note(job) ? ": " : "", job_last_note(job) ? job_last_note(job) : "");
         break;
     case JOB_STARTING:
         say(text, "node %s starts it", node ? node->name : "?");

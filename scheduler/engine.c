@@ -169,11 +169,28 @@ static void forget_cause(struct job *job)
     job->cause = END_NONE;
 }
 
+/* An attempt that another one follows: why it ended is told by a note, since the job's cause is the last
+ * one's. */
+static void note_attempt(struct job *job, const struct core_decision *decision, int64_t now_ms)
+{
+    if (job->state == JOB_QUEUED || job->state == JOB_NOT_STARTED || decision->as.job.state != JOB_QUEUED)
+        return;
+    bool lost = decision->as.job.reason == CORE_REASON_REQUEUED,
+         gave_way = decision->as.job.reason == CORE_REASON_PREEMPTED;
+    const char *why = job->cause_text ? job->cause_text
+                      : lost          ? "its node was silent for too long, or declared lost"
+                      : gave_way      ? "it gave way to a job of a higher class"
+                                      : "it failed";
+    _cleanup_free_ char *text = xasprintf("attempt %u has ended and another follows: %s", job->attempt, why);
+    job_note(job, now_ms, text);
+}
+
 static void on_job_state(struct daemon *d, const struct core_decision *decision, int64_t now_ms)
 {
     struct job *job = jobs_get(&d->jobs, decision->as.job.job.v);
     if (!job || job_is_final(job))
         return;
+    note_attempt(job, decision, now_ms);
     job->state = decision->as.job.state;
     job->reason = decision->as.job.reason;
     job->attempt = decision->as.job.attempt;

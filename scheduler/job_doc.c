@@ -89,6 +89,7 @@ char *job_doc_write(const struct job *job)
         cJSON *note = cJSON_CreateObject();
         json_add_int(note, "at_ms", job->notes[i].at_ms);
         json_add_str(note, "text", job->notes[i].text);
+        json_add_int(note, "attempt", job->notes[i].attempt);
         cJSON_AddItemToArray(notes, note);
     }
     cJSON *advice = cJSON_AddArrayToObject(o, "advice");
@@ -165,7 +166,10 @@ struct job *job_doc_read(const struct journal_job *row, struct error *err)
     const cJSON *item;
     cJSON_ArrayForEach(item, json_get(o, "tasks")) read_task(job, item);
     cJSON_ArrayForEach(item, json_get(o, "notes"))
+    {
         job_note(job, json_int(item, "at_ms", 0), json_str(item, "text", ""));
+        job->notes[job->note_count - 1].attempt = (uint32_t)json_int(item, "attempt", job->attempt);
+    }
     cJSON_ArrayForEach(item, json_get(o, "advice")) if (cJSON_IsString(item))
         job_advise(job, item->valuestring);
     job->inserted = true;
@@ -199,8 +203,8 @@ const char *job_reason_text(const struct job *job)
     };
     if (job_is_final(job) && job->reason == CORE_REASON_DEPENDENCY)
         return "what it waited for can't be any more";
-    if (job->state == JOB_PREPARING && job->note_count)
-        return job->notes[job->note_count - 1].text;
+    if (job->state == JOB_PREPARING && job_last_note(job))
+        return job_last_note(job);
     return (unsigned)job->reason < CORE_REASON_COUNT && texts[job->reason] ? texts[job->reason] : "";
 }
 

@@ -617,6 +617,8 @@ void core_licence_get(const struct core *core, uint32_t id, uint32_t *total, uin
  * nodes. */
 uint32_t core_licence_holders(const struct core *core, uint32_t id, struct job_id *out, uint32_t max);
 
+/* When what the first waiting job may stop will have run its least time; 0: not by time, or not known yet. */
+uint64_t core_preempt_at(const struct core *core);
 /* When the tasks of the job's attempt will all have ended: at the latest by what was declared, and as is
  * expected; 0: nobody knows, or it has none. */
 void core_job_ends(const struct core *core, struct job_id job, uint64_t *declared_ms, uint64_t *expected_ms);

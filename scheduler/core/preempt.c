@@ -208,6 +208,7 @@ static uint32_t first_at_least(const struct victims *v, uint32_t job)
 static uint64_t price_of(const struct core *core, const struct victims *v, const struct task *task)
 {
     uint32_t nodes = first_at_least(v, task->job_slot + 1) - first_at_least(v, task->job_slot);
+    CORE_ASSERT(nodes && v->wanted);
     return lost_with(core, task) / (nodes < v->wanted ? nodes : v->wanted);
 }
 
