@@ -20,7 +20,7 @@
 
 struct offer {
     uint64_t lost_ms; /* core-milliseconds of work */
-    uint32_t node;
+    uint32_t turn;    /* in which it was looked at */
     uint32_t count;
     uint32_t victims[VICTIMS_MAX]; /* task slots */
 };
@@ -102,7 +102,7 @@ static bool offer_of(const struct core *core, uint32_t node_slot, const struct j
     const struct node *node = &core->nodes[node_slot];
     struct shape_key key = shape_key_of(winner);
     struct node after = *node;
-    *out = (struct offer){.node = node_slot};
+    *out = (struct offer){0};
     while (!node_fits(&after, &key, false)) {
         uint32_t best = 0;
         for (uint32_t t = node->first_task; t; t = core->tasks[t].node_next) {
@@ -227,7 +227,7 @@ static void price_offers(const struct core *core, struct victims *v, struct offe
 
 static bool cheaper(const struct offer *a, const struct offer *b)
 {
-    return a->lost_ms != b->lost_ms ? a->lost_ms < b->lost_ms : a->node < b->node;
+    return a->lost_ms != b->lost_ms ? a->lost_ms < b->lost_ms : a->turn < b->turn;
 }
 
 static bool has_victim_of(const struct core *core, const struct offer *o, uint32_t job)
@@ -305,7 +305,7 @@ bool preempt_for(struct step *step, uint32_t job_slot)
     for (uint32_t n = 0; n < span_of(core) && count < LOOKS_MAX; n++) {
         uint32_t slot = nth(core, n);
         if (worth_a_look(core, slot, &key) && offer_of(core, slot, job, &offers[count]))
-            count++;
+            offers[count++].turn = n;
     }
     if (count < wanted)
         return false;
@@ -370,7 +370,8 @@ void preempt_wake(struct step *step, uint32_t job_slot, bool stopped)
     at =
         at == CORE_NEVER || at <= f->now_ms ? 0 : at; /* what could go now went, or isn't what it waits for */
     struct core_decision d = {.kind = CORE_DECISION_LOOK};
-    d.as.look.from = f->look_from;
+    d.as.look.from =
+        stopped && f->node_count > LOOKS_MAX ? (f->look_from + LOOKS_MAX) % f->node_count : f->look_from;
     d.as.look.at_ms = d.as.look.best_ms = at;
     uint32_t span = span_of(core);
     if (span < f->node_count) {

@@ -171,6 +171,31 @@ static void a_large_pool_is_looked_at_in_parts_to_its_end(void **state)
     assert_null(core_check(f->core));
 }
 
+static void the_first_nodes_of_a_pool_are_not_always_those_that_are_cleared(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t nodes = 600, cleared[3];
+    f->no_check = true;
+    let_preempt(f);
+    for (uint32_t node = 1; node <= nodes; node++)
+        node_up(f, node, 1, 0, GIB);
+    for (uint32_t job = 1; job <= nodes; job++)
+        submit(f, spot(job, 1, 0));
+    f->now_ms += MIN_RUN_MS;
+    for (uint32_t i = 0; i < 3; i++) {
+        submit(f, wanting(nodes + 1 + i, 1, 0, 0));
+        const struct core_decision *stop = decided(f, CORE_DECISION_STOP_TASK, 0);
+        assert_non_null(stop);
+        cleared[i] = stop->as.stop.node.v;
+        uint64_t job = stop->as.stop.task.job.v;
+        exits(f, job, 1, cleared[i], END_PREEMPTED, 143, true);
+        released(f, job, 1, cleared[i]);
+        assert_non_null(started(f, nodes + 1 + i));
+    }
+    assert_true(cleared[1] > cleared[0] + 200 && cleared[2] > cleared[1]);
+    assert_null(core_check(f->core));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +205,7 @@ int main(void)
         TEST(a_gang_that_is_stopped_is_lost_once),
         TEST(a_gang_on_many_nodes_clears_them_all_for_one_price),
         TEST(nothing_is_stopped_for_a_job_that_waits_for_a_licence),
+        TEST(the_first_nodes_of_a_pool_are_not_always_those_that_are_cleared),
         TEST(a_large_pool_is_looked_at_in_parts_to_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
