@@ -36,6 +36,7 @@ struct session {
     char id[128];
     int64_t keepalive_ms;
     struct buf line;
+    bool held;                   /* events wait for a scheduler that can't write now; heartbeats go on */
     int64_t hello_ms, posted_ms; /* boot clock: when those in flight went out */
 };
 
@@ -166,6 +167,11 @@ static void on_posted(void *ctx, int status, const struct buf *body, const struc
     s->post = NULL;
     if (status < 200 || status >= 300) {
         answer_error(status, body, transport, &err);
+        if (status >= 500 && s->posted_last) {
+            log_warn("the scheduler can't take events now: %s", err.message);
+            s->held = true;
+            return; /* the next heartbeat tells whether it can again */
+        }
         if (!refused_event(s, status, &err)) {
             go_down(s, &err);
             return;
@@ -175,6 +181,7 @@ static void on_posted(void *ctx, int status, const struct buf *body, const struc
         _cleanup_json_ cJSON *answer = json_parse(body->data ? body->data : "", body->len, &err);
         int64_t acked = json_int(answer, "acked", -1);
         if (acked >= 0) {
+            s->held = false;
             events_acked(s->events, (uint64_t)acked);
             s->callbacks.acked(s->data, (uint64_t)acked);
         }
@@ -183,7 +190,7 @@ static void on_posted(void *ctx, int status, const struct buf *body, const struc
         s->batch_max = EVENTS_BATCH_MAX;
         s->backoff_ms = SESSION_BACKOFF_FIRST_MS;
     }
-    if (s->events->pending_count || s->want_post)
+    if (!s->held && (s->events->pending_count || s->want_post))
         session_kick(s);
 }
 
@@ -193,11 +200,11 @@ static void post_events(struct session *s, bool heartbeat)
         return;
     s->want_post = false;
     uint64_t ack = s->callbacks.stream_ack(s->data, s->handled);
-    if (!heartbeat && s->events->pending_count == 0 && ack == s->acked_stream)
+    if (!heartbeat && (s->held || (s->events->pending_count == 0 && ack == s->acked_stream)))
         return;
     _cleanup_buf_ struct buf body = {0};
     buf_printf(&body, "{\"session\":\"%s\",\"stream_ack\":%" PRIu64 ",\"events\":", s->id, ack);
-    events_batch(s->events, s->batch_max, &body, &s->posted_last);
+    events_batch(s->events, s->held ? 0 : s->batch_max, &body, &s->posted_last);
     buf_add_char(&body, '}');
     s->posted_ack = ack;
     FAULT("executor.before_event");
@@ -285,6 +292,7 @@ static void on_hello_answer(void *ctx, int status, const struct buf *body, const
     log_info("connected to the scheduler (epoch %lld)", (long long)epoch);
     s->phase = PHASE_UP;
     s->failures = 0;
+    s->held = false;
     s->batch_max = EVENTS_BATCH_MAX;
     start_stream(s, (uint64_t)stream_seq);
     post_events(s, true);
