@@ -66,6 +66,9 @@ static void add_resources(struct buf *out, const cJSON *job)
     buf_printf(out, "%-12s %lld CPU%s on %lld core%s, %s memory, %lld GPU%s\n", "resources", (long long)cpus,
                cpus == 1 ? "" : "s", (long long)cores, cores == 1 ? "" : "s",
                show_bytes(json_int(r, "memory_bytes", 0), memory), (long long)gpus, gpus == 1 ? "" : "s");
+    if (json_int(r, "processes_per_instance", 1) > 1)
+        buf_printf(out, "%-12s %lld on each node; lines of the log begin with their rank\n", "processes",
+                   (long long)json_int(r, "processes_per_instance", 1));
     add_pairs(out, "licences", json_get(job, "licences"));
     double fence_s = cJSON_GetNumberValue(json_get(job, "fence_after_s"));
     if (fence_s > 0)
