@@ -366,5 +366,7 @@ void pass_run(struct step *step)
         reserve(step, job, &shadow);
     bool stopped = preempt_for(step, job);
     backfill(step, policy, job, &shadow);
-    preempt_wake(step, job, stopped);
+    uint32_t head = policy_head(core); /* what started may have used up the quota of the one before */
+    if (head)
+        preempt_wake(step, core->klasses[head].head, job, stopped);
 }

@@ -357,7 +357,7 @@ static uint64_t part_clear_at(const struct core *core, const struct job_facts *j
     return times[job->instance_count - 1];
 }
 
-void preempt_wake(struct step *step, uint32_t job_slot, bool stopped)
+void preempt_wake(struct step *step, uint32_t job_slot, uint32_t tried, bool stopped)
 {
     struct core *core = step->core;
     const struct header_facts *f = &core->h->facts;
@@ -367,8 +367,10 @@ void preempt_wake(struct step *step, uint32_t job_slot, bool stopped)
     uint64_t at = part_clear_at(core, job);
     if (at != CORE_NEVER && at < job->preempted_ms)
         at = job->preempted_ms;
-    at =
-        at == CORE_NEVER || at <= f->now_ms ? 0 : at; /* what could go now went, or isn't what it waits for */
+    if (at == CORE_NEVER)
+        at = 0;
+    else if (at <= f->now_ms) /* for one that was tried it went, or isn't what it waits for */
+        at = job_slot == tried ? 0 : f->now_ms;
     struct core_decision d = {.kind = CORE_DECISION_LOOK};
     d.as.look.from =
         stopped && f->node_count > LOOKS_MAX ? (f->look_from + LOOKS_MAX) % f->node_count : f->look_from;

@@ -63,8 +63,9 @@ bool pick_nodes(struct step *step, uint32_t job_slot, pick_allowed allowed, cons
 
 /* preempt.c: stops what must give way to the job; true: enough is on its way out */
 bool preempt_for(struct step *step, uint32_t job_slot);
-/* Asks for a look when the waiting job could preempt. `stopped`: something was stopped for it now. */
-void preempt_wake(struct step *step, uint32_t job_slot, bool stopped);
+/* Asks for a look when the waiting job could preempt. `tried`: the job for which that was tried in this pass;
+ * `stopped`: something was stopped for it. */
+void preempt_wake(struct step *step, uint32_t job_slot, uint32_t tried, bool stopped);
 
 /* policy.c */
 struct policy {
