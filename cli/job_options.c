@@ -94,6 +94,21 @@ static bool apply_time(cJSON *file, const char *text, struct error *err)
     return true;
 }
 
+/* "USR1@5m" or "5m". */
+static void apply_warning(cJSON *file, const char *text)
+{
+    cJSON *limits = text ? member(file, "limits") : NULL;
+    if (!limits)
+        return;
+    const char *at = strchr(text, '@');
+    cJSON *warning = cJSON_CreateObject();
+    _cleanup_free_ char *signal = at ? xstrndup(text, (size_t)(at - text)) : NULL;
+    if (signal)
+        cJSON_AddStringToObject(warning, "signal", signal);
+    cJSON_AddStringToObject(warning, "before", at ? at + 1 : text);
+    set_item(limits, "warning", warning);
+}
+
 static void apply_compute(cJSON *file, const char *text)
 {
     if (!text)
@@ -134,6 +149,24 @@ static bool apply_gpus(cJSON *file, const char *text, struct error *err)
         return error_hint(err, "--gpus 2, or --gpus 0.5 for a share of one");
     }
     set_item(file, "gpus", cJSON_CreateNumber(n));
+    return true;
+}
+
+/* "NAME" or "NAME=N". */
+static bool apply_licences(const struct job_options *o, cJSON *file, struct error *err)
+{
+    cJSON *licences = o->licences.count ? member(file, "licences") : NULL;
+    for (size_t i = 0; licences && i < o->licences.count; i++) {
+        const char *text = o->licences.items[i], *equals = strchr(text, '=');
+        _cleanup_free_ char *name = equals ? xstrndup(text, (size_t)(equals - text)) : xstrdup(text);
+        char *end = NULL;
+        long long n = equals ? strtoll(equals + 1, &end, 10) : 1;
+        if (!*name || (equals && (!equals[1] || *end || n < 1))) {
+            error_set(err, ERROR_INVALID, "--licence takes NAME or NAME=N; \"%s\" is none", text);
+            return error_hint(err, "--licence matlab=2");
+        }
+        set_item(licences, name, json_int_item(n));
+    }
     return true;
 }
 
@@ -219,6 +252,7 @@ bool job_options_apply(const struct job_options *o, cJSON *file, struct error *e
     if (o->no_code)
         cJSON_DeleteItemFromObjectCaseSensitive(file, "code");
     apply_compute(file, o->compute);
+    apply_warning(file, o->warn);
     if (o->interactive)
         set_item(file, "stdin", cJSON_CreateTrue());
     if (o->tty)
@@ -230,7 +264,7 @@ bool job_options_apply(const struct job_options *o, cJSON *file, struct error *e
     for (size_t i = 0; i < o->mounts.count; i++)
         cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(file, "mounts"),
                              cJSON_CreateString(o->mounts.items[i]));
-    return apply_gpus(file, o->gpus, err) && apply_time(file, o->time, err) &&
+    return apply_gpus(file, o->gpus, err) && apply_time(file, o->time, err) && apply_licences(o, file, err) &&
            apply_pairs(file, "environment_variables", "--env", &o->env, true, err) &&
            apply_pairs(file, "tags", "--tag", &o->tags, false, err) &&
            apply_pairs(file, "inputs", "--input", &o->inputs, false, err);

@@ -9,10 +9,10 @@ struct job_options {
     struct args_base base;
     const char *image, *memory, *time, *priority, *name, *code, *compute, *runtime, *display_name,
         *experiment, *description, *shm_size, *gpus, *gpu_memory, *begin, *size, *gpu_model, *workspace,
-        *array;
+        *array, *warn;
     struct opt_number cpus, nodes, retry;
     bool exclusive, isolated, spot, hold, no_code, interactive, tty, split_streams;
-    struct opt_list env, mounts, tags, notify, inputs, after, labels;
+    struct opt_list env, mounts, tags, notify, inputs, after, labels, licences;
 };
 
 /* Rows of an option table of a struct whose member `job` is struct job_options and stands first. */
@@ -116,6 +116,12 @@ struct job_options {
          "NAME",      "the workspace that it belongs to (default: $BERTH_WORKSPACE, else default)",            \
          OPT_STRING,  offsetof(struct job_options, workspace)},                                                \
         {"notify", 0, "WHERE", "not honoured yet", OPT_LIST, offsetof(struct job_options, notify)},            \
+        {"warn",     0,                                                                                        \
+         "[SIG@]T",  "send a signal (default: USR1) so long ahead of the time limit: 5m, TERM@90s",            \
+         OPT_STRING, offsetof(struct job_options, warn)},                                                      \
+        {"licence",  0,                                                                                        \
+         "NAME[=N]", "so many of a licence (default: 1) while it runs (may be repeated)",                      \
+         OPT_LIST,   offsetof(struct job_options, licences)},                                                  \
         OPT_HOST(struct job_options)
 
 /* Writes the given options into the job file `file`, over what stands there. ERROR_INVALID for what makes no

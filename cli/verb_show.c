@@ -48,7 +48,14 @@ static void add_times(struct buf *out, const cJSON *job, int64_t now)
         buf_printf(out, "%-12s %s\n", "time", show_elapsed(started, json_int(job, "ended_ms", 0), now, at));
     if (limit_s)
         buf_printf(out, "%-12s %s\n", "time limit", units_format_duration(limit_s * 1000, at));
+    const cJSON *warning = json_get(job, "warning");
+    if (cJSON_IsObject(warning))
+        buf_printf(
+            out, "%-12s SIG%s %s ahead of it\n", "warning", json_str(warning, "signal", "?"),
+            units_format_duration((int64_t)(cJSON_GetNumberValue(json_get(warning, "before_s")) * 1000), at));
 }
+
+static void add_pairs(struct buf *out, const char *title, const cJSON *object);
 
 static void add_resources(struct buf *out, const cJSON *job)
 {
@@ -60,6 +67,14 @@ static void add_resources(struct buf *out, const cJSON *job)
     buf_printf(out, "%-12s %lld CPU%s on %lld core%s, %s memory, %lld GPU%s\n", "resources", (long long)cpus,
                cpus == 1 ? "" : "s", (long long)cores, cores == 1 ? "" : "s",
                show_bytes(json_int(r, "memory_bytes", 0), memory), (long long)gpus, gpus == 1 ? "" : "s");
+    if (json_int(r, "processes_per_instance", 1) > 1)
+        buf_printf(out, "%-12s %lld on each node; lines of the log begin with their rank\n", "processes",
+                   (long long)json_int(r, "processes_per_instance", 1));
+    add_pairs(out, "licences", json_get(job, "licences"));
+    double fence_s = cJSON_GetNumberValue(json_get(job, "fence_after_s"));
+    if (fence_s > 0)
+        buf_printf(out, "%-12s runs again elsewhere when its node was silent for %s\n", "node loss",
+                   units_format_duration((int64_t)(fence_s * 1000), memory));
 }
 
 /* What it asked for by name. */

@@ -343,6 +343,15 @@ static void on_acked(void *data, uint64_t seq)
     (void)seq;
 }
 
+static void on_contact(void *data, int64_t sent_ms)
+{
+    struct agent *agent = data;
+    struct map_slot *slot;
+    atomic_store(&agent->config->contact_ms, sent_ms);
+    for (size_t i = 0; (slot = map_next(&agent->tasks, &i));)
+        task_contact(slot->value, sent_ms);
+}
+
 /* what tasks call */
 
 static struct http_client *get_http(void *data)
@@ -470,7 +479,8 @@ struct agent *agent_create(uv_loop_t *loop, struct executor_config *config, cons
                                                        .welcome = on_welcome,
                                                        .delta = on_delta,
                                                        .stream_ack = on_stream_ack,
-                                                       .acked = on_acked};
+                                                       .acked = on_acked,
+                                                       .contact = on_contact};
     struct agent *agent = xcalloc(1, sizeof *agent);
     agent->config = config;
     agent->context = (struct task_context){.loop = loop,

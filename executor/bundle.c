@@ -201,6 +201,9 @@ bool bundle_write(const struct bundle_request *r, struct error *err)
         {"split_streams", r->split_streams && !r->tty},
         {"rows", r->rows},
         {"cols", r->cols},
+        {"fence_after_ms", r->fence_after_ms},
+        {"processes", r->processes},
+        {"first_rank", r->first_rank},
     };
     _cleanup_buf_ struct buf b = {0};
     kv_add_int(&b, "berth_shim", 1);

@@ -11,7 +11,9 @@
 #include "proto/json.h"
 
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct executor_config {
     const char *socket, *secret_file, *state_dir, *name; /* absolute paths */
@@ -27,6 +29,8 @@ struct executor_config {
     struct gpu_shares *gpu_shares;
     int cpu_count;   /* highest usable CPU index + 1 */
     cpu_set_t *cpus; /* that this process may use */
+    _Atomic int64_t
+        contact_ms; /* boot clock: the last request to the scheduler that was answered went out then */
 };
 
 #endif

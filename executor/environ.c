@@ -169,13 +169,14 @@ static void set_basics(struct text_list *env, const struct order *order, const s
     set(env, "LANG", "C.UTF-8");
     set(env, "TMPDIR", "/tmp");
     set(env, "PYTHONUNBUFFERED", "1");
-    set_int(env, "OMP_NUM_THREADS", leased_cpus(order));
+    int64_t threads = leased_cpus(order) / order->gang.processes_per_instance;
+    set_int(env, "OMP_NUM_THREADS", threads ? threads : 1);
     if (order->spec->wants_tty)
         set(env, "TERM", order->spec->term ? order->spec->term : "xterm");
 }
 
-/* Where the tasks of a job find each other. With several processes an instance, whoever starts them
- * (torchrun, say) gives each its own RANK and LOCAL_RANK. */
+/* Where the tasks of a job find each other. With several processes an instance each gets its own RANK and
+ * LOCAL_RANK when it is started (shim/payload.c). */
 static void set_gang(struct text_list *env, const struct order *order, const char *node)
 {
     const struct order_gang *gang = &order->gang;
@@ -187,10 +188,11 @@ static void set_gang(struct text_list *env, const struct order *order, const cha
     if (!gang->master_port)
         return;
     _cleanup_free_ char *first = xstrndup(hosts, strcspn(hosts, ","));
-    set(env, "MASTER_ADDR", first);
+    set(env, "MASTER_ADDR", gang->instances > 1 ? first : "127.0.0.1");
     set_int(env, "MASTER_PORT", gang->master_port);
     set_int(env, "WORLD_SIZE", gang->instances * gang->processes_per_instance);
     set_int(env, "NODE_RANK", order->id.rank);
+    set_int(env, "LOCAL_WORLD_SIZE", gang->processes_per_instance);
     if (gang->processes_per_instance > 1)
         return;
     set_int(env, "RANK", order->id.rank);

@@ -87,6 +87,19 @@ static bool take_times(const cJSON *json, struct order *order, struct error *err
            take_signal(json, "warn_signal", &order->warn_signal, err);
 }
 
+static bool take_fence(const cJSON *json, struct order *order, struct error *err)
+{
+    const cJSON *fence = json_get(json, "fence");
+    const char *rule = json_str(fence, "rule", "wait");
+    order->fence_after_ms = 0;
+    if (strcmp(rule, "wait") == 0)
+        return true;
+    order->fence_after_ms = json_int(fence, "after_ms", 0);
+    if (strcmp(rule, "requeue") != 0 || order->fence_after_ms <= 0)
+        return error_field(err, "fence", "the order of %s has a fence that is not understood", order->task);
+    return true;
+}
+
 static bool take_hosts(const cJSON *gang, struct order *order, struct error *err)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
@@ -163,7 +176,7 @@ static bool fill(const cJSON *json, struct order *order, struct error *err)
     order->lease.memory_bytes = json_int(lease, "memory_bytes", 0);
     if (order->lease.memory_bytes < 0)
         return error_set(err, ERROR_INVALID, "the order of %s has a negative amount", task);
-    if (!take_times(json, order, err) || !take_gang(json, order, err))
+    if (!take_times(json, order, err) || !take_fence(json, order, err) || !take_gang(json, order, err))
         return false;
     order->job_name = xstrdup(json_str(json, "job_name", task));
     const char *log_path = json_str(json, "log_path", NULL),
@@ -180,6 +193,12 @@ static bool fill(const cJSON *json, struct order *order, struct error *err)
     if (order->spec->array.count && (order->array_index < 0 || order->array_index > ARRAY_INDEX_MAX ||
                                      !array_element(&order->spec->array, (uint32_t)order->array_index)))
         return error_field(err, "array_index", "%s is no element of its array", task);
+    if (!json_get(json, "gang")) /* of one node, and its own matter */
+        order->gang.processes_per_instance = order->spec->processes_per_instance;
+    if (!order->warn_ms) { /* the job's own */
+        order->warn_ms = order->spec->warning_before_ms;
+        order->warn_signal = order->spec->warning_signal;
+    }
     order->text = json_text(json);
     return true;
 }

@@ -56,8 +56,9 @@ struct order {
     char *log_path, *outputs_path; /* absolute, without ".." */
     int64_t submitted_ms;
     struct job_spec *spec;
-    int64_t array_index; /* of an element of the job file's array; -1: it is none */
-    char *text;          /* the whole order, JSON */
+    int64_t array_index;    /* of an element of the job file's array; -1: it is none */
+    char *text;             /* the whole order, JSON */
+    int64_t fence_after_ms; /* 0: the rule is wait */
 };
 
 /* NULL where anything is missing or wrong. The caller destroys it. */

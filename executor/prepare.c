@@ -385,6 +385,9 @@ static bool write_bundle(struct preparation *p, struct bundle_parts *parts)
         .cache_dir = parts->cache,
         .covers = (const char *const *)config->covers.items,
         .isolation = &config->isolation,
+        .fence_after_ms = (uint64_t)order->fence_after_ms,
+        .processes = (uint64_t)order->gang.processes_per_instance,
+        .first_rank = (uint64_t)(order->id.rank * order->gang.processes_per_instance),
     };
     return bundle_write(&request, &p->err);
 }
@@ -467,6 +470,20 @@ void prepare_run(void *preparation)
     p->result = run_stages(p);
 }
 
+/* From when on the shim counts. Not durable: no task outlives its boot. */
+static bool write_contact(struct preparation *p)
+{
+    char text[64];
+    _cleanup_free_ char *path = xasprintf("%s/contact", p->folder);
+    if (!p->order->fence_after_ms)
+        return true;
+    int n = snprintf(text, sizeof text, "contact_ms=%lld", (long long)atomic_load(&p->config->contact_ms));
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || !fs_write_all(fd, text, (size_t)n + 1))
+        return error_errno(&p->err, errno, "can't write %s", path);
+    return true;
+}
+
 static enum prepare_result launch(struct preparation *p)
 {
     if (atomic_load(&p->cancelled))
@@ -481,7 +498,7 @@ static enum prepare_result launch(struct preparation *p)
     }
     FAULT("executor.before_fork");
     bool busy = !ok && p->err.code == ERROR_CONFLICT;
-    ok = ok && launch_shim(p->folder, fds, count, NULL, NULL, &p->err);
+    ok = ok && write_contact(p) && launch_shim(p->folder, fds, count, NULL, NULL, &p->err);
     FAULT("executor.after_fork");
     for (size_t i = 0; i < count; i++)
         if (fds[i] >= 0)

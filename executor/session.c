@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "proto/http/client.h"
@@ -35,6 +36,8 @@ struct session {
     char id[128];
     int64_t keepalive_ms;
     struct buf line;
+    bool held;                   /* events wait for a scheduler that can't write now; heartbeats go on */
+    int64_t hello_ms, posted_ms; /* boot clock: when those in flight went out */
 };
 
 static void send_hello(struct session *s);
@@ -164,6 +167,11 @@ static void on_posted(void *ctx, int status, const struct buf *body, const struc
     s->post = NULL;
     if (status < 200 || status >= 300) {
         answer_error(status, body, transport, &err);
+        if (status >= 500 && s->posted_last) {
+            log_warn("the scheduler can't take events now: %s", err.message);
+            s->held = true;
+            return; /* the next heartbeat tells whether it can again */
+        }
         if (!refused_event(s, status, &err)) {
             go_down(s, &err);
             return;
@@ -173,14 +181,16 @@ static void on_posted(void *ctx, int status, const struct buf *body, const struc
         _cleanup_json_ cJSON *answer = json_parse(body->data ? body->data : "", body->len, &err);
         int64_t acked = json_int(answer, "acked", -1);
         if (acked >= 0) {
+            s->held = false;
             events_acked(s->events, (uint64_t)acked);
             s->callbacks.acked(s->data, (uint64_t)acked);
         }
+        s->callbacks.contact(s->data, s->posted_ms);
         s->acked_stream = s->posted_ack;
         s->batch_max = EVENTS_BATCH_MAX;
         s->backoff_ms = SESSION_BACKOFF_FIRST_MS;
     }
-    if (s->events->pending_count || s->want_post)
+    if (!s->held && (s->events->pending_count || s->want_post))
         session_kick(s);
 }
 
@@ -190,11 +200,11 @@ static void post_events(struct session *s, bool heartbeat)
         return;
     s->want_post = false;
     uint64_t ack = s->callbacks.stream_ack(s->data, s->handled);
-    if (!heartbeat && s->events->pending_count == 0 && ack == s->acked_stream)
+    if (!heartbeat && (s->held || (s->events->pending_count == 0 && ack == s->acked_stream)))
         return;
     _cleanup_buf_ struct buf body = {0};
     buf_printf(&body, "{\"session\":\"%s\",\"stream_ack\":%" PRIu64 ",\"events\":", s->id, ack);
-    events_batch(s->events, s->batch_max, &body, &s->posted_last);
+    events_batch(s->events, s->held ? 0 : s->batch_max, &body, &s->posted_last);
     buf_add_char(&body, '}');
     s->posted_ack = ack;
     FAULT("executor.before_event");
@@ -208,6 +218,7 @@ static void post_events(struct session *s, bool heartbeat)
         .on_done = on_posted,
         .ctx = s,
     };
+    s->posted_ms = clock_boot_ms();
     s->post = http_call_start(s->http, &request);
     /* the next heartbeat is due a whole period after this */
     uv_timer_start(&s->heartbeat, on_heartbeat, (uint64_t)s->keepalive_ms / 3, (uint64_t)s->keepalive_ms / 3);
@@ -277,9 +288,11 @@ static void on_hello_answer(void *ctx, int status, const struct buf *body, const
         go_down(s, &err);
         return;
     }
+    s->callbacks.contact(s->data, s->hello_ms);
     log_info("connected to the scheduler (epoch %lld)", (long long)epoch);
     s->phase = PHASE_UP;
     s->failures = 0;
+    s->held = false;
     s->batch_max = EVENTS_BATCH_MAX;
     start_stream(s, (uint64_t)stream_seq);
     post_events(s, true);
@@ -302,6 +315,7 @@ static void send_hello(struct session *s)
         .ctx = s,
     };
     s->phase = PHASE_HELLO;
+    s->hello_ms = clock_boot_ms();
     s->hello = http_call_start(s->http, &request);
 }
 

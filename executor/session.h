@@ -34,6 +34,9 @@ struct session_callbacks {
     uint64_t (*stream_ack)(void *data, uint64_t handled);
     /* Events up to here are with the scheduler for good. */
     void (*acked)(void *data, uint64_t seq);
+    /* A request that went out then (boot clock) was answered well. Not counted by the answer's coming: the
+     * scheduler counts from when it had the request. */
+    void (*contact)(void *data, int64_t sent_ms);
 };
 
 /* `secret` is copied; `events` is borrowed. The first hello goes out from the loop. */

@@ -223,3 +223,8 @@ void shim_client_resize(struct shim_client *c, unsigned rows, unsigned cols)
 {
     send_line(c, "resize %u %u", rows, cols);
 }
+
+void shim_client_contact(struct shim_client *c, int64_t contact_ms)
+{
+    send_line(c, "contact %" PRId64, contact_ms);
+}

@@ -45,6 +45,7 @@ void shim_client_pause(struct shim_client *c, bool pause);
 /* ERROR_LIMIT when more than SHIM_STDIN_OUTSTANDING_MAX would be outstanding; ERROR_CONFLICT without stdin.
  */
 bool shim_client_stdin(struct shim_client *c, const void *bytes, size_t n, bool eof, struct error *err);
+void shim_client_contact(struct shim_client *c, int64_t contact_ms); /* boot clock */
 void shim_client_resize(struct shim_client *c, unsigned rows, unsigned cols);
 
 #endif

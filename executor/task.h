@@ -70,6 +70,8 @@ void task_release(struct task *task);       /* the scheduler has recorded the en
 void task_stop(struct task *task, const char *reason, int64_t grace_ms, bool force);
 void task_stdin(struct task *task, uint64_t seq, const char *base64, bool eof);
 void task_resize(struct task *task, unsigned rows, unsigned cols);
+/* The scheduler has answered a request that went out then (boot clock): the fence begins anew. */
+void task_contact(struct task *task, int64_t contact_ms);
 /* The first delta that still waits for the task's shim; UINT64_MAX for none. */
 uint64_t task_oldest_delta(const struct task *task);
 #endif

@@ -74,6 +74,7 @@ void task_meet_shim(struct task *task)
         on_gone(task);
         return;
     }
+    task_contact(task, atomic_load(&task->context->config->contact_ms));
     if (task->unwanted)
         shim_client_kill(task->client);
     else if (task->stop.wanted)
@@ -115,6 +116,12 @@ void task_stop(struct task *task, const char *reason, int64_t grace_ms, bool for
         uv_timer_stop(&task->timer);
         task_end_cancelled(task);
     }
+}
+
+void task_contact(struct task *task, int64_t contact_ms)
+{
+    if (task->client && task->order->fence_after_ms && contact_ms)
+        shim_client_contact(task->client, contact_ms);
 }
 
 void task_resize(struct task *task, unsigned rows, unsigned cols)

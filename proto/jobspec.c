@@ -306,8 +306,10 @@ static void read_grace(struct spec_reader *r, const cJSON *v, const char *path)
     r->spec->grace_ms = seconds * 1000;
 }
 
-static const struct spec_field limit_fields[] = {
-    {"timeout", read_timeout}, {"log", read_log_limit}, {"grace", read_grace}};
+static const struct spec_field limit_fields[] = {{"timeout", read_timeout},
+                                                 {"log", read_log_limit},
+                                                 {"grace", read_grace},
+                                                 {"warning", spec_read_warning}};
 
 static void read_limits(struct spec_reader *r, const cJSON *v, const char *path)
 {
@@ -367,6 +369,9 @@ static const struct spec_field job_fields[] = {
     {"tty", read_tty},
     {"submission", spec_read_submission},
     {"array", spec_read_array},
+    {"licences", spec_read_licences},
+    {"on_node_loss", spec_read_on_node_loss},
+    {"fence_after", spec_read_fence_after},
     /* of the service, not honoured yet */
     {"outputs", NULL},
     {"services", NULL},
@@ -433,13 +438,18 @@ static void check_together(struct spec_reader *r, const cJSON *file)
             spec_problem(r, amounts[i], "is given twice: here and in resources");
     if (s->gpu_memory_bytes && s->gpu_milli == 0)
         spec_problem(r, "gpu_memory", "can't stand beside `gpus: 0`: leave one of them out");
-    if (s->distributed && s->instance_count == 1 && !json_get(resources, "instance_count"))
+    if (s->distributed && s->instance_count == 1 && s->processes_per_instance == 1 &&
+        !json_get(resources, "instance_count"))
         spec_problem(r, "distribution", "needs `resources.instance_count`: how many nodes take part");
     if (s->instance_count > 1 && s->wants_stdin)
         spec_problem(r, "resources.instance_count",
                      "a job of several nodes has no standard input and no terminal");
     spec_check_hardware(r);
     spec_check_array(r);
+    if (s->processes_per_instance > 1 && s->wants_stdin)
+        spec_problem(r, "distribution.process_count_per_instance",
+                     "several processes have no standard input and no terminal");
+    spec_check_life(r);
     check_bindings(r, s->command, "command");
     for (size_t i = 0; i < s->argv.count; i++)
         check_bindings(r, s->argv.items[i], "argv");
@@ -552,6 +562,8 @@ void job_spec_destroy(struct job_spec *s)
     free(s->after);
     spec_free_hardware(s);
     array_finish(&s->array);
+    for (size_t i = 0; i < s->licence_count; i++)
+        free(s->licences[i].name);
     free(s);
 }
 

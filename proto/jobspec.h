@@ -44,13 +44,26 @@
 #define JOB_GPU_WHOLE 1000 /* thousandths */
 #define JOB_LABELS_MAX 16  /* node labels of one job */
 #define JOB_WORD_MAX 128   /* bytes of a size's, GPU model's, label's or workspace's name */
-#define JOB_ERRORS_MAX 64  /* kept; later ones are counted only */
+#define JOB_LICENCES_MAX 4 /* kinds of one job */
+#define JOB_LICENCE_NAME_MAX 64
+#define JOB_LICENCE_AMOUNT_MAX 65535
+#define JOB_FENCE_DEFAULT_MS (INT64_C(5) * 60 * 1000)
+#define JOB_FENCE_MIN_MS (INT64_C(15) * 1000) /* a node speaks every 5 s */
+#define JOB_FENCE_MAX_MS (INT64_C(7) * 24 * 3600 * 1000)
+#define JOB_ERRORS_MAX 64 /* kept; later ones are counted only */
 
 enum job_priority { JOB_PRIORITY_LOW, JOB_PRIORITY_MEDIUM, JOB_PRIORITY_HIGH };
 enum job_runtime { JOB_RUNTIME_AUTO, JOB_RUNTIME_CRUN, JOB_RUNTIME_RUNC, JOB_RUNTIME_PROCESS };
 enum job_image { JOB_IMAGE_HOST, JOB_IMAGE_FOLDER };
 enum job_after_kind { JOB_AFTER_START, JOB_AFTER_SUCCESS, JOB_AFTER_FAILURE, JOB_AFTER_END };
 enum job_input { JOB_INPUT_LITERAL, JOB_INPUT_FILE, JOB_INPUT_FOLDER };
+
+/* What becomes of a task whose node is silent. */
+enum job_loss {
+    JOB_LOSS_DEFAULT, /* the scheduler's: by the number of nodes */
+    JOB_LOSS_WAIT,
+    JOB_LOSS_REQUEUE
+};
 
 struct job_pair {
     char *name, *value; /* value may be "" but not NULL */
@@ -84,6 +97,12 @@ struct job_retry {
     uint32_t kinds;                     /* bit n: enum end_kind n */
     int32_t codes[JOB_RETRY_CODES_MAX]; /* with END_EXIT only these; all 0: any */
     int64_t wait_ms;                    /* before the second attempt; doubles with each */
+};
+
+/* So many of a licence, for the whole job while it runs. */
+struct job_licence {
+    char *name;
+    int64_t amount;
 };
 
 struct job_strings {
@@ -129,6 +148,12 @@ struct job_spec {
     struct job_input_item *inputs;
     size_t input_count;
     bool wants_stdin, wants_tty, split_streams;
+    struct job_licence licences[JOB_LICENCES_MAX];
+    size_t licence_count;
+    enum job_loss on_node_loss;
+    int64_t warning_before_ms; /* ahead of the time limit; 0: no warning */
+    int warning_signal;        /* 0: SIGUSR1 */
+    int64_t fence_after_ms;    /* without contact its node ends a task; 0: JOB_FENCE_DEFAULT_MS */
 
     char *size;                     /* instance_type; NULL: none */
     char *gpu_model;                /* NULL: any */

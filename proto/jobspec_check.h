@@ -68,6 +68,12 @@ void spec_free_hardware(struct job_spec *s);
 void spec_read_array(struct spec_reader *r, const cJSON *v, const char *path); /* jobspec_array.c */
 /* What an array can't have beside it; and ${{array.index}} where there is none. */
 void spec_check_array(struct spec_reader *r);
+void spec_read_licences(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_on_node_loss(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_fence_after(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_warning(struct spec_reader *r, const cJSON *v, const char *path);
+/* What those fields say together. */
+void spec_check_life(struct spec_reader *r);
 /* Reads one of `count` words into *out; a problem where it is none of them. */
 void spec_word(struct spec_reader *r, const cJSON *value, const char *path, const char *const *words,
                size_t count, int *out);

@@ -57,10 +57,6 @@ static void read_distribution_type(struct spec_reader *r, const cJSON *v, const 
 static void read_processes(struct spec_reader *r, const cJSON *v, const char *path)
 {
     spec_int(r, v, path, 1, JOB_PROCESSES_MAX, &r->spec->processes_per_instance);
-    if (r->spec->processes_per_instance > 1)
-        spec_not_honoured(r, path,
-                          "several processes on an instance are not started yet; give 1 and start them "
-                          "yourself, for example with torchrun");
 }
 
 static const struct spec_field distribution_fields[] = {{"type", read_distribution_type},

@@ -13,6 +13,7 @@
 #include "scheduler/engine.h"
 #include "scheduler/hardware.h"
 #include "scheduler/submit.h"
+#include "scheduler/submit_life.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,7 @@ static struct job *make_job(struct daemon *d, const struct http_request *req, st
     job->wants_stdin = spec->wants_stdin;
     job->split_streams = spec->split_streams;
     job->distributed = spec->distributed;
+    job->processes = (uint32_t)spec->processes_per_instance;
     job->state = JOB_NOT_STARTED;
     if (spec->code_manifest)
         snprintf(job->manifest, sizeof job->manifest, "%s", spec->code_manifest);
@@ -189,7 +191,8 @@ static bool submit(struct daemon *d, struct job *job, const struct job_spec *spe
                                              .workspace = names->workspace,
                                              .family = names->family}};
     add_rules(job, spec, &event.as.submit);
-    if (!add_dependencies(d, job, spec, &event.as.submit, err))
+    if (!add_dependencies(d, job, spec, &event.as.submit, err) ||
+        !submit_life(d, spec, resources, &event.as.submit, err))
         return false;
     if (!engine_step(d, &event, err))
         return false;
@@ -221,6 +224,7 @@ void api_post_job(struct http_request *req, void *context)
     hardware_nodes(d, names.gpu_models, names.labels, &nodes);
     submit_fill_resources(nodes.count ? &nodes : &d->nodes, spec, &resources);
     free(nodes.items);
+    resources.fence_after_ms = submit_fence_ms(d, spec);
     resources.request.gpu_models = names.gpu_models;
     resources.request.labels = names.labels;
     struct job *job = make_job(d, req, spec, file, &resources, &names);

@@ -136,7 +136,7 @@ static void explain_needs(struct daemon *d, const struct core_why *why, cJSON *o
             why->need_count > why->need_listed ? ", ..." : "");
 }
 
-static void explain_licence(const struct daemon *d, const struct core_why *why, cJSON *o, cJSON *text)
+static void explain_licence(struct daemon *d, const struct core_why *why, cJSON *o, cJSON *text)
 {
     if (!why->licence_short) {
         cJSON_AddNullToObject(o, "licence");
@@ -148,8 +148,14 @@ static void explain_licence(const struct daemon *d, const struct core_why *why, 
     json_add_int(licence, "wanted", why->licence_wanted);
     json_add_int(licence, "used", why->licence_used);
     json_add_int(licence, "total", why->licence_total);
-    say(text, "it wants %u of the licence %s; of %u there are %u in use", why->licence_wanted, name,
-        why->licence_total, why->licence_used);
+    struct core_why_blocker b = {0}; /* its holders are told as those of any other resource */
+    _cleanup_buf_ struct buf holders = {0};
+    b.holder_count = core_licence_holders(d->core, why->licence, b.holders, CORE_WHY_JOBS_MAX);
+    uint32_t listed = b.holder_count < CORE_WHY_JOBS_MAX ? b.holder_count : CORE_WHY_JOBS_MAX;
+    cJSON_AddItemToObject(licence, "holders", holders_of(d, &b, listed, &holders));
+    say(text, "it wants %u of the licence %s; of %u there are %u in use%s%s%s", why->licence_wanted, name,
+        why->licence_total, why->licence_used, holders.len ? "; held by " : "",
+        holders.len ? holders.data : "", b.holder_count > listed ? " and others" : "");
 }
 
 static void explain_ahead(struct daemon *d, const struct core_why *why, cJSON *o, cJSON *text)
@@ -248,6 +254,10 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
     if (why->nodes_wanted > 1)
         say(text, "it wants %u nodes at once; %u have room now", why->nodes_wanted, why->nodes_fit);
     explain_ahead(d, why, o, text);
+    uint64_t preempts = why->ahead_count ? 0 : core_preempt_at(d->core);
+    add_time(o, "preempts_ms", preempts);
+    if (preempts)
+        say(text, "preemptible jobs of a lower class give way to it %s", when(preempts, at));
     if (why->promised_ms)
         say(text, "it starts at the latest %s", when(why->promised_ms, at));
     if (why->expected_ms && !why->fits_now && why->expected_ms != why->promised_ms)
@@ -258,7 +268,27 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
     explain_smaller(smaller, view, o, text);
 }
 
-static void explain_others(const struct job *job, const struct node *node, cJSON *text)
+/* When the first task that is silent is given up. */
+static void explain_fence(const struct daemon *d, const struct job *job, cJSON *text)
+{
+    uint64_t first = 0;
+    struct core_job_view rules;
+    char at[64];
+    for (uint32_t i = 0; i < job->task_count; i++) {
+        struct core_task_view view;
+        struct task_id id = {{job->id}, job->tasks[i].attempt, job->tasks[i].rank};
+        if (core_task_get(d->core, id, &view) && view.given_up_ms && (!first || view.given_up_ms < first))
+            first = view.given_up_ms;
+    }
+    if (first)
+        say(text, "if nothing is heard of it, it runs again elsewhere %s", when(first, at));
+    else if (core_job_get(d->core, (struct job_id){job->id}, &rules) && rules.on_node_loss == CORE_LOSS_WAIT)
+        say(text, "it waits for its node, however long that takes (on_node_loss: wait); berth node lost "
+                  "gives it up");
+}
+
+static void explain_others(const struct daemon *d, const struct job *job, const struct node *node,
+                           cJSON *text)
 {
     if (job_is_final(job)) {
         say(text, "it has ended: %s%s%s", job_state_name(job->state), job->cause_text ? ", " : "",
@@ -268,7 +298,7 @@ static void explain_others(const struct job *job, const struct node *node, cJSON
     switch (job->state) {
     case JOB_PREPARING:
         say(text, "node %s fetches its code and image%s%s", node ? node->name : "?",
-            job->note_count ? ": " : "", job->note_count ? job->notes[job->note_count - 1].text : "");
+            job_last_note(job) ? ": " : "", job_last_note(job) ? job_last_note(job) : "");
         break;
     case JOB_STARTING:
         say(text, "node %s starts it", node ? node->name : "?");
@@ -282,6 +312,7 @@ static void explain_others(const struct job *job, const struct node *node, cJSON
     case JOB_NOT_RESPONDING:
         say(text, "node %s has not been heard of for a while; the job goes on there as far as is known",
             node ? node->name : "?");
+        explain_fence(d, job, text);
         break;
     case JOB_CANCEL_REQUESTED:
         say(text, "it was asked to end%s%s and has not yet", job->canceled_by ? " by " : "",
@@ -345,7 +376,7 @@ static void answer_why(struct daemon *d, struct http_request *req, struct job *j
         const struct task *task = job_task(job, job->attempt, 0);
         cJSON_AddArrayToObject(o, "blockers");
         if (!job->array || job_is_final(job))
-            explain_others(job, task ? nodes_get(&d->nodes, task->node) : NULL, text);
+            explain_others(d, job, task ? nodes_get(&d->nodes, task->node) : NULL, text);
     }
     add_time(o, "expected_start_ms", why.expected_ms);
     add_time(o, "promised_start_ms", why.promised_ms);

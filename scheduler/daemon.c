@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "scheduler/blobs.h"
 #include "scheduler/engine.h"
+#include "scheduler/fences.h"
 #include "scheduler/sweep.h"
 
 #include <errno.h>
@@ -224,6 +225,7 @@ bool daemon_init(struct daemon *d, const struct daemon_options *options, struct 
     if (!d->decisions)
         return error_set(err, ERROR_INTERNAL, "no memory for the core's decisions");
     buf_reserve(&d->row, ROW_FIRST_BYTES);
+    d->may_sleep = options->may_sleep >= 0 ? options->may_sleep : fences_may_sleep("/sys/class/power_supply");
     if (!make_folders(d, err) || !recover(d, err))
         return false;
     start_handles(d);

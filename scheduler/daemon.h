@@ -33,6 +33,7 @@ struct daemon_options {
     int64_t idle_exit_s;      /* 0: never */
     uint32_t checkpoint_rows; /* 0: JOURNAL_SEGMENT_ROWS */
     bool allow_network_state;
+    int may_sleep; /* -1: found out */
 };
 
 struct daemon {
@@ -71,7 +72,9 @@ struct daemon {
     int64_t next_sweep_ms; /* boot clock */
     bool leaving;          /* stops when the last job has ended; nothing new is taken */
     bool stopping;
-    unsigned pool_work; /* in the thread pool; the end waits for it */
+    unsigned pool_work;      /* in the thread pool; the end waits for it */
+    int64_t clock_offset_ms; /* fences.c: wall clock less boot clock, when last looked at */
+    bool may_sleep;          /* this machine may: gangs wait for silent nodes unless they say otherwise */
 };
 
 bool daemon_init(struct daemon *d, const struct daemon_options *options, struct error *err);

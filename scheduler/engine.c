@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "scheduler/arrays.h"
+#include "scheduler/fences.h"
 #include "scheduler/follow.h"
 #include "scheduler/relay.h"
 #include "scheduler/core/row.h"
@@ -169,11 +170,28 @@ static void forget_cause(struct job *job)
     job->cause = END_NONE;
 }
 
+/* An attempt that another one follows: why it ended is told by a note, since the job's cause is the last
+ * one's. */
+static void note_attempt(struct job *job, const struct core_decision *decision, int64_t now_ms)
+{
+    if (job->state == JOB_QUEUED || job->state == JOB_NOT_STARTED || decision->as.job.state != JOB_QUEUED)
+        return;
+    bool lost = decision->as.job.reason == CORE_REASON_REQUEUED,
+         gave_way = decision->as.job.reason == CORE_REASON_PREEMPTED;
+    const char *why = job->cause_text ? job->cause_text
+                      : lost          ? "its node was silent for too long, or declared lost"
+                      : gave_way      ? "it gave way to a job of a higher class"
+                                      : "it failed";
+    _cleanup_free_ char *text = xasprintf("attempt %u has ended and another follows: %s", job->attempt, why);
+    job_note(job, now_ms, text);
+}
+
 static void on_job_state(struct daemon *d, const struct core_decision *decision, int64_t now_ms)
 {
     struct job *job = jobs_get(&d->jobs, decision->as.job.job.v);
     if (!job || job_is_final(job))
         return;
+    note_attempt(job, decision, now_ms);
     job->state = decision->as.job.state;
     job->reason = decision->as.job.reason;
     job->attempt = decision->as.job.attempt;
@@ -326,8 +344,10 @@ bool engine_step(struct daemon *d, const struct core_event *event, struct error 
 static void on_core_timer(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
-    if (engine_writable(d, NULL))
-        engine_step(d, &(struct core_event){.kind = CORE_EVENT_TICK}, NULL);
+    if (!engine_writable(d, NULL))
+        return;
+    fences_watch_clock(d);
+    engine_step(d, &(struct core_event){.kind = CORE_EVENT_TICK}, NULL);
 }
 
 static void arm_timer(struct daemon *d)
@@ -391,12 +411,7 @@ void engine_recovered(struct daemon *d)
     if (!core_now(d->core))
         configure(d);
     sizes_settle(d);
-    for (uint32_t i = 0; i < d->nodes.count; i++) {
-        struct core_node_view view;
-        struct node_id id = {d->nodes.items[i]->id};
-        if (core_node_get(d->core, id, &view) && view.up)
-            engine_step(d, &(struct core_event){.kind = CORE_EVENT_NODE_DOWN, .as.node = {.node = id}}, NULL);
-    }
+    fences_begin(d);
     d->timer_at_ms = core_timer_at(d->core);
     struct job *job, *tmp;
     list_for_each(job, tmp, &d->jobs.live, link) engine_look(d, job); /* the counts of arrays */
@@ -432,7 +447,7 @@ static void add_gang(const struct daemon *d, const struct job *job, struct task_
     cJSON *gang = cJSON_AddObjectToObject(order, "gang"), *hosts = cJSON_AddArrayToObject(gang, "hosts");
     json_add_int(gang, "instances", instances);
     json_add_int(gang, "rank", task.rank);
-    json_add_int(gang, "processes_per_instance", 1);
+    json_add_int(gang, "processes_per_instance", job->processes);
     for (uint32_t rank = 0; rank < instances; rank++) {
         const struct task *peer = job_task(job, task.attempt, rank);
         cJSON_AddItemToArray(hosts, cJSON_CreateString(peer && peer->node_name ? peer->node_name : "?"));
@@ -459,8 +474,10 @@ bool engine_write_order(struct daemon *d, const struct node *node, struct task_i
     json_add_str(o, "name", job->name);
     json_add_int(o, "submitted_ms", job->submitted_ms);
     cJSON *fence = cJSON_AddObjectToObject(o, "fence");
-    cJSON_AddStringToObject(fence, "rule", "wait");
-    json_add_int(fence, "after_ms", 0);
+    struct core_job_view rules = {0};
+    bool requeue = core_job_get(d->core, task.job, &rules) && rules.on_node_loss == CORE_LOSS_REQUEUE;
+    cJSON_AddStringToObject(fence, "rule", requeue ? "requeue" : "wait");
+    json_add_int(fence, "after_ms", requeue ? (int64_t)rules.fence_after_ms : 0);
     add_gang(d, job, task, o);
     if (job->array_job)
         json_add_int(o, "array_index", job->array_index);

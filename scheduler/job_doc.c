@@ -74,6 +74,7 @@ char *job_doc_write(const struct job *job)
         cJSON_AddTrueToObject(o, "distributed");
     if (job->workspace)
         json_add_int(o, "workspace", job->workspace);
+    json_add_int(o, "processes", job->processes);
     if (job->has_exit_code)
         json_add_int(o, "exit_code", job->exit_code);
     json_add_int(o, "cause", (int)job->cause);
@@ -91,6 +92,7 @@ char *job_doc_write(const struct job *job)
         cJSON *note = cJSON_CreateObject();
         json_add_int(note, "at_ms", job->notes[i].at_ms);
         json_add_str(note, "text", job->notes[i].text);
+        json_add_int(note, "attempt", job->notes[i].attempt);
         cJSON_AddItemToArray(notes, note);
     }
     cJSON *advice = cJSON_AddArrayToObject(o, "advice");
@@ -164,6 +166,7 @@ struct job *job_doc_read(const struct journal_job *row, struct error *err)
     job->split_streams = json_bool(o, "split", false);
     job->distributed = json_bool(o, "distributed", false);
     job->workspace = (uint32_t)json_int(o, "workspace", 0);
+    job->processes = (uint32_t)json_int(o, "processes", 1);
     job->has_exit_code = json_get(o, "exit_code") != NULL;
     job->exit_code = (int32_t)json_int(o, "exit_code", 0);
     job->cause = cause >= 0 && cause < END_KIND_COUNT ? (enum end_kind)cause : END_NONE;
@@ -173,7 +176,10 @@ struct job *job_doc_read(const struct journal_job *row, struct error *err)
     const cJSON *item;
     cJSON_ArrayForEach(item, json_get(o, "tasks")) read_task(job, item);
     cJSON_ArrayForEach(item, json_get(o, "notes"))
+    {
         job_note(job, json_int(item, "at_ms", 0), json_str(item, "text", ""));
+        job->notes[job->note_count - 1].attempt = (uint32_t)json_int(item, "attempt", job->attempt);
+    }
     cJSON_ArrayForEach(item, json_get(o, "advice")) if (cJSON_IsString(item))
         job_advise(job, item->valuestring);
     job->array_job = (uint64_t)json_int(o, "array_job", 0);
@@ -218,8 +224,8 @@ const char *job_reason_text(const struct job *job)
         return "what it waited for can't be any more";
     if (job->unborn && job->state == JOB_QUEUED)
         return "has not begun: it waits in its array";
-    if (job->state == JOB_PREPARING && job->note_count)
-        return job->notes[job->note_count - 1].text;
+    if (job->state == JOB_PREPARING && job_last_note(job))
+        return job_last_note(job);
     return (unsigned)job->reason < CORE_REASON_COUNT && texts[job->reason] ? texts[job->reason] : "";
 }
 

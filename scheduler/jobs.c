@@ -255,7 +255,14 @@ void job_note(struct job *job, int64_t at_ms, const char *text)
         memmove(job->notes, job->notes + 1, sizeof *job->notes * (JOB_NOTES_MAX - 1));
         job->note_count--;
     }
-    job->notes[job->note_count++] = (struct job_note){at_ms, xstrndup(text, JOB_NOTE_MAX_BYTES)};
+    job->notes[job->note_count++] =
+        (struct job_note){at_ms, xstrndup(text, JOB_NOTE_MAX_BYTES), job->attempt};
+}
+
+const char *job_last_note(const struct job *job)
+{
+    const struct job_note *last = job->note_count ? &job->notes[job->note_count - 1] : NULL;
+    return last && last->attempt == job->attempt ? last->text : NULL;
 }
 
 void job_advise(struct job *job, const char *text)

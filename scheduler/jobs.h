@@ -47,6 +47,7 @@ struct task {
 struct job_note {
     int64_t at_ms;
     char *text;
+    uint32_t attempt; /* during which it was made */
 };
 
 struct job {
@@ -69,7 +70,8 @@ struct job {
     int64_t time_limit_ms, grace_ms;
     char manifest[65]; /* "" without code */
     bool wants_stdin, split_streams;
-    bool distributed; /* its tasks get a port to meet at */
+    bool distributed;   /* its tasks get a port to meet at */
+    uint32_t processes; /* of each task */
 
     /* the end */
     bool has_exit_code;
@@ -135,6 +137,8 @@ void jobs_ended(struct job_table *t, struct job *job);
 struct task *job_task(const struct job *job, uint32_t attempt, uint32_t rank); /* NULL where it has none */
 struct task *job_add_task(struct job *job, uint32_t attempt, uint32_t rank);
 void job_note(struct job *job, int64_t at_ms, const char *text);
+/* The last note of the present attempt; NULL. Borrowed. */
+const char *job_last_note(const struct job *job);
 void job_advise(struct job *job, const char *text); /* once each */
 bool job_is_final(const struct job *job);
 

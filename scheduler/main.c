@@ -31,7 +31,10 @@ static const char usage[] =
     "  --parent-fd N             leave when this pipe ends\n"
     "  --idle-exit SECONDS       leave when no job was live and no request came for so long\n"
     "  --checkpoint-rows N       journal rows between two checkpoints (50000): recovery applies no more\n"
-    "  --allow-network-state     accept a state folder on a network filesystem\n";
+    "  --allow-network-state     accept a state folder on a network filesystem\n"
+    "  --may-sleep yes|no        whether this machine may go to sleep (one with a battery may): gangs then "
+    "wait "
+    "for silent nodes\n";
 
 enum {
     OPT_STATE = 256,
@@ -43,7 +46,8 @@ enum {
     OPT_IDLE,
     OPT_CHECKPOINT,
     OPT_NETWORK,
-    OPT_HELP
+    OPT_HELP,
+    OPT_SLEEP
 };
 
 static const struct option options[] = {
@@ -57,6 +61,7 @@ static const struct option options[] = {
     {"checkpoint-rows", required_argument, NULL, OPT_CHECKPOINT},
     {"allow-network-state", no_argument, NULL, OPT_NETWORK},
     {"help", no_argument, NULL, OPT_HELP},
+    {"may-sleep", required_argument, NULL, OPT_SLEEP},
     {NULL, 0, NULL, 0},
 };
 
@@ -124,6 +129,10 @@ static bool parse(int argc, char **argv, struct arguments *a)
         case OPT_HELP:
             a->help = true;
             return true;
+        case OPT_SLEEP:
+            ok = strcmp(optarg, "yes") == 0 || strcmp(optarg, "no") == 0;
+            a->o.may_sleep = optarg[0] == 'y';
+            break;
         default:
             ok = false;
             break;
@@ -154,7 +163,7 @@ static void raise_limits(void)
 
 int scheduler_main(int argc, char **argv)
 {
-    struct arguments a = {.o = {.parent_fd = -1, .socket_mode = MODE_BY_PLACE}};
+    struct arguments a = {.o = {.parent_fd = -1, .socket_mode = MODE_BY_PLACE, .may_sleep = -1}};
     struct error err = {0};
     int code = 0;
     log_init("scheduler");

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "proto/units.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,14 +181,31 @@ char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *n
     if (spec->gpu_memory_bytes)
         json_add_int(amounts, "gpu_memory_bytes", spec->gpu_memory_bytes);
     json_add_int(amounts, "instance_count", spec->instance_count);
+    json_add_int(amounts, "processes_per_instance", spec->processes_per_instance);
     cJSON_AddBoolToObject(amounts, "exclusive", spec->exclusive);
     cJSON_AddBoolToObject(amounts, "isolated", spec->isolated);
     add_names(amounts, spec, names);
+    cJSON *licences = cJSON_AddObjectToObject(o, "licences");
+    for (size_t i = 0; i < spec->licence_count; i++)
+        json_add_int(licences, spec->licences[i].name, spec->licences[i].amount);
+    cJSON_AddStringToObject(o, "on_node_loss", resources->fence_after_ms ? "requeue" : "wait");
+    if (resources->fence_after_ms)
+        cJSON_AddNumberToObject(o, "fence_after_s", (double)resources->fence_after_ms / 1000);
+    else
+        cJSON_AddNullToObject(o, "fence_after_s");
     cJSON_AddBoolToObject(o, "preemptible", spec->preemptible);
     if (spec->time_limit_ms)
         cJSON_AddNumberToObject(o, "time_limit_s", (double)spec->time_limit_ms / 1000);
     else
         cJSON_AddNullToObject(o, "time_limit_s");
+    if (spec->warning_before_ms) {
+        const char *signal = sigabbrev_np(spec->warning_signal ? spec->warning_signal : SIGUSR1);
+        cJSON *warning = cJSON_AddObjectToObject(o, "warning");
+        json_add_str(warning, "signal", signal ? signal : "?");
+        cJSON_AddNumberToObject(warning, "before_s", (double)spec->warning_before_ms / 1000);
+    } else {
+        cJSON_AddNullToObject(o, "warning");
+    }
     add_command(o, spec);
     json_add_str(o, "image", spec->image);
     json_add_str(o, "runtime", job_runtime_name(spec->runtime));

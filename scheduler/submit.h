@@ -11,6 +11,7 @@
 struct submit_resources {
     struct resource_request request; /* for the core */
     uint32_t cpus, cores;            /* as shown */
+    uint64_t fence_after_ms;         /* submit_life.c: 0: on_node_loss is wait */
 };
 
 /* What it asks for by name. */

@@ -133,11 +133,18 @@ static void do_resize(struct shim *s, const char *line)
         life_resize(s, (unsigned)v[0], (unsigned)v[1]);
 }
 
+static void do_contact(struct shim *s, const char *line)
+{
+    int64_t at_ms;
+    if (words_after(line, "contact", &at_ms, 1, NULL) == 1)
+        fence_contact(s, at_ms);
+}
+
 static const struct {
     const char *word;
     void (*run)(struct shim *s, const char *line);
-} verbs[] = {{"stop", do_stop},     {"kill", do_kill}, {"pause", do_pause},
-             {"resume", do_resume}, {"eof", do_eof},   {"resize", do_resize}};
+} verbs[] = {{"stop", do_stop}, {"kill", do_kill},     {"pause", do_pause},    {"resume", do_resume},
+             {"eof", do_eof},   {"resize", do_resize}, {"contact", do_contact}};
 
 /* Our copy of a GPU's lock: a descriptor of ours, not to be closed; -1 where the task has no such GPU. */
 static int gpu_lock_of(const struct shim *s, const char *uuid)

@@ -1,13 +1,15 @@
 /*
- * The first process inside a task. It starts the payload, reaps what is orphaned, passes signals on, tells
- * the shim how things went, and ends. When the shim dies it ends at once, and, as process 1 of the PID
- * namespace, takes all with it.
+ * The first process inside a task. It starts the payload (one process, or several that work together), reaps
+ * what is orphaned, passes signals on, tells the shim how things went, and ends. When the shim dies it ends
+ * at once, and, as process 1 of the PID namespace, takes all with it.
  *
  * Channel to the shim (SOCK_SEQPACKET, text): from init "run", "fail ERRNO", "fail-cwd ERRNO", "tty" with its
  * master (plain.c), "signal N PID UID" (one that came from elsewhere),
- * "warned N", "exit CODE SIGNAL", "error TEXT"; to init "signal N", "stop N" (the same, and the task is to
- * end), "warn N" (the time limit comes near: warn.c).
+ * "warned N", "process K CODE SIGNAL" (the first of several that failed), "exit CODE SIGNAL", "error TEXT";
+ * to init "signal N", "stop N" (the same, and the task is to end), "warn N" (the time limit comes near:
+ * warn.c).
  */
+#include "executor/shim/ranks.h"
 #include "executor/shim/shim.h"
 #include "executor/shim/words.h"
 
@@ -18,12 +20,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -35,16 +35,13 @@
 
 struct init {
     const struct init_options *o;
-    pid_t payload;
+    int count, left;     /* of the user's processes: asked for, running */
+    pid_t *pids;         /* 0: gone */
+    struct ranks *ranks; /* with several */
+    struct pollfd *polls;
     int signal_fd;
-    bool stopping, payload_gone;
-    int code;
-};
-
-/* Why the payload could not be executed, told by the child that tried. */
-struct failure {
-    int e;
-    bool cwd; /* its working folder could not be entered */
+    bool stopping, payload_gone, failed;
+    int code, first_code, first_signal; /* of the first that failed, else of all */
 };
 
 static void tell(const struct init *i, const char *text)
@@ -56,8 +53,9 @@ static void signal_task(struct init *i, int signo)
 {
     if (i->o->first)
         kill(-1, signo);
-    else if (i->payload > 0)
-        kill(-i->payload, signo);
+    for (int k = 0; !i->o->first && k < i->count; k++)
+        if (i->pids[k] > 0)
+            kill(-i->pids[k], signo);
 }
 
 /* The signal to end is for all of the task: a shell that dies of it must not take the training under it along
@@ -71,9 +69,35 @@ static void stop_task(struct init *i, int signo)
 static void warn_task(struct init *i, int signo)
 {
     char line[64];
-    snprintf(line, sizeof line, "warned %lld",
-             (long long)warn_processes(signo, i->o->first ? 0 : i->payload));
+    long long warned = i->o->first ? warn_processes(signo, 0) : 0;
+    for (int k = 0; !i->o->first && k < i->count; k++)
+        if (i->pids[k] > 0)
+            warned += warn_processes(signo, i->pids[k]);
+    snprintf(line, sizeof line, "warned %lld", warned);
     tell(i, line);
+}
+
+/* The first of several that fails says so at once: the shim ends the others. */
+static void note_end(struct init *i, int k, int code, int signo)
+{
+    char line[64];
+    i->pids[k] = 0;
+    i->left--;
+    if ((code || signo) && !i->failed) {
+        i->failed = true;
+        i->first_code = code;
+        i->first_signal = signo;
+        i->code = signo ? 128 + signo : code;
+        snprintf(line, sizeof line, "process %d %d %d", k, code, signo);
+        if (i->count > 1)
+            tell(i, line);
+    }
+    if (i->left)
+        return;
+    i->payload_gone = true;
+    snprintf(line, sizeof line, "exit %d %d", i->first_code, i->first_signal);
+    tell(i, line);
+    FAULT("shim.payload_exited");
 }
 
 static void reap(struct init *i)
@@ -81,16 +105,12 @@ static void reap(struct init *i)
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
-        if (pid != i->payload || i->payload_gone)
-            continue;
-        i->payload_gone = true;
-        int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0,
-            signo = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-        i->code = signo ? 128 + signo : code;
-        char line[64];
-        snprintf(line, sizeof line, "exit %d %d", code, signo);
-        tell(i, line);
-        FAULT("shim.payload_exited");
+        int k = 0;
+        while (k < i->count && i->pids[k] != pid)
+            k++;
+        if (k < i->count)
+            note_end(i, k, WIFEXITED(status) ? WEXITSTATUS(status) : 0,
+                     WIFSIGNALED(status) ? WTERMSIG(status) : 0);
     }
 }
 
@@ -112,8 +132,9 @@ static void take_signal(struct init *i)
         tell(i, line);
         if (signo == SIGTERM)
             stop_task(i, signo);
-        else if (i->payload > 0 && !i->payload_gone)
-            kill(i->o->tty ? -i->payload : i->payload, signo);
+        for (int k = 0; signo != SIGTERM && k < i->count; k++)
+            if (i->pids[k] > 0)
+                kill(i->o->tty ? -i->pids[k] : i->pids[k], signo);
     }
 }
 
@@ -138,88 +159,58 @@ static bool take_order(struct init *i)
     return true;
 }
 
-static bool write_text(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-    if (fd >= 0)
-        close(fd);
-    return ok;
-}
-
-/* One more user namespace, in which root of this one is called by the user's own ids. Its rights end with the
- * exec. */
-static bool map_user(const struct init_options *o)
-{
-    char uids[64], gids[64];
-    snprintf(uids, sizeof uids, "%lld 0 1\n", (long long)o->as_uid);
-    snprintf(gids, sizeof gids, "%lld 0 1\n", (long long)o->as_gid);
-    return unshare(CLONE_NEWUSER) == 0 && write_text("/proc/self/setgroups", "deny") &&
-           write_text("/proc/self/gid_map", gids) && write_text("/proc/self/uid_map", uids);
-}
-
-static void __attribute__((noreturn))
-become_payload(const struct init_options *o, char **argv, char **env, int report)
-{
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    if (o->tty) {
-        setpgid(0, 0);
-        signal(SIGTTOU, SIG_IGN);
-        tcsetpgrp(0, getpid());
-        signal(SIGTTOU, SIG_DFL);
-    } else {
-        setsid();
-    }
-    prctl(PR_SET_DUMPABLE, 1);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (o->landlock)
-        confine_landlock();
-    environ = env;
-    struct failure f = {0};
-    if (o->as_uid > 0 && !map_user(o))
-        f.e = errno;
-    if (!f.e && o->cwd && chdir(o->cwd) != 0)
-        f = (struct failure){errno, true};
-    if (!f.e && o->seccomp && !confine_seccomp())
-        f.e = errno;
-    if (!f.e) {
-        execvpe(argv[0], argv, env);
-        f.e = errno;
-    }
-    const int e = f.e;
-    if (write(report, &f, sizeof f) != sizeof f)
-        _exit(125);
-    _exit(e == ENOENT || e == ENOTDIR ? 127 : 126);
-}
-
+/* Where one can't be started none goes on: the others end with init. */
 static bool start_payload(struct init *i, char **argv, char **env)
 {
-    int report[2], e = 0;
-    struct failure f = {0};
-    i->payload = pipe2(report, O_CLOEXEC) == 0 ? fork() : -1;
-    if (i->payload == 0)
-        become_payload(i->o, argv, env, report[1]);
-    if (i->payload < 0)
-        e = errno;
-    if (!e) {
-        close(report[1]);
-        ssize_t n;
-        while ((n = read(report[0], &f, sizeof f)) < 0 && errno == EINTR) {
+    for (int k = 0; k < i->count; k++) {
+        int e = 0;
+        bool cwd = false;
+        i->pids[k] = payload_start(i->o, i->ranks, k, argv, env, &e, &cwd);
+        if (!e) {
+            i->left++;
+            continue;
         }
-        e = n == sizeof f ? f.e : 0;
-        close(report[0]);
+        char line[64];
+        snprintf(line, sizeof line, "%s %d", cwd ? "fail-cwd" : "fail", e);
+        tell(i, line);
+        i->code = e == ENOENT || e == ENOTDIR ? 127 : 126;
+        if (!i->o->first)
+            signal_task(i, SIGKILL);
+        return false;
     }
-    if (!e) {
-        tell(i, "run");
-        return true;
+    tell(i, "run");
+    return true;
+}
+
+/* What is left of the task ends with init; what it wrote is not lost. */
+static int leave(struct init *i)
+{
+    if (i->ranks) {
+        if (i->o->first)
+            kill(-1, SIGKILL);
+        ranks_drain(i->ranks, i->o->status_fd);
     }
-    char line[64];
-    snprintf(line, sizeof line, "%s %d", f.cwd ? "fail-cwd" : "fail", e);
-    tell(i, line);
-    i->code = e == ENOENT || e == ENOTDIR ? 127 : 126;
-    return false;
+    return i->code;
+}
+
+static void wait_for_news(struct init *i)
+{
+    i->polls[0] = (struct pollfd){.fd = i->signal_fd, .events = POLLIN};
+    i->polls[1] = (struct pollfd){.fd = i->o->status_fd, .events = POLLIN};
+    size_t n = 2 + (i->ranks ? ranks_poll(i->ranks, i->polls + 2) : 0);
+    if (poll(i->polls, n, -1) < 0)
+        i->polls[1].revents = 0;
+    if (i->ranks)
+        ranks_move(i->ranks);
+}
+
+static bool make_room(struct init *i)
+{
+    i->count = i->o->processes > 1 ? i->o->processes : 1;
+    i->pids = calloc((size_t)i->count, sizeof *i->pids);
+    i->ranks = i->count > 1 ? ranks_create(i->count, i->o->first_rank) : NULL;
+    i->polls = calloc(2 + (i->ranks ? ranks_poll_max(i->ranks) : 0), sizeof *i->polls);
+    return i->pids && i->polls && (i->count == 1 || i->ranks);
 }
 
 int init_run(const struct init_options *o, char **argv, char **env)
@@ -243,9 +234,8 @@ int init_run(const struct init_options *o, char **argv, char **env)
     }
     i.signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
     FAULT("shim.before_payload");
-    struct pollfd p[2] = {{.fd = i.signal_fd, .events = POLLIN}, {.fd = o->status_fd, .events = POLLIN}};
     /* A shim that died while the container was made: nothing must run any more. */
-    if (i.signal_fd < 0 || !take_order(&i))
+    if (i.signal_fd < 0 || !make_room(&i) || !take_order(&i))
         return 125;
     if (!start_payload(&i, argv, env))
         return i.code;
@@ -253,11 +243,10 @@ int init_run(const struct init_options *o, char **argv, char **env)
         reap(&i);
         /* Being stopped, the others may finish what SIGTERM told them; the shim keeps the grace period. */
         if (i.payload_gone && (!i.stopping || !anyone_left()))
-            return i.code;
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
-            return 125;
+            return leave(&i);
+        wait_for_news(&i);
         take_signal(&i);
-        if ((p[1].revents & (POLLIN | POLLHUP | POLLERR)) && !take_order(&i)) {
+        if ((i.polls[1].revents & (POLLIN | POLLHUP | POLLERR)) && !take_order(&i)) {
             if (!o->first)
                 signal_task(&i, SIGKILL);
             return 125;
@@ -279,6 +268,8 @@ static bool read_args(int fd, struct strings *args, struct strings *env, struct 
     o->cwd = kv_get(text.data, text.len, "cwd");
     o->as_uid = kv_get_int(text.data, text.len, "as_uid", 0);
     o->as_gid = kv_get_int(text.data, text.len, "as_gid", 0);
+    o->processes = (int)kv_get_int(text.data, text.len, "processes", 1);
+    o->first_rank = kv_get_int(text.data, text.len, "first_rank", 0);
     return args->n > 0;
 }
 

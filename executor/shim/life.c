@@ -31,9 +31,11 @@
 #define GIVE_UP_LOG_MS 3000     /* after a forced end: a disk that has no room by then has none */
 #define EMPTY_ROUND_MS 20       /* where the kernel tells of no emptiness (v1) */
 #define RECORD_UNEMPTY_MS 10000 /* the record is not kept back longer by processes that do not die */
+#define LAST_LINES_MS                                                                                        \
+    2000 /* of several processes, whose lines pass through init: killed first, it after them */
 #define STDIN_CHUNK 65536
 
-enum { AT_SIGNAL, AT_STATUS, AT_OUT, AT_ERR, AT_STDIN, AT_CONSOLE, AT_CTL };
+enum { AT_SIGNAL, AT_STATUS, AT_OUT, AT_ERR, AT_STDIN, AT_CONSOLE, AT_FENCE, AT_CTL };
 
 void life_set_state(struct shim *s, const char *state)
 {
@@ -85,6 +87,17 @@ static bool ended_already(struct shim *s)
     return s->init_gone;
 }
 
+/* All but init, which then has their last lines to hand on. Once: true where there is something to wait for.
+ */
+static bool kill_the_ranks(struct shim *s)
+{
+    static const char line[] = "signal 9";
+    if (s->spec.processes <= 1 || s->ranks_killed || !s->outcome.payload_started || s->outcome.payload_exited)
+        return false;
+    s->ranks_killed = true;
+    return send(s->status_fd, line, sizeof line - 1, MSG_NOSIGNAL) > 0;
+}
+
 void life_kill(struct shim *s, const char *reason)
 {
     if (ended_already(s))
@@ -92,11 +105,12 @@ void life_kill(struct shim *s, const char *reason)
     if (!s->outcome.stop_reason)
         s->outcome.stop_reason = xstrdup(reason);
     s->outcome.forced = true;
-    s->kill_at_ms = 0;
+    s->kill_at_ms = kill_the_ranks(s) ? clock_boot_ms() + LAST_LINES_MS : 0;
     s->give_up_at_ms = clock_boot_ms() + GIVE_UP_LOG_MS;
     if (!is_state(s, "ending"))
         life_set_state(s, "ending");
-    kill_all(s);
+    if (!s->kill_at_ms)
+        kill_all(s);
 }
 
 void life_stop(struct shim *s, int64_t grace_ms, const char *reason)
@@ -210,6 +224,17 @@ static void payload_runs(struct shim *s)
     FAULT("shim.running");
 }
 
+/* One of several has failed: the others can't go on without it, and end as if they were told to. */
+static void process_failed(struct shim *s, int k, int code, int signo)
+{
+    if (is_state(s, "ending"))
+        return;
+    s->outcome.failed = 1 + k;
+    s->outcome.code = code;
+    s->outcome.signal = signo;
+    life_stop(s, s->spec.grace_ms, "process");
+}
+
 static void take_status(struct shim *s)
 {
     char text[256];
@@ -232,6 +257,8 @@ static void take_status(struct shim *s)
             o->payload_exited = true;
             o->code = (int)v[0];
             o->signal = (int)v[1];
+        } else if (words_after(text, "process", v, 3, NULL) == 3) {
+            process_failed(s, (int)v[0], (int)v[1], (int)v[2]);
         } else if (words_after(text, "warned", v, 1, NULL) == 1) {
             o->warned = v[0];
         } else if (words_after(text, "signal", v, 3, NULL) == 3) {
@@ -372,11 +399,13 @@ static void warn(struct shim *s)
     snprintf(line, sizeof line, "warn %d", signo);
     if (send(s->status_fd, line, strlen(line), MSG_NOSIGNAL) > 0)
         s->outcome.warn_signal = signo;
+    s->outcome.warned_at_ms = clock_wall_ms();
     FAULT("shim.warned");
 }
 
 static void check_times(struct shim *s)
 {
+    fence_look(s);
     int64_t now = clock_boot_ms();
     if (s->warn_at_ms && now >= s->warn_at_ms)
         warn(s);
@@ -400,6 +429,7 @@ static void serve_once(struct shim *s, int signal_fd, int timeout_ms)
     bool stdin_wants = s->stdin_pending.len || s->stdin_eof;
     p[AT_STDIN] = (struct pollfd){.fd = stdin_wants ? s->stdin_fd : -1, .events = POLLOUT};
     p[AT_CONSOLE] = (struct pollfd){.fd = s->tty_fd < 0 ? s->console_fd : -1, .events = POLLIN};
+    p[AT_FENCE] = (struct pollfd){.fd = s->fence_fd, .events = POLLIN};
     size_t n = AT_CTL + ctl_poll(s, p + AT_CTL);
     if (poll(p, n, timeout_ms) < 0)
         return;
@@ -566,10 +596,16 @@ int life_run(struct shim *s)
     if (!ctl_init(s) || signal_fd < 0)
         return 1;
     record_state(s);
-    if (!prepare(s, &err) || !start(s, &err)) {
+    if (!fence_open(s, &err) || !prepare(s, &err)) {
         start_failed(s, &err);
         s->init_gone = true;
     }
+    fence_look(s); /* prepared for so long that it may run elsewhere by now: it never begins here */
+    if (!s->init_gone && !s->fence_over && !start(s, &err)) {
+        start_failed(s, &err);
+        s->init_gone = true;
+    }
+    s->init_gone = s->init_gone || s->fence_over;
     bool more = false;
     while (!s->init_gone) {
         serve_once(s, signal_fd, next_timeout(s, more));

@@ -70,7 +70,7 @@ static int shim_main(void)
     struct error err = {0};
     int *const closed[] = {&s.root_fd,   &s.runtime_fd,  &s.status_fd, &s.init_status_fd, &s.out_w,
                            &s.err_w,     &s.in_r,        &s.stdin_fd,  &s.console_fd,     &s.tty_fd,
-                           &s.out.in_fd, &s.out.file_fd, &s.err.in_fd, &s.err.file_fd};
+                           &s.out.in_fd, &s.out.file_fd, &s.err.in_fd, &s.err.file_fd,    &s.fence_fd};
     for (size_t i = 0; i < sizeof closed / sizeof *closed; i++)
         *closed[i] = -1;
     prctl(PR_SET_NAME, "berth-shim", 0, 0, 0);

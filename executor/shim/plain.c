@@ -206,6 +206,8 @@ static void __attribute__((noreturn)) container(const struct shim *s, int go)
                              .seccomp = true,
                              .landlock = true,
                              .first = getpid() == 1,
+                             .processes = (int)s->spec.processes,
+                             .first_rank = s->spec.first_rank,
                              .cwd = s->spec.cwd};
     _exit(init_run(&o, (char **)s->spec.args.v, (char **)s->spec.env.v));
 }

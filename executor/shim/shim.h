@@ -63,6 +63,8 @@ struct spec {
     struct strings covers, allow_sockets, cgroups;
     const char *cgroup_name;
     int64_t sub_uid, sub_uid_count, sub_gid, sub_gid_count;
+    int64_t fence_after_ms; /* 0: it waits for its scheduler for ever */
+    int64_t processes, first_rank;
 };
 
 bool spec_read(struct spec *s, int dir_fd, struct error *err);
@@ -83,11 +85,13 @@ struct id_map {
 struct outcome {
     bool payload_started, payload_exited;
     int code, signal;        /* as the payload ended */
+    int failed;              /* of several processes: 1 + the one that failed first; 0: none has */
     int exec_errno;          /* the payload's exec failed */
     const char *stop_reason; /* why the shim ended it: cancel, time_limit, log_limit, ...; NULL: it did not */
     bool forced;             /* the grace period ran out, or force was asked for */
     int warn_signal;         /* sent ahead of the time limit; 0: none was */
     int64_t warned;          /* processes that had asked for it */
+    int64_t warned_at_ms;    /* wall clock */
     int64_t foreign_signal, foreign_pid, foreign_uid; /* a signal that came to init from elsewhere */
     char start_kind[16], start_text[1024];            /* what failed before the payload ran */
     int64_t disk_free_bytes; /* of the working folder's disk when the task was over; -1: not known */
@@ -145,13 +149,17 @@ struct shim {
 
     struct log_stream out, err;
     bool log_blocked;
-    bool log_over; /* past the limit: the rest is thrown away */
+    bool log_over;     /* past the limit: the rest is thrown away */
+    bool fence_over;   /* it ran out */
+    bool ranks_killed; /* of several processes: all but init */
+    int fence_fd;      /* its timer; -1 */
 
     const char *state; /* starting, running, paused, ending */
     int64_t started_ms, ended_ms;
     int64_t limit_at_ms, warn_at_ms, kill_at_ms, retry_at_ms, give_up_at_ms; /* CLOCK_BOOTTIME; 0: none */
     struct outcome outcome;
     struct ctl *ctl;
+    int64_t fence_at_ms; /* CLOCK_BOOTTIME; with spec.fence_after_ms */
 };
 
 /* record.c: the files that the executor reads */
@@ -202,6 +210,13 @@ bool oci_started(struct shim *s, int status,
                  struct error *err); /* the runtime has ended with this wait status */
 bool plain_start(struct shim *s, struct error *err);
 
+/* fence.c */
+#define CONTACT_BYTES_MAX 256
+/* Reads when the executor last had contact, from `contact` in the task's folder. */
+bool fence_open(struct shim *s, struct error *err);
+void fence_contact(struct shim *s, int64_t contact_ms); /* CLOCK_BOOTTIME */
+void fence_look(struct shim *s);                        /* ends the task where the fence has run out */
+
 /* verdict.c */
 void verdict_write(struct shim *s);
 int64_t verdict_disk_free(void); /* bytes on the disk of the task's folder; -1: not known */
@@ -212,9 +227,18 @@ struct init_options {
     int status_fd;
     bool tty, seccomp, landlock, first; /* first: process 1 of its own PID namespace */
     const char *cwd;                    /* NULL: where it is */
+    int processes;                      /* of the user's, side by side; 0 and 1: one */
+    int64_t first_rank;                 /* of them */
     int64_t as_uid, as_gid; /* > 0: root of a user namespace looks like this user to the payload */
 };
 int init_run(const struct init_options *o, char **argv, char **env);
+
+/* payload.c: inside the task */
+struct ranks;
+/* Starts the user's process k. Its pid; *e is not 0 where it could not be executed, *cwd then says that its
+ * working folder could not be entered. -1: there is no process. `ranks` may be NULL. */
+pid_t payload_start(const struct init_options *o, struct ranks *ranks, int k, char **argv, char **env, int *e,
+                    bool *cwd);
 
 /* warn.c: inside the task */
 /* Sends the signal to every process that handles it or waits for it, and to no other: a warning kills nobody.

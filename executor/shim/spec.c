@@ -68,6 +68,9 @@ static const struct {
     FIELD("sub_uid_count", NUMBER, sub_uid_count),
     FIELD("sub_gid", NUMBER, sub_gid),
     FIELD("sub_gid_count", NUMBER, sub_gid_count),
+    FIELD("fence_after_ms", NUMBER, fence_after_ms),
+    FIELD("processes", NUMBER, processes),
+    FIELD("first_rank", NUMBER, first_rank),
 };
 
 struct strings kv_list(const char *data, size_t len, const char *key)

@@ -158,17 +158,32 @@ static void judge_signal(const struct outcome *o, struct verdict *v)
                  strsignal(v->signal));
 }
 
+/* What became of the warning ahead of the limit; "" where there was none. */
+static void warning_words(const struct shim *s, char *out, size_t size)
+{
+    const struct outcome *o = &s->outcome;
+    out[0] = '\0';
+    if (o->warn_signal && o->warned)
+        snprintf(out, size, "; SIG%s was sent %" PRId64 " s ahead", signal_word(o->warn_signal),
+                 s->spec.warn_ms / 1000);
+    else if (o->warn_signal)
+        snprintf(out, size, "; SIG%s was due %" PRId64 " s ahead, and no process listened for it",
+                 signal_word(o->warn_signal), s->spec.warn_ms / 1000);
+}
+
 /* What the shim itself ended goes by the name of the reason. */
 static bool judge_stop(const struct shim *s, struct verdict *v)
 {
     const struct outcome *o = &s->outcome;
-    if (!o->stop_reason)
+    if (!o->stop_reason || o->failed)
         return false;
     const char *how = o->forced ? "; it did not end in the grace period and was killed" : "";
     if (strcmp(o->stop_reason, "time_limit") == 0) {
+        char warning[128];
+        warning_words(s, warning, sizeof warning);
         v->kind = "time_limit";
-        snprintf(v->text, sizeof v->text, "time limit of %" PRId64 " s reached%s",
-                 s->spec.time_limit_ms / 1000, how);
+        snprintf(v->text, sizeof v->text, "time limit of %" PRId64 " s reached%s%s",
+                 s->spec.time_limit_ms / 1000, warning, how);
         snprintf(v->advice, sizeof v->advice, "--time (limits.timeout in a job file) sets the time limit");
     } else if (strcmp(o->stop_reason, "log_limit") == 0) {
         char limit[32];
@@ -178,11 +193,28 @@ static bool judge_stop(const struct shim *s, struct verdict *v)
     } else if (strcmp(o->stop_reason, "preempt") == 0) {
         v->kind = "preempted";
         snprintf(v->text, sizeof v->text, "preempted: its place was needed%s", how);
+    } else if (strcmp(o->stop_reason, "fence") == 0) {
+        v->kind = "node_lost";
+        snprintf(v->text, sizeof v->text,
+                 "its node had no contact with the scheduler for %" PRId64
+                 " s (fence_after): it was ended there, so that it can run elsewhere%s",
+                 s->spec.fence_after_ms / 1000, how);
     } else {
         v->kind = "canceled";
         snprintf(v->text, sizeof v->text, "ended on request (%s)%s", o->stop_reason, how);
     }
     return true;
+}
+
+/* Which of several it was. */
+static void name_process(const struct shim *s, struct verdict *v)
+{
+    char text[sizeof v->text];
+    int k = s->outcome.failed - 1;
+    snprintf(text, sizeof text, "%s", v->text);
+    if (k >= 0)
+        snprintf(v->text, sizeof v->text, "process %d of %" PRId64 " (rank %" PRId64 "): %.900s", k,
+                 s->spec.processes, s->spec.first_rank + k, text);
 }
 
 static void judge(const struct shim *s, const struct cgroup_usage *u, const char *tail, struct verdict *v)
@@ -202,7 +234,7 @@ static void judge(const struct shim *s, const struct cgroup_usage *u, const char
             v->code = 125;
         return;
     }
-    if (!o->payload_exited) { /* killed with all of its container */
+    if (!o->payload_exited && !o->failed) { /* killed with all of its container */
         v->signal = SIGKILL;
         v->code = 128 + SIGKILL;
     }
@@ -226,6 +258,7 @@ static void judge(const struct shim *s, const struct cgroup_usage *u, const char
         v->kind = "exit";
         snprintf(v->text, sizeof v->text, "exit code %d", v->code);
     }
+    name_process(s, v);
 }
 
 static void add_evidence(const struct shim *s, const struct cgroup_usage *u, const struct verdict *v,
@@ -243,9 +276,14 @@ static void add_evidence(const struct shim *s, const struct cgroup_usage *u, con
         kv_add(b, "ev.stopped_for", o->stop_reason);
         kv_add_int(b, "ev.forced", o->forced);
     }
+    if (o->failed) {
+        kv_add_int(b, "ev.process", o->failed - 1);
+        kv_add_int(b, "ev.rank", s->spec.first_rank + o->failed - 1);
+    }
     if (o->warn_signal) {
         kv_addf(b, "ev.warned_with", "SIG%s", signal_word(o->warn_signal));
         kv_add_int(b, "ev.warned", o->warned);
+        kv_add_int(b, "ev.warned_at_ms", o->warned_at_ms);
     }
     if (o->foreign_signal) {
         kv_add_int(b, "ev.signal", o->foreign_signal);

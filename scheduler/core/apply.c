@@ -51,6 +51,8 @@ static const char *apply_node_event(struct core *core, const struct core_event *
         node->facts.up = 0;
         node->facts.since_ms = core->h->facts.now_ms;
         node_silence(core, node, down);
+    } else if (down && !node->facts.lost) {
+        node_silence(core, node, true);
     }
     if (lost)
         node->facts.lost = 1;
@@ -143,6 +145,10 @@ static void apply_update(struct core *core, const struct core_update *u)
     if (u->set_held && waits)
         f->held = u->held;
     if (u->set_priority) {
+        if (f->preemptible && holds_licences(f, (enum job_state)f->state)) {
+            core->h->spot_running[f->priority_class]--;
+            core->h->spot_running[u->priority_class]++;
+        }
         f->priority_class = (uint8_t)u->priority_class;
         f->priority = u->priority;
     }
@@ -257,6 +263,10 @@ const char *apply_event(struct core *core, const struct core_event *event)
         return NULL;
     case CORE_EVENT_JOB_CANCEL:
         array_stir(core, job_find(core, event->as.cancel.job.v), event->as.cancel.force);
+        return NULL;
+    case CORE_EVENT_TICK:
+        if (core->h->facts.look_at_ms <= core->h->facts.now_ms)
+            core->h->facts.look_at_ms = 0;
         return NULL;
     default: /* what comes of the others is decisions alone */
         return NULL;

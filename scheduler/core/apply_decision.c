@@ -72,12 +72,13 @@ void job_forget_if_over(struct core *core, uint32_t slot)
 
 static void licences_use(struct core *core, const struct job_facts *job, int sign)
 {
+    core->h->spot_running[job->priority_class] += (uint32_t)sign * job->preemptible;
     for (uint32_t i = 0; i < RESOURCE_LICENCE_KINDS_MAX && job->licences.amount[i]; i++)
         core->h->licence_used[job->licences.id[i]] += (uint32_t)sign * job->licences.amount[i];
 }
 
 /* Licences are held from the lease to the end of the attempt. */
-static bool holds_licences(const struct job_facts *job, enum job_state state)
+bool holds_licences(const struct job_facts *job, enum job_state state)
 {
     return !job->array_count && state != JOB_NOT_STARTED && state != JOB_QUEUED && !job_state_is_final(state);
 }
@@ -386,6 +387,18 @@ static const char *apply_share(struct core *core, const struct core_decision *d)
     return NULL;
 }
 
+static const char *apply_look(struct core *core, const struct core_decision *d)
+{
+    struct header_facts *f = &core->h->facts;
+    if (d->as.look.from >= f->node_count || d->as.look.left > f->node_count)
+        return "a look at nodes that aren't there";
+    f->look_at_ms = d->as.look.at_ms;
+    f->look_best_ms = d->as.look.best_ms;
+    f->look_from = d->as.look.from;
+    f->look_left = d->as.look.left;
+    return NULL;
+}
+
 typedef const char *(*about_fn)(struct core *core, const struct core_decision *d, uint32_t slot);
 
 static const about_fn about_tasks[CORE_DECISION_KIND_END] = {
@@ -433,6 +446,8 @@ const char *apply_decision(struct core *core, const struct core_event *event, co
         return NULL;
     case CORE_DECISION_ELEMENT:
         return apply_element(core, event, d);
+    case CORE_DECISION_LOOK:
+        return apply_look(core, d);
     default:
         return "a decision of an unknown kind";
     }

@@ -304,5 +304,6 @@ uint64_t core_timer_at(const struct core *core)
         if (hold > core->h->facts.now_ms && (!at || hold < at))
             at = hold;
     }
-    return at;
+    uint64_t look = core->h->facts.look_at_ms;
+    return look && (!at || look < at) ? look : at;
 }

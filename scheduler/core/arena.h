@@ -304,6 +304,11 @@ struct header_facts {
     uint32_t licence_total[RESOURCE_LICENCES_MAX];
     uint32_t everyone[4]; /* limits of principals without their own: cores, gpu_milli, running, queued */
     uint64_t restricted[CORE_FAMILIES_MAX / 64]; /* bit n: family n */
+    uint64_t
+        look_at_ms; /* when the head could preempt, or the next part of the pool is looked at; 0: no time */
+    uint64_t look_best_ms; /* the first such time in this round over the pool */
+    uint32_t look_from;    /* how many nodes are before the part that is looked at next */
+    uint32_t look_left;    /* of this round; 0: a new one begins */
 };
 
 /* One array of records with free slots in a list. */
@@ -334,6 +339,8 @@ struct header {
     uint32_t promised_count;
     uint32_t promised[CORE_PROMISES_MAX]; /* job slots, in the order of the promises */
     uint32_t licence_used[RESOURCE_LICENCES_MAX];
+    uint32_t spot_running[PRIORITY_CLASS_COUNT]; /* preemptible jobs that hold a lease for their attempt */
+    uint32_t spot_zero;
     struct caps_sum {
         uint64_t cores, cpus, gpu_milli, memory_bytes;
     } pool;              /* what the usable nodes have together */
@@ -570,6 +577,7 @@ void job_set_wake(struct core *core, uint32_t slot); /* the job must be open */
 /* What the event says, recorded; NULL, or why it can't be. */
 const char *apply_event(struct core *core, const struct core_event *event);
 /* apply_decision.c */
+bool holds_licences(const struct job_facts *job, enum job_state state);
 const char *apply_decision(struct core *core, const struct core_event *event,
                            const struct core_decision *decision);
 

@@ -255,6 +255,7 @@ const char *check_tenants(const struct core *core, uint64_t *sum)
             return "tenant: not found, or its hash differs";
         *sum += t->hash;
     }
+    uint32_t spot[PRIORITY_CLASS_COUNT] = {0};
     for (uint32_t j = 1; j <= core->h->job.high; j++) {
         const struct job_facts *f = &core->jobs[j].facts;
         struct job_tenant whose[TENANTS_OF_JOB_MAX];
@@ -265,8 +266,11 @@ const char *check_tenants(const struct core *core, uint64_t *sum)
         }
         if (!f->present || !job_runs(f))
             continue;
+        spot[f->priority_class] += f->preemptible;
         for (uint32_t i = 0; i < RESOURCE_LICENCE_KINDS_MAX && f->licences.amount[i]; i++)
             used[f->licences.id[i]] += f->licences.amount[i];
     }
+    if (memcmp(spot, core->h->spot_running, sizeof spot) != 0)
+        return "preemptible jobs: their number is wrong";
     return memcmp(used, core->h->licence_used, sizeof used) == 0 ? NULL : "licences: their use is wrong";
 }

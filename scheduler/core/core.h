@@ -54,6 +54,9 @@
 #ifndef CORE_STEP_WORK      /* the simulator also runs a core with a tiny one */
 #define CORE_STEP_WORK 4096 /* W: units of work that one step may do before it says CONTINUE */
 #endif
+#ifndef CORE_PREEMPT_NODES      /* likewise */
+#define CORE_PREEMPT_NODES 1024 /* nodes that one pass looks at for preemption */
+#endif
 #define CORE_DECISIONS_MAX                                                                                   \
     16384 /* what one step can decide at most; follows from W and the limits of a node */
 #define CORE_JOBS_MAX (4u << 20)
@@ -82,7 +85,8 @@ enum core_event_kind {
     CORE_EVENT_CONFIG = 1,
     CORE_EVENT_NODE_UP = 2, /* a hello; also for a node that is up, with its inventory as it is now */
     CORE_EVENT_NODE_DOWN =
-        3, /* its session ended; the daemon also sends it for every node that was up when it starts */
+        3, /* its session ended; the daemon also sends it for every node when it starts, and when the wall
+              clock jumped: the fences of one that is down already begin afresh */
     CORE_EVENT_NODE_LOST = 4,  /* an operator says that it will not come back */
     CORE_EVENT_NODE_DRAIN = 5, /* no new tasks */
     CORE_EVENT_NODE_RESUME = 6,
@@ -305,6 +309,7 @@ enum core_decision_kind {
     CORE_DECISION_SETTLED = 16,  /* a waiting job's standing was looked at again */
     CORE_DECISION_PATIENCE = 17, /* the default policy's scale of waiting is set anew */
     CORE_DECISION_ELEMENT = 18,  /* an array's element becomes a job of its own; its start or end follows */
+    CORE_DECISION_LOOK = 21,     /* when, and from which node on, preemption is looked at again */
     CORE_DECISION_KIND_END
 };
 
@@ -430,6 +435,11 @@ struct core_decision {
             struct job_id array;
             struct job_id job; /* the element: array + 1 .. array + array_count */
         } element;
+        struct {
+            uint64_t at_ms; /* TICK then; 0: no time */
+            uint64_t best_ms;
+            uint32_t from, left; /* nodes */
+        } look;
     } as;
 };
 
@@ -521,6 +531,8 @@ struct core_job_view {
     /* Of an array; array_count 0: it is none. What is not counted here was canceled or waits. */
     uint32_t array_count, array_limit;
     uint32_t array_waiting, array_live, array_completed, array_failed, array_canceled;
+    enum core_on_node_loss on_node_loss;
+    uint64_t fence_after_ms;
 };
 
 struct core_task_view {
@@ -537,6 +549,7 @@ struct core_task_view {
     uint32_t grace_ms;
     struct core_end end; /* with state TASK_EXITED */
     struct resource_lease lease;
+    uint64_t given_up_ms; /* when it will be, if its node stays silent; 0: never by time alone */
 };
 
 struct core_amounts {
@@ -649,7 +662,12 @@ void core_refused_quota(uint32_t resource, enum core_quota_scope *scope, bool *i
                         enum core_quota_limit *limit);
 /* id < RESOURCE_LICENCES_MAX. */
 void core_licence_get(const struct core *core, uint32_t id, uint32_t *total, uint32_t *used);
+/* licence.c: the jobs that hold some of it, as many as fit; returns how many there are. A pass over the
+ * nodes. */
+uint32_t core_licence_holders(const struct core *core, uint32_t id, struct job_id *out, uint32_t max);
 
+/* When what the first waiting job may stop will have run its least time; 0: not by time, or not known yet. */
+uint64_t core_preempt_at(const struct core *core);
 /* When the tasks of the job's attempt will all have ended: at the latest by what was declared, and as is
  * expected; 0: nobody knows, or it has none. */
 void core_job_ends(const struct core *core, struct job_id job, uint64_t *declared_ms, uint64_t *expected_ms);

@@ -370,7 +370,9 @@ void pass_run(struct step *step)
         promise_first(step);
     else
         reserve(step, job, &shadow);
-    if (core->h->facts.preempt)
-        preempt_for(step, job);
+    bool stopped = preempt_for(step, job);
     backfill(step, policy, job, &shadow);
+    uint32_t head = policy_head(core); /* what started may have used up the quota of the one before */
+    if (head)
+        preempt_wake(step, core->klasses[head].head, job, stopped);
 }

@@ -388,6 +388,12 @@ static void decision(struct codec *c, struct core_decision *d)
         d->as.element.array.v = number(c, d->as.element.array.v, JOB_ID_MAX);
         d->as.element.job.v = number(c, d->as.element.job.v, JOB_ID_MAX);
         break;
+    case CORE_DECISION_LOOK:
+        U64(c, d->as.look.at_ms);
+        U64(c, d->as.look.best_ms);
+        U32(c, d->as.look.from);
+        U32(c, d->as.look.left);
+        break;
     default:
         c->why = c->why ? c->why : "a decision of an unknown kind in the row";
         break;

@@ -72,6 +72,12 @@ void core_quota_get(const struct core *core, enum core_quota_scope scope, uint32
         set_limits(&out->quota, core->h->facts.everyone);
 }
 
+uint64_t core_preempt_at(const struct core *core)
+{
+    const struct header_facts *f = &core->h->facts;
+    return f->look_left || f->look_at_ms <= f->now_ms ? 0 : f->look_at_ms;
+}
+
 void core_licence_get(const struct core *core, uint32_t id, uint32_t *total, uint32_t *used)
 {
     CORE_ASSERT(id < RESOURCE_LICENCES_MAX);

@@ -322,6 +322,7 @@ static void on_tick(struct step *step)
         else
             task_give_up(step, entry); /* takes it out of the heap */
     }
+    step->want_place = step->want_place || step->look_due;
     for (uint32_t i = 0; i < core->h->promised_count; i++)
         step->want_place =
             step->want_place || core->jobs[core->h->promised[i]].facts.hold_ms <= core->h->facts.now_ms;
@@ -402,6 +403,8 @@ void core_step(struct core *core, uint64_t now_ms, const struct core_event *even
     memory.count = 0;
     out->count = 0;
     pass_time(core, now_ms);
+    step.look_due = event->kind == CORE_EVENT_TICK && core->h->facts.look_at_ms &&
+                    core->h->facts.look_at_ms <= core->h->facts.now_ms;
     CORE_ASSERT(!apply_event(core, event));
     decide(&step);
     pass_run(&step);

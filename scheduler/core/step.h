@@ -22,6 +22,7 @@ struct step {
     uint32_t typical_count;
     bool typical_known;
     struct plan_memory *memory;
+    bool look_due; /* the event is the TICK that preempt_wake asked for */
 };
 
 /* Appends a decision and applies it. A decision costs one unit of work. */
@@ -74,6 +75,9 @@ void array_cancel_element(struct step *step);
 
 /* preempt.c: stops what must give way to the job; true: enough is on its way out */
 bool preempt_for(struct step *step, uint32_t job_slot);
+/* Asks for a look when the waiting job could preempt. `tried`: the job for which that was tried in this pass;
+ * `stopped`: something was stopped for it. */
+void preempt_wake(struct step *step, uint32_t job_slot, uint32_t tried, bool stopped);
 
 /* policy.c */
 struct policy {

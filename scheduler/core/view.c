@@ -55,6 +55,8 @@ static void view_job(const struct core *core, uint32_t slot, struct core_job_vie
         .array_completed = f->array_completed,
         .array_failed = f->array_failed,
         .array_canceled = f->array_canceled,
+        .on_node_loss = (enum core_on_node_loss)f->on_node_loss,
+        .fence_after_ms = f->fence_after_ms,
     };
 }
 
@@ -114,6 +116,7 @@ bool core_task_get(const struct core *core, struct task_id id, struct core_task_
         .grace_ms = f->grace_ms,
         .end = {f->end_kind, f->end_code, f->end_signal},
         .lease = f->lease,
+        .given_up_ms = f->wake_ms,
     };
     return true;
 }

@@ -101,6 +101,7 @@ class FakeScheduler:
         self.session = None
         self.swallow = 0  # so many POSTs of events are taken and not answered
         self.refused = set()  # tasks whose events get 403
+        self.full = False  # its disk: events get 507, heartbeats an answer that acknowledges nothing
         self.auto_release = True
         self.keepalive_s = 2
         self.server = None
@@ -187,6 +188,8 @@ class FakeScheduler:
             for event in body["events"]:
                 if event.get("task") in self.refused:
                     return handler.refuse(403, "denied", "task %s is not leased to this node" % event["task"])
+            if self.full:
+                return handler.refuse(507, "no_space", "the disk is full") if body["events"] else handler.answer(200, {})
             self.stream_ack = max(self.stream_ack, body["stream_ack"])
             self.deltas = [d for d in self.deltas if d[0] > self.stream_ack]
             for event in body["events"]:

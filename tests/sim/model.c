@@ -31,7 +31,7 @@ uint32_t model_gpu_takes(const struct core_inventory_gpu *gpu, const struct reso
     return part > r->gpu_milli ? (uint32_t)part : r->gpu_milli;
 }
 
-static bool fits(const struct mnode *node, const struct core_submit *submit, bool empty)
+bool model_fits(const struct mnode *node, const struct core_submit *submit, bool empty)
 {
     const struct resource_request *r = &submit->request;
     uint32_t cores = 0, cpus = 0, gpus = 0;
@@ -68,7 +68,8 @@ uint32_t model_nodes(const struct sim *sim, const struct core_submit *submit, en
     for (uint32_t n = 0; n < sim->node_count; n++) {
         const struct mnode *node = &sim->mnodes[n];
         bool usable = node->known && node->up && !node->draining && !node->lost;
-        count += node->known && (which == MODEL_KNOWN || usable) && fits(node, submit, which != MODEL_FREE);
+        count +=
+            node->known && (which == MODEL_KNOWN || usable) && model_fits(node, submit, which != MODEL_FREE);
     }
     return count;
 }
@@ -133,6 +134,15 @@ static struct mjob *head(struct sim *sim)
             first = job;
     }
     return first;
+}
+
+struct mjob *model_first(struct sim *sim)
+{
+    const struct core_config *c = &sim->config;
+    bool by_turn = c->policy != CORE_POLICY_FCFS && c->policy != CORE_POLICY_BERTH && !c->age_ms &&
+                   !c->share_weight && !sim->aged;
+    struct mjob *first = by_turn ? head(sim) : NULL;
+    return first && model_may_hold(sim, first) ? first : NULL;
 }
 
 /* ---- events ---- */
@@ -440,6 +450,10 @@ void model_decision(struct sim *sim, const struct core_event *event, const struc
     case CORE_DECISION_ELEMENT:
         model_element(sim, event, d);
         break;
+    case CORE_DECISION_REQUEUE:
+        if (d->as.requeue.reason == CORE_REASON_NONE)
+            model_job(sim, d->as.requeue.job)->preempting_ms = d->as.requeue.until_ms;
+        break;
     default:
         break;
     }
@@ -522,6 +536,8 @@ void model_settled(struct sim *sim)
     if (!core_continue_due(sim->main) && sim->steps % 2 == 0)
         check_queue(sim);
     model_arrays_settled(sim);
+    if (!core_continue_due(sim->main))
+        model_preempt_check(sim);
     if (sim->job_count && rng_chance(&sim->rng, 25))
         check_why(sim);
 }

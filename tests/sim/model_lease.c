@@ -175,3 +175,20 @@ bool model_lease_overdue(const struct sim *sim)
     }
     return false;
 }
+
+void model_lease_lift(const struct sim *sim, struct mnode *node, const struct mlease *lease)
+{
+    uint64_t owner = (uint64_t)(lease - sim->leases) + 1;
+    for (uint32_t unit = 0; unit < RESOURCE_GPUS_MAX; unit++) {
+        uint8_t key[RESOURCE_GPU_KEY_BYTES];
+        if (((lease->lease.gpus >> unit) & 1) && core_node_gpu_key(sim->main, lease->node, unit, key))
+            node->gpu_used[key[1]] -= lease->lease.gpu_milli_each;
+    }
+    for (uint32_t unit = 0; unit < RESOURCE_CORES_MAX; unit++) {
+        if (node->core_owner[unit] == owner)
+            node->core_owner[unit] = 0;
+    }
+    node->memory_used -= lease->lease.memory_bytes;
+    if (!--node->lease_count)
+        node->tenant = 0;
+}

@@ -74,9 +74,10 @@ struct mjob {
     uint32_t exits;      /* of this attempt, delivered */
     struct core_end end; /* the first bad one of them */
     uint32_t retried;
-    bool ran;             /* it was Running once */
-    uint64_t promised_ms; /* 0: no promise stands */
-    uint64_t array;       /* of an element: its array's id; 0: it is none */
+    bool ran;               /* it was Running once */
+    uint64_t promised_ms;   /* 0: no promise stands */
+    uint64_t preempting_ms; /* nothing more is stopped for it before */
+    uint64_t array;         /* of an element: its array's id; 0: it is none */
 };
 
 struct mlease {
@@ -164,6 +165,13 @@ struct mjob *model_job(struct sim *sim, struct job_id id);
 /* How many nodes could take a task of it. */
 enum model_nodes { MODEL_FREE, MODEL_EMPTY, MODEL_KNOWN };
 uint32_t model_nodes(const struct sim *sim, const struct core_submit *submit, enum model_nodes which);
+/* The first job in order where that is by class, priority and arrival alone, and rules let it start; NULL. */
+struct mjob *model_first(struct sim *sim);
+bool model_fits(const struct mnode *node, const struct core_submit *submit, bool empty);
+
+/* model_preempt.c: a core that could preempt for the first job by time alone has asked to be woken for it */
+void model_preempt_check(struct sim *sim);
+
 uint32_t model_gpu_takes(const struct core_inventory_gpu *gpu, const struct resource_request *r);
 
 /* model_quota.c */
@@ -199,6 +207,8 @@ void model_lease_start(struct sim *sim, const struct mjob *job, const struct cor
 void model_lease_freed(struct sim *sim, const struct core_event *event, const struct core_decision *d);
 void model_lease_forgotten(struct sim *sim, const struct core_decision *d);
 void model_lease_limit(struct sim *sim, const struct mjob *job); /* its time limit changed */
-bool model_lease_overdue(const struct sim *sim);                 /* some task outlived its declared time */
+/* Takes one lease off a copy of its node's books. */
+void model_lease_lift(const struct sim *sim, struct mnode *node, const struct mlease *lease);
+bool model_lease_overdue(const struct sim *sim); /* some task outlived its declared time */
 
 #endif

@@ -122,6 +122,21 @@ static void node_trouble(struct sim *sim, struct wnode *node)
         world_connect(sim, node); /* a second hello: the older session ends */
 }
 
+/* The wall clock goes ahead, and no other: before the daemon looks at the time it begins the fences of silent
+ * nodes afresh. */
+static void clock_jumps(struct sim *sim)
+{
+    uint64_t jump = 1 + rng_below(&sim->rng, 600000);
+    sim->now_ms += jump;
+    for (uint32_t i = 0; i < sim->node_count; i++) {
+        struct core_node_view view;
+        if (!sim->nodes[i].connected)
+            sim->nodes[i].cut_ms += jump;
+        if (core_node_get(sim->main, sim->nodes[i].id, &view) && !view.up && !view.lost)
+            about_node(sim, CORE_EVENT_NODE_DOWN, &sim->nodes[i]);
+    }
+}
+
 static void one_thing(struct sim *sim, unsigned trouble)
 {
     struct rng *r = &sim->rng;
@@ -156,6 +171,8 @@ static void one_thing(struct sim *sim, unsigned trouble)
         submit_one(sim);
         sim->now_ms = now;
     }
+    if (rng_chance(r, 1))
+        clock_jumps(sim);
 }
 
 /* Everything comes back and nothing new is asked for: what can end must end. */

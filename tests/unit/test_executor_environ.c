@@ -179,6 +179,8 @@ static void a_task_of_a_gang_knows_the_others(void **state)
     assert_string_equal(value(&env, "BERTH_HOSTS"), "a,b-1,c.d");
     assert_string_equal(value(&env, "MASTER_ADDR"), "a");
     assert_string_equal(value(&env, "WORLD_SIZE"), "12");
+    assert_string_equal(value(&env, "LOCAL_WORLD_SIZE"), "4");
+    assert_string_equal(value(&env, "OMP_NUM_THREADS"), "1"); /* of two CPUs for four */
     assert_string_equal(value(&env, "NODE_RANK"), "2");
     assert_null(value(&env, "RANK"));                     /* its processes have one each */
     assert_string_equal(value(&env, "MASTER_PORT"), "7"); /* the job's own word */
@@ -187,7 +189,7 @@ static void a_task_of_a_gang_knows_the_others(void **state)
     environment_of(order_with(alone, 1, field), &env);
     assert_string_equal(value(&env, "BERTH_INSTANCES"), "1");
     assert_string_equal(value(&env, "BERTH_HOSTS"), "box");
-    assert_string_equal(value(&env, "MASTER_ADDR"), "box");
+    assert_string_equal(value(&env, "MASTER_ADDR"), "127.0.0.1"); /* names are for the other nodes */
     assert_string_equal(value(&env, "WORLD_SIZE"), "1");
     assert_string_equal(value(&env, "RANK"), "0");
     assert_string_equal(value(&env, "LOCAL_RANK"), "0");
@@ -356,6 +358,33 @@ static void a_command_runs_by_the_shell_and_argv_as_it_is(void **state)
     order_destroy(order);
 }
 
+static void the_jobs_own_warning_and_fence_are_its_orders(void **state)
+{
+    (void)state;
+    struct order *order = order_of(
+        "{\"command\":\"x\",\"limits\":{\"timeout\":60,\"warning\":{\"before\":20,\"signal\":\"usr2\"}}}");
+    assert_int_equal(order->warn_ms, 20000);
+    assert_int_equal(order->warn_signal, SIGUSR2);
+    assert_int_equal(order->fence_after_ms, 0);
+    order_destroy(order);
+    static const struct {
+        const char *fence;
+        int64_t after_ms; /* -1: refused */
+    } fences[] = {{"{\"rule\":\"requeue\",\"after_ms\":5000}", 5000},
+                  {"{\"rule\":\"wait\",\"after_ms\":5000}", 0},
+                  {"{\"rule\":\"requeue\",\"after_ms\":0}", -1},
+                  {"{\"rule\":\"hope\",\"after_ms\":5000}", -1}};
+    for (size_t i = 0; i < sizeof fences / sizeof *fences; i++) {
+        struct error err = {0};
+        _cleanup_free_ char *text = xasprintf("%s{\"command\":\"x\"}}", HEAD);
+        _cleanup_json_ cJSON *json = json_parse(text, strlen(text), &err);
+        cJSON_ReplaceItemInObjectCaseSensitive(json, "fence", cJSON_Parse(fences[i].fence));
+        order = order_parse(json, &err);
+        assert_int_equal(order ? order->fence_after_ms : -1, fences[i].after_ms);
+        order_destroy(order);
+    }
+}
+
 static void half_an_order_is_refused(void **state)
 {
     (void)state;
@@ -480,6 +509,7 @@ int main(void)
         cmocka_unit_test(the_working_folder_is_where_the_job_was_submitted),
         cmocka_unit_test(bindings_are_put_in_once_and_unknown_ones_refused),
         cmocka_unit_test(a_command_runs_by_the_shell_and_argv_as_it_is),
+        cmocka_unit_test(the_jobs_own_warning_and_fence_are_its_orders),
         cmocka_unit_test(half_an_order_is_refused),
         cmocka_unit_test(a_task_of_a_gang_knows_the_others),
         cmocka_unit_test(the_biggest_gang_of_the_longest_names_is_one_variable_that_exec_takes),

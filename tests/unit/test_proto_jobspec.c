@@ -221,9 +221,10 @@ static void rules_that_make_no_sense_are_refused_by_field(void **state)
         {"\"distribution\":{\"type\":\"pytorch\"}", "distribution", "instance_count"},
         {"\"distribution\":{\"type\":\"mpi\"},\"resources\":{\"instance_count\":2}", "distribution.type",
          "mpi"},
-        {"\"distribution\":{\"type\":\"pytorch\",\"process_count_per_instance\":2},\"resources\":{\"instance_"
-         "count\":2}",
-         "distribution.process_count_per_instance", "torchrun"},
+        {"\"distribution\":{\"type\":\"pytorch\",\"process_count_per_instance\":2},\"stdin\":true",
+         "distribution.process_count_per_instance", "standard input"},
+        {"\"distribution\":{\"type\":\"pytorch\",\"process_count_per_instance\":1025}",
+         "distribution.process_count_per_instance", "1024"},
         {"\"queue_settings\":{\"job_tier\":\"cheap\"}", "queue_settings.job_tier", "spot"},
         {"\"begin\":\"tomorrow\"", "begin", "tomorrow"},
         {"\"begin\":\"2026-02-31T00:00:00Z\"", "begin", "2026-02-31"},
@@ -242,12 +243,43 @@ static void rules_that_make_no_sense_are_refused_by_field(void **state)
         {"\"array\":{\"indices\":\"1-5%2\",\"max_concurrent\":2}", "array", "twice"},
         {"\"array\":{\"indices\":\"1-5\",\"max_concurrent\":0}", "array.max_concurrent", "between 1"},
         {"\"array\":\"1-5\",\"stdin\":true", "array", "no standard input"},
+        {"\"licences\":[\"a\"]", "licences", "mapping"},
+        {"\"limits\":{\"timeout\":60,\"warning\":{\"before\":60}}", "limits.warning.before", "less than"},
+        {"\"limits\":{\"warning\":{\"before\":60}}", "limits.warning", "timeout"},
+        {"\"limits\":{\"timeout\":60,\"warning\":{\"before\":9,\"signal\":\"KILL\"}}",
+         "limits.warning.signal", "take notice"},
+        {"\"on_node_loss\":\"hope\"", "on_node_loss", "wait, requeue"},
+        {"\"fence_after\":14", "fence_after", "at least 15s"},
+        {"\"fence_after\":604801", "fence_after", "between 0 and"},
+        {"\"fence_after\":60,\"on_node_loss\":\"wait\"", "fence_after", "on_node_loss: requeue"},
+        {"\"licences\":{\"a\":65536}", "licences.a", "65535"},
+        {"\"licences\":{\"a\":1,\"a\":1}", "licences.a", "given twice"},
+        {"\"licences\":{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1}", "licences", "4 kinds"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char json[512];
         snprintf(json, sizeof json, "{\"command\":\"x\",%s}", cases[i].fields);
         assert_refused(json, cases[i].field, cases[i].text);
     }
+}
+
+static void what_becomes_of_a_running_job_is_read(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    struct job_spec *s =
+        parse("{\"command\":\"x\",\"licences\":{\"a\":1,\"b\":65535,\"c.d\":2,\"e_f-1\":3}}", &err);
+    assert_non_null(s);
+    assert_int_equal(s->licence_count, 4);
+    assert_string_equal(s->licences[1].name, "b");
+    assert_int_equal(s->licences[1].amount, JOB_LICENCE_AMOUNT_MAX);
+    assert_int_equal(s->on_node_loss, JOB_LOSS_DEFAULT);
+    job_spec_destroy(s);
+    s = parse("{\"command\":\"x\",\"fence_after\":\"7d\"}", &err);
+    assert_non_null(s);
+    assert_int_equal(s->on_node_loss, JOB_LOSS_REQUEUE); /* who says when asks for it */
+    assert_int_equal(s->fence_after_ms, JOB_FENCE_MAX_MS);
+    job_spec_destroy(s);
 }
 
 static void limits_hold_at_the_limit_and_one_past_it(void **state)
@@ -370,6 +402,7 @@ int main(void)
         cmocka_unit_test(what_a_job_waits_for_and_shares_is_read),
         cmocka_unit_test(an_array_is_a_text_or_indices_and_a_limit),
         cmocka_unit_test(rules_that_make_no_sense_are_refused_by_field),
+        cmocka_unit_test(what_becomes_of_a_running_job_is_read),
         cmocka_unit_test(limits_hold_at_the_limit_and_one_past_it),
         cmocka_unit_test(numbers_beyond_two_to_the_53_travel_as_text),
         cmocka_unit_test(broken_json_is_refused_with_its_place),
