@@ -67,9 +67,10 @@ static const char *check_klass(const struct core *core, uint32_t slot, uint32_t 
     if (first != k->head || memcmp(&key, &core->shapes[k->key.shape].key, sizeof key) != 0)
         return "class: another head, or another shape";
     if (k->key.tier != job_tier(f) || k->key.instance_count != f->instance_count ||
-        k->key.principal != f->principal || k->key.time_limit_ms < f->time_limit_ms)
+        k->key.principal != f->principal || k->key.reservation != f->reservation ||
+        k->key.time_limit_ms < f->time_limit_ms)
         return "class: its head doesn't belong";
-    if (k->ordered != (core->shapes[k->key.shape].usable >= k->key.instance_count))
+    if (k->ordered != (!k->key.reservation && core->shapes[k->key.shape].usable >= k->key.instance_count))
         return "class: in the order, but no node could hold it, or the other way round";
     if (klass_find(core, &k->key) != slot)
         return "class: not found by its key";

@@ -81,6 +81,12 @@ void submit_one(struct sim *sim)
     s->fence_after_ms = 1000 * rng_below(r, 120);
     want(sim, s);
     rules_of(sim, s);
+    const struct mresv *inside = &sim->reservations[rng_below(r, SIM_RESERVATIONS)];
+    if (inside->there && rng_chance(r, 20)) {
+        s->reservation = inside->asked.reservation;
+        s->principal = rng_chance(r, 80) ? inside->asked.users[0] : s->principal;
+        s->time_limit_ms = s->time_limit_ms % 100000;
+    }
     if (fresh)
         sim->jobs[++sim->job_count] = (struct mjob){.submit = *s};
     drive(sim, &event);
@@ -151,7 +157,7 @@ static void license(struct sim *sim, uint32_t id, uint32_t total)
 
 void submit_rules(struct sim *sim)
 {
-    switch (rng_below(&sim->rng, 6)) {
+    switch (rng_below(&sim->rng, 8)) {
     case 0:
         configure(sim);
         break;
@@ -160,6 +166,10 @@ void submit_rules(struct sim *sim)
         break;
     case 2:
         license(sim, (uint32_t)rng_below(&sim->rng, 3), (uint32_t)rng_below(&sim->rng, 6));
+        break;
+    case 3:
+    case 4:
+        submit_reserve(sim);
         break;
     default:
         update(sim);
@@ -177,6 +187,7 @@ void submit_let_go(struct sim *sim)
             drive(sim, &event);
         }
     }
+    submit_unreserve_all(sim);
     for (uint32_t id = 0; id < 3; id++)
         license(sim, id, 100);
     for (uint32_t i = 1; i <= sim->job_count; i++) {
