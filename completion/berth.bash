@@ -34,6 +34,7 @@ _berth()
         show | logs | wait | cancel | why | outputs | hold | release | update)
             mapfile -t COMPREPLY < <(compgen -W "$(berth __complete jobs 2>/dev/null)" -- "$cur") ;;
         quota) mapfile -t COMPREPLY < <(compgen -W "list set remove user workspace everyone" -- "$cur") ;;
+        reserve) mapfile -t COMPREPLY < <(compgen -W "list show delete" -- "$cur") ;;
         licence) mapfile -t COMPREPLY < <(compgen -W "list set" -- "$cur") ;;
         node) mapfile -t COMPREPLY < <(compgen -W "list show drain resume lost" -- "$cur") ;;
         policy) mapfile -t COMPREPLY < <(compgen -W "show set fcfs easy easy-sjbf conservative berth" -- "$cur") ;;

@@ -194,6 +194,7 @@ const char *job_reason_text(const struct job *job)
         [CORE_REASON_RETRY] = "queued again after a failure",
         [CORE_REASON_QUOTA] = "waits for its user's or workspace's quota",
         [CORE_REASON_LICENCE] = "waits for licences",
+        [CORE_REASON_RESERVATION] = "waits for the reservation that it names",
     };
     if (job_is_final(job) && job->reason == CORE_REASON_DEPENDENCY)
         return "what it waited for can't be any more";

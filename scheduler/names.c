@@ -21,6 +21,7 @@ static const struct {
     [NAME_LICENCE] = {"licence", 0, RESOURCE_LICENCES_MAX},
     [NAME_WORKSPACE] = {"workspace", 1, NAMES_WORKSPACES_MAX},
     [NAME_FABRIC] = {"fabric", 1, NAMES_FABRICS_MAX},
+    [NAME_RESERVATION] = {"reservation", 1, NAMES_RESERVATIONS_MAX},
 };
 
 void names_init(struct name_table *t)

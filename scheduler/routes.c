@@ -11,7 +11,10 @@ const struct http_route people_routes[] = {
      .path = "/v1/jobs",
      .body_max_bytes = HTTP_BODY_JSON_MAX_BYTES,
      .handle = api_post_job},
-    {.method = "GET", .path = "/v1/jobs", .query = "state limit before principal expected", .handle = api_get_jobs},
+    {.method = "GET",
+     .path = "/v1/jobs",
+     .query = "state limit before principal expected",
+     .handle = api_get_jobs},
     {.method = "GET", .path = "/v1/jobs/{job}", .handle = api_get_job},
     {.method = "GET", .path = "/v1/jobs/{job}/wait", .query = "timeout_s", .handle = api_get_wait},
     {.method = "GET",
@@ -51,6 +54,11 @@ const struct http_route people_routes[] = {
     {.method = "POST", .path = "/v1/quotas", .body_max_bytes = 4096, .handle = api_post_quota},
     {.method = "GET", .path = "/v1/licences", .handle = api_get_licences},
     {.method = "POST", .path = "/v1/licences", .body_max_bytes = 4096, .handle = api_post_licence},
+    {.method = "GET", .path = "/v1/reservations", .handle = api_get_reservations},
+    {.method = "POST",
+     .path = "/v1/reservations",
+     .body_max_bytes = HTTP_BODY_JSON_MAX_BYTES,
+     .handle = api_post_reservation},
 };
 const size_t people_route_count = sizeof people_routes / sizeof *people_routes;
 

@@ -746,8 +746,5 @@ struct core_reservation_obstacle {
 /* As many as fit; returns how many there are. */
 uint32_t core_reservation_obstacles(const struct core *core, uint32_t reservation,
                                     struct core_reservation_obstacle *out, uint32_t max);
-/* The first reservation for others that a running job would newly reach into with that time limit (0: none);
- * 0: into none. */
-uint32_t core_limit_reaches(const struct core *core, struct job_id job, uint64_t time_limit_ms);
 
 #endif

@@ -76,7 +76,7 @@ uint32_t core_reservation_obstacles(const struct core *core, uint32_t reservatio
             continue;
         for (uint32_t t = node->first_task; t; t = core->tasks[t].node_next) {
             const struct task_facts *task = &core->tasks[t].facts;
-            if (task->reservation || !reserve_holds(core, task, PLAN_DECLARED, at))
+            if (task->reservation == reservation || !reserve_holds(core, task, PLAN_DECLARED, at))
                 continue;
             uint64_t until = plan_end(core, task, PLAN_DECLARED);
             if (count < max)
@@ -86,26 +86,6 @@ uint32_t core_reservation_obstacles(const struct core *core, uint32_t reservatio
         }
     }
     return count;
-}
-
-uint32_t core_limit_reaches(const struct core *core, struct job_id id, uint64_t time_limit_ms)
-{
-    uint32_t slot = job_find(core, id.v);
-    for (uint32_t t = slot ? core->jobs[slot].first_task : 0; t; t = core->tasks[t].job_next) {
-        const struct task_facts *task = &core->tasks[t].facts;
-        const struct job_facts *job = &core->jobs[slot].facts;
-        uint64_t end = time_limit_ms ? task->began_ms + time_limit_ms + job->grace_ms : CORE_NEVER;
-        if (task->attempt != job->attempt || task->released)
-            continue;
-        for (uint32_t s = core->nodes[core->tasks[t].node_slot].first_seat; s; s = core->seats[s].node_next) {
-            uint32_t resv = core->seats[s].resv_slot;
-            const struct resv_facts *f = &core->resvs[resv].facts;
-            if (f->begin_ms < end && f->begin_ms >= task->ends_ms &&
-                !reserve_admits(core, resv, job->principal))
-                return f->id;
-        }
-    }
-    return 0;
 }
 
 uint32_t reserve_refuses(const struct core *core, const struct core_submit *s, uint64_t *wanted,

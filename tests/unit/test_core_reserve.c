@@ -362,17 +362,6 @@ static void nothing_is_preempted_for_those_who_may_not_use_it(void **state)
     assert_null(decided(f, CORE_DECISION_STOP_TASK, 0));
 }
 
-static void a_longer_limit_that_would_reach_into_it_is_found(void **state)
-{
-    struct fixture *f = *state;
-    node_up(f, 1, 4, 0, GIB);
-    reserve(f, reserving(3, 2, 4, f->now_ms + HOUR, f->now_ms + 3 * HOUR));
-    submit(f, lasting(1, 1, 4, MINUTE));
-    assert_int_equal(core_limit_reaches(f->core, (struct job_id){1}, HOUR), 0);
-    assert_int_equal(core_limit_reaches(f->core, (struct job_id){1}, HOUR + 1), 3);
-    assert_int_equal(core_limit_reaches(f->core, (struct job_id){1}, 0), 3);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -390,7 +379,6 @@ int main(void)
         TEST(a_promise_that_it_breaks_is_taken_back_by_name),
         TEST(a_lost_node_is_replaced_where_any_node_will_do),
         TEST(nothing_is_preempted_for_those_who_may_not_use_it),
-        TEST(a_longer_limit_that_would_reach_into_it_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
