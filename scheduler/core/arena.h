@@ -364,7 +364,8 @@ struct header {
     uint32_t resv_capacity, seat_capacity;
     struct table resv, seat;
     uint32_t resv_count, seat_count;
-    uint32_t resv_begun;   /* how many have begun */
+    uint32_t resv_begun; /* how many have begun */
+    uint32_t resv_zero;
     uint64_t resv_wake_ms; /* the first begin or end to come; 0: none */
 };
 

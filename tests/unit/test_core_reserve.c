@@ -319,6 +319,29 @@ static void a_promise_that_it_breaks_is_taken_back_by_name(void **state)
     assert_int_equal(job_view(f, 2).promised_ms, 1000 + 3 * HOUR);
 }
 
+static void what_passes_a_promised_job_leaves_room_for_both(void **state)
+{
+    struct fixture *f = *state;
+    policy(f, CORE_POLICY_EASY);
+    node_up(f, 1, 16, 0, GIB);
+    submit(f, lasting(1, 1, 8, HOUR / 2));
+    reserve(f, reserving(1, 2, 6, f->now_ms + HOUR, f->now_ms + 3 * HOUR));
+    submit(f, lasting(2, 1, 10, 2 * HOUR));
+    assert_int_equal(job_view(f, 2).promised_ms, 1000 + HOUR / 2); /* beside what is reserved */
+    submit(f, lasting(3, 1, 4, 2 * HOUR));                         /* fits beside either, not beside both */
+    assert_null(started(f, 3));
+    submit(f, lasting(4, 1, 4, HOUR / 2));
+    assert_non_null(started(f, 4));
+    f->now_ms += HOUR / 2;
+    struct core_event over = about_task(CORE_EVENT_TASK_OVER, 1, 1, 1);
+    over.as.task.as.exit.ran = true;
+    fed(f, &over);
+    over = about_task(CORE_EVENT_TASK_OVER, 4, 1, 1);
+    over.as.task.as.exit.ran = true;
+    fed(f, &over);
+    assert_int_equal(job_view(f, 2).state, JOB_PREPARING); /* as promised */
+}
+
 static void a_lost_node_is_replaced_where_any_node_will_do(void **state)
 {
     struct fixture *f = *state;
@@ -377,6 +400,7 @@ int main(void)
         TEST(running_jobs_stay_are_told_of_and_are_avoided),
         TEST(jobs_of_its_users_that_run_already_count_for_it),
         TEST(a_promise_that_it_breaks_is_taken_back_by_name),
+        TEST(what_passes_a_promised_job_leaves_room_for_both),
         TEST(a_lost_node_is_replaced_where_any_node_will_do),
         TEST(nothing_is_preempted_for_those_who_may_not_use_it),
     };
