@@ -320,6 +320,12 @@ void api_post_reservation(struct http_request *req, void *context)
     }
     struct core_reservation_view view;
     bool there = core_reservation_get(d->core, event.as.reserve.reservation, &view);
+    if (!there && !event.as.reserve.remove) { /* the core had no room for it after all */
+        error_set(&err, ERROR_UNAVAILABLE, "there is no memory for another reservation");
+        error_hint(&err, "try again later");
+        http_respond_error(req, &err);
+        return;
+    }
     log_info("reservation %s %s by %s", json_str(body, "name", "?"), there ? "made" : "taken away",
              api_caller(d, req).name);
     _cleanup_json_ cJSON *o = there ? reservation_object(d, &view) : cJSON_CreateObject();

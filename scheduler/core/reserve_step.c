@@ -100,8 +100,8 @@ static bool beside_others(const struct core *core, const struct node *node, cons
     return true;
 }
 
-static bool is_all_known(const struct caps *want, const struct node *node, enum resource_kind *kind,
-                         uint64_t *wanted, uint64_t *best)
+static bool has_all(const struct caps *want, const struct node *node, enum resource_kind *kind,
+                    uint64_t *wanted, uint64_t *best)
 {
     const uint64_t wants[RESOURCE_KIND_COUNT] = {want->cores, want->cpus, want->memory_bytes,
                                                  want->gpu_milli};
@@ -191,9 +191,14 @@ static void refuses_node(const struct core *core, const struct resv *resv, struc
         return;
     }
     struct caps mine = reserve_amounts(node, resv);
-    if (!is_all_known(&mine, node, &out->resource, &out->wanted, &out->best))
+    if (!has_all(&mine, node, &out->resource, &out->wanted, &out->best)) {
         out->refusal = CORE_RESERVE_SMALL;
-    else if (!beside_others(core, node, resv, &out->other))
+        if (resv->facts.request.cpus && out->resource <= RESOURCE_CPUS) { /* in the unit that was asked for */
+            out->resource = RESOURCE_CPUS;
+            out->wanted = resv->facts.request.cpus;
+            out->best = node->total.cpus;
+        }
+    } else if (!beside_others(core, node, resv, &out->other))
         out->refusal = CORE_RESERVE_OVERLAPS;
 }
 
@@ -227,7 +232,7 @@ static void make(struct step *step, const struct core_reserve *r)
 {
     const struct core *core = step->core;
     struct core_reserve_answer answer;
-    uint32_t nodes[CORE_INSTANCES_MAX];
+    uint32_t nodes[CORE_INSTANCES_MAX] = {0};
     core_reserve_refuses(core, r, &answer);
     if (answer.refusal || core->h->resv_capacity - core->h->resv_count < 1 ||
         core->h->seat_capacity - core->h->seat_count < r->count)
@@ -237,7 +242,7 @@ static void make(struct step *step, const struct core_reserve *r)
     for (uint32_t i = 0; r->nodes && i < r->count; i++)
         nodes[i] = node_find(core, r->nodes[i].v);
     if (!r->nodes)
-        choose(core, &resv, r->count, nodes, &other);
+        CORE_ASSERT(choose(core, &resv, r->count, nodes, &other) == r->count);
     decide(step, CORE_RESERVED_MADE, r->reservation, 0);
     for (uint32_t i = 0; i < r->count; i++)
         decide(step, CORE_RESERVED_SEAT, r->reservation, nodes[i]);
@@ -301,8 +306,8 @@ static bool seat_lost(const struct core *core, uint32_t seat)
 static bool refill_one(struct step *step, uint32_t slot)
 {
     const struct core *core = step->core;
-    uint32_t id = core->resvs[slot].facts.id, lost[CORE_INSTANCES_MAX], nodes[CORE_INSTANCES_MAX];
-    uint32_t count = 0, other;
+    uint32_t id = core->resvs[slot].facts.id, lost[CORE_INSTANCES_MAX] = {0}, nodes[CORE_INSTANCES_MAX];
+    uint32_t count = 0, other = 0;
     for (uint32_t s = core->resvs[slot].first_seat; s; s = core->seats[s].resv_next) {
         if (seat_lost(core, s))
             lost[count++] = core->seats[s].node_slot;
