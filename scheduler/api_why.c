@@ -8,6 +8,7 @@
 #include "scheduler/engine.h"
 #include "scheduler/forecast.h"
 #include "scheduler/smaller.h"
+#include "scheduler/why_reserved.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -179,61 +180,6 @@ static void explain_quota(struct daemon *d, const struct core_why *why, const st
         workspace ? "workspace" : "user", name, max, limits[why->quota_limit].what, used);
 }
 
-static void day_of(uint64_t at_ms, char out[64])
-{
-    time_t at = (time_t)(at_ms / 1000);
-    struct tm tm;
-    if (!localtime_r(&at, &tm) || !strftime(out, 64, "%F %T", &tm))
-        snprintf(out, 64, "?");
-}
-
-/* null where reservations have nothing to do with its waiting. */
-static void explain_reserved(struct daemon *d, const struct core_why_reserved *r, cJSON *o, cJSON *text)
-{
-    char from[64], until[64];
-    const char *name = names_text(d, NAME_RESERVATION, r->reservation);
-    const struct node *node = nodes_get(&d->nodes, r->node.v);
-    if (r->kind == CORE_WHY_RESERVATION_NONE) {
-        cJSON_AddNullToObject(o, "reservation");
-        return;
-    }
-    cJSON *reserved = cJSON_AddObjectToObject(o, "reservation");
-    json_add_str(reserved, "name", name);
-    add_time(reserved, "from_ms", r->begin_ms);
-    add_time(reserved, "until_ms", r->end_ms);
-    json_add_str(reserved, "node", node ? node->name : NULL);
-    day_of(r->begin_ms, from);
-    day_of(r->end_ms, until);
-    switch (r->kind) {
-    case CORE_WHY_RESERVATION_KEPT:
-        say(text, "node %s keeps its room for the reservation %s, from %s until %s%s",
-            node ? node->name : "?", name, from, until,
-            (int64_t)r->begin_ms > clock_wall_ms()
-                ? "; it starts before that where its time limit ends before"
-                : "");
-        break;
-    case CORE_WHY_RESERVATION_LATER:
-        say(text, "it runs inside the reservation %s, which begins at %s", name, from);
-        break;
-    case CORE_WHY_RESERVATION_SHORT:
-        say(text,
-            "the reservation %s ends at %s, before its time limit would: berth update --time, or cancel it",
-            name, until);
-        break;
-    case CORE_WHY_RESERVATION_FULL:
-        say(text,
-            "it runs inside the reservation %s (until %s), where others have what it wants, or a node is"
-            " away",
-            name, until);
-        break;
-    default:
-        say(text,
-            "the reservation %s is over, or was taken away: it waits until one of that name is made again",
-            name);
-        break;
-    }
-}
-
 static void explain_ahead(struct daemon *d, const struct core_why *why, cJSON *o, cJSON *text)
 {
     _cleanup_buf_ struct buf ahead = {0};
@@ -327,7 +273,7 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
     if (why->nodes_wanted > 1)
         say(text, "it wants %u nodes at once; %u have room now", why->nodes_wanted, why->nodes_fit);
     explain_ahead(d, why, o, text);
-    explain_reserved(d, &why->reserved, o, text);
+    why_reserved(d, &why->reserved, o, text);
     if (why->promised_ms)
         say(text, "it starts at the latest %s", when(why->promised_ms, at));
     if (why->expected_ms && !why->fits_now && why->expected_ms != why->promised_ms)

@@ -183,14 +183,14 @@ static void a_job_that_can_t_run_inside_is_refused_and_says_why(void **state)
     node_up(f, 1, 4, 0, GIB);
     reserve(f, reserving(7, 2, 2, f->now_ms, f->now_ms + HOUR));
     static const struct {
-        uint32_t reservation, user, cores;
         uint64_t limit_ms;
+        uint32_t reservation, user, cores;
         enum core_reserved_refusal why;
-    } cases[] = {{8, 2, 1, MINUTE, CORE_RESERVED_UNKNOWN},
-                 {7, 1, 1, MINUTE, CORE_RESERVED_USER},
-                 {7, 2, 1, 0, CORE_RESERVED_TIME},
-                 {7, 2, 1, 2 * HOUR, CORE_RESERVED_TIME},
-                 {7, 2, 3, MINUTE, CORE_RESERVED_AMOUNTS}};
+    } cases[] = {{MINUTE, 8, 2, 1, CORE_RESERVED_UNKNOWN},
+                 {MINUTE, 7, 1, 1, CORE_RESERVED_USER},
+                 {0, 7, 2, 1, CORE_RESERVED_TIME},
+                 {2 * HOUR, 7, 2, 1, CORE_RESERVED_TIME},
+                 {MINUTE, 7, 2, 3, CORE_RESERVED_AMOUNTS}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct core_submit s = lasting(i + 1, cases[i].user, cases[i].cores, cases[i].limit_ms);
         s.reservation = cases[i].reservation;
