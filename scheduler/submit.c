@@ -170,6 +170,8 @@ char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *n
     cJSON_AddBoolToObject(amounts, "exclusive", spec->exclusive);
     cJSON_AddBoolToObject(amounts, "isolated", spec->isolated);
     cJSON_AddBoolToObject(o, "preemptible", spec->preemptible);
+    if (spec->reservation)
+        json_add_str(o, "reservation", spec->reservation);
     if (spec->time_limit_ms)
         cJSON_AddNumberToObject(o, "time_limit_s", (double)spec->time_limit_ms / 1000);
     else
