@@ -180,6 +180,7 @@ static void apply_rules(const struct job_options *o, cJSON *file)
         set_item(file, "hold", cJSON_CreateTrue());
     set_text(file, "begin", o->begin);
     set_text(file, "array", o->array);
+    set_text(file, "reservation", o->reservation);
     if (o->after.count) {
         cJSON *list = cJSON_CreateArray();
         for (size_t i = 0; i < o->after.count; i++)

@@ -9,7 +9,7 @@ struct job_options {
     struct args_base base;
     const char *image, *memory, *time, *priority, *name, *code, *compute, *runtime, *display_name,
         *experiment, *description, *shm_size, *gpus, *gpu_memory, *begin, *size, *gpu_model, *workspace,
-        *array, *warn;
+        *array, *warn, *reservation;
     struct opt_number cpus, nodes, retry;
     bool exclusive, isolated, spot, hold, no_code, interactive, tty, split_streams;
     struct opt_list env, mounts, tags, notify, inputs, after, labels, licences;
@@ -48,6 +48,9 @@ struct job_options {
         {"begin",    0,                                                                                        \
          "TIME",     "not before: 2026-12-24T18:00:00Z, or +2h from now",                                      \
          OPT_STRING, offsetof(struct job_options, begin)},                                                     \
+        {"reservation", 0,                                                                                     \
+         "NAME",        "run inside that reservation alone (berth reserve list)",                              \
+         OPT_STRING,    offsetof(struct job_options, reservation)},                                            \
         {"after",     0,                                                                                       \
          "JOB[:HOW]", "wait for another job's start, ok, fail or end (default: ok; may be repeated)",          \
          OPT_LIST,    offsetof(struct job_options, after)},                                                    \

@@ -26,6 +26,7 @@ extern const struct verb verb_update;
 extern const struct verb verb_policy;
 extern const struct verb verb_quota;
 extern const struct verb verb_licence;
+extern const struct verb verb_reserve;
 extern const struct verb verb_replay;
 extern const struct verb verb_size;
 extern const struct verb verb_workspace;

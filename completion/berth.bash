@@ -42,6 +42,7 @@ _berth()
             else
                 mapfile -t COMPREPLY < <(compgen -W "$(berth __complete "${verb}s" 2>/dev/null)" -- "$cur")
             fi ;;
+        reserve) mapfile -t COMPREPLY < <(compgen -W "list show delete" -- "$cur") ;;
         licence) mapfile -t COMPREPLY < <(compgen -W "list set" -- "$cur") ;;
         node) mapfile -t COMPREPLY < <(compgen -W "list show update drain resume lost" -- "$cur") ;;
         policy) mapfile -t COMPREPLY < <(compgen -W "show set fcfs easy easy-sjbf conservative berth" -- "$cur") ;;

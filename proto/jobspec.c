@@ -360,6 +360,7 @@ static const struct spec_field job_fields[] = {
     {"distribution", spec_read_distribution},
     {"hold", spec_read_hold},
     {"begin", spec_read_begin},
+    {"reservation", spec_read_reservation},
     {"after", spec_read_after},
     {"retry", spec_read_retry},
     {"mounts", spec_read_mounts},
@@ -537,8 +538,9 @@ void job_spec_destroy(struct job_spec *s)
 {
     if (!s)
         return;
-    char *const texts[] = {s->name,  s->display_name, s->experiment_name, s->description,   s->command,
-                           s->image, s->cwd,          s->code_path,       s->code_manifest, s->term};
+    char *const texts[] = {s->name,       s->display_name, s->experiment_name, s->description,   s->command,
+                           s->image,      s->cwd,          s->code_path,       s->code_manifest, s->term,
+                           s->reservation};
     for (size_t i = 0; i < COUNT(texts); i++)
         free(texts[i]);
     free_pairs(&s->tags);

@@ -105,6 +105,11 @@ void spec_read_begin(struct spec_reader *r, const cJSON *v, const char *path)
             text ? "" : spec_type_name(v), text ? v->valuestring : "");
 }
 
+void spec_read_reservation(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_text(r, v, path, JOB_RESERVATION_MAX, true, &r->spec->reservation);
+}
+
 static void read_one_after(struct spec_reader *r, const cJSON *v, const char *path)
 {
     static const struct {

@@ -57,6 +57,8 @@ void api_get_quotas(struct http_request *req, void *context);
 void api_post_quota(struct http_request *req, void *context);
 void api_get_licences(struct http_request *req, void *context);
 void api_post_licence(struct http_request *req, void *context);
+void api_get_reservations(struct http_request *req, void *context);
+void api_post_reservation(struct http_request *req, void *context);
 void api_post_policy(struct http_request *req, void *context);
 void api_post_update(struct http_request *req, void *context);
 void api_post_node_use(struct http_request *req, void *context);

@@ -150,6 +150,15 @@ static bool add_dependencies(struct daemon *d, const struct job *job, const stru
     return true;
 }
 
+static bool add_reservation(const struct daemon *d, const struct job_spec *spec, struct core_submit *out,
+                            struct error *err)
+{
+    if (!spec->reservation || names_find(d, NAME_RESERVATION, spec->reservation, &out->reservation))
+        return true;
+    error_field(err, "reservation", "there is no reservation %.64s", spec->reservation);
+    return error_hint(err, "berth reserve list");
+}
+
 static void add_rules(const struct job *job, const struct job_spec *spec, struct core_submit *out)
 {
     out->preemptible = spec->preemptible;
@@ -192,7 +201,8 @@ static bool submit(struct daemon *d, struct job *job, const struct job_spec *spe
                                              .family = names->family}};
     add_rules(job, spec, &event.as.submit);
     if (!add_dependencies(d, job, spec, &event.as.submit, err) ||
-        !submit_life(d, spec, resources, &event.as.submit, err))
+        !submit_life(d, spec, resources, &event.as.submit, err) ||
+        !add_reservation(d, spec, &event.as.submit, err))
         return false;
     if (!engine_step(d, &event, err))
         return false;

@@ -10,6 +10,7 @@
 #include "scheduler/engine.h"
 #include "scheduler/forecast.h"
 #include "scheduler/smaller.h"
+#include "scheduler/why_reserved.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -258,6 +259,7 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
     add_time(o, "preempts_ms", preempts);
     if (preempts)
         say(text, "preemptible jobs of a lower class give way to it %s", when(preempts, at));
+    why_reserved(d, &why->reserved, o, text);
     if (why->promised_ms)
         say(text, "it starts at the latest %s", when(why->promised_ms, at));
     if (why->expected_ms && !why->fits_now && why->expected_ms != why->promised_ms)

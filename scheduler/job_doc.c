@@ -219,6 +219,7 @@ const char *job_reason_text(const struct job *job)
         [CORE_REASON_LICENCE] = "waits for licences",
         [CORE_REASON_APPROVAL] = "waits for approval",
         [CORE_REASON_ARRAY] = "as many of its elements are under way as may be at once",
+        [CORE_REASON_RESERVATION] = "waits for the reservation that it names",
     };
     if (job_is_final(job) && job->reason == CORE_REASON_DEPENDENCY)
         return "what it waited for can't be any more";

@@ -22,6 +22,7 @@ static const struct {
     [NAME_WORKSPACE] = {"workspace", 1, NAMES_WORKSPACES_MAX},
     [NAME_FABRIC] = {"fabric", 1, NAMES_FABRICS_MAX},
     [NAME_FAMILY] = {"size family", 1, CORE_FAMILIES_MAX}, /* a kind in between that has no row takes none */
+    [NAME_RESERVATION] = {"reservation", 1, NAMES_RESERVATIONS_MAX},
 };
 
 void names_init(struct name_table *t)

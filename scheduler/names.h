@@ -15,16 +15,18 @@
 #define NAME_MAX_BYTES 128
 #define NAMES_WORKSPACES_MAX 65536
 #define NAMES_FABRICS_MAX 65536
+#define NAMES_RESERVATIONS_MAX 65536
 #define NAMES_DEFAULT_WORKSPACE "default" /* number 0, known from the start */
 
 /* Values are written into journals: never renumber. */
 enum name_kind {
-    NAME_LABEL = 0,     /* numbers from 0 */
-    NAME_GPU_MODEL = 1, /* from 1: 0 is a GPU whose model has no name */
-    NAME_LICENCE = 2,   /* from 0 */
-    NAME_WORKSPACE = 3, /* from 1: 0 is the default one */
-    NAME_FABRIC = 4,    /* from 1: 0 is not known */
-    NAME_FAMILY = 6,    /* of sizes, from 1: 0 is none */
+    NAME_LABEL = 0,       /* numbers from 0 */
+    NAME_GPU_MODEL = 1,   /* from 1: 0 is a GPU whose model has no name */
+    NAME_LICENCE = 2,     /* from 0 */
+    NAME_WORKSPACE = 3,   /* from 1: 0 is the default one */
+    NAME_FABRIC = 4,      /* from 1: 0 is not known */
+    NAME_RESERVATION = 5, /* from 1: 0 is none */
+    NAME_FAMILY = 6,      /* of sizes, from 1: 0 is none */
     NAME_KIND_COUNT
 };
 

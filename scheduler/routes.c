@@ -84,6 +84,11 @@ const struct http_route people_routes[] = {
      .path = "/v1/quota-requests/{request}",
      .body_max_bytes = 16384,
      .handle = api_post_request_decision},
+    {.method = "GET", .path = "/v1/reservations", .handle = api_get_reservations},
+    {.method = "POST",
+     .path = "/v1/reservations",
+     .body_max_bytes = HTTP_BODY_JSON_MAX_BYTES,
+     .handle = api_post_reservation},
 };
 const size_t people_route_count = sizeof people_routes / sizeof *people_routes;
 

@@ -194,6 +194,8 @@ char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *n
     else
         cJSON_AddNullToObject(o, "fence_after_s");
     cJSON_AddBoolToObject(o, "preemptible", spec->preemptible);
+    if (spec->reservation)
+        json_add_str(o, "reservation", spec->reservation);
     if (spec->time_limit_ms)
         cJSON_AddNumberToObject(o, "time_limit_s", (double)spec->time_limit_ms / 1000);
     else
@@ -214,6 +216,38 @@ char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *n
     cJSON_AddBoolToObject(o, "split_streams", spec->split_streams);
     add_code(o, spec, file);
     return json_text(o);
+}
+
+static void refuse_reserved(unsigned why, uint64_t wanted, uint64_t best, struct error *err)
+{
+    char limit[32], most[32];
+    units_format_duration((int64_t)wanted, limit);
+    units_format_duration((int64_t)best, most);
+    switch (why) {
+    case CORE_RESERVED_USER:
+        error_field(err, "reservation", "the reservation that it names is not for you");
+        error_hint(err, "berth reserve list says for whom; without `reservation` the job runs beside it");
+        break;
+    case CORE_RESERVED_TIME:
+        if (wanted)
+            error_field(err, "limits.timeout", "its time limit of %s doesn't fit: the reservation has %s",
+                        limit, most);
+        else
+            error_field(err, "limits.timeout", "a job inside a reservation needs a time limit; there are %s",
+                        most);
+        error_hint(err, "--time %s is the most", most);
+        break;
+    case CORE_RESERVED_AMOUNTS:
+        error_field(err, "resources",
+                    "it wants %llu node%s of the reservation, and %llu could hold a part of it",
+                    (unsigned long long)wanted, wanted == 1 ? "" : "s", (unsigned long long)best);
+        error_hint(err, "berth reserve list shows what is reserved of each");
+        break;
+    default:
+        error_field(err, "reservation", "the reservation that it names is over, or was taken away");
+        error_hint(err, "berth reserve list");
+        break;
+    }
 }
 
 void submit_refusal(const struct core_decision *decision, struct error *err)
@@ -262,6 +296,9 @@ void submit_refusal(const struct core_decision *decision, struct error *err)
     case CORE_REFUSED_LICENCES:
         error_field(err, "licences", "the job can never run: it wants %llu of a licence, and there are %llu",
                     (unsigned long long)wanted, (unsigned long long)best);
+        break;
+    case CORE_REFUSED_RESERVATION:
+        refuse_reserved(kind, wanted, best, err);
         break;
     case CORE_REFUSED_QUOTA:
         error_set(err, ERROR_DENIED, "the quota allows %llu at once, and this would be %llu",

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "scheduler/core/arena.h"
+#include "scheduler/core/reserve.h"
 
 /* ---- nodes ---- */
 
@@ -39,6 +39,7 @@ static const char *apply_node_event(struct core *core, const struct core_event *
     if (event->kind == CORE_EVENT_NODE_UP) {
         if (slot)
             node_heard(core, &core->nodes[slot]);
+        reserve_stir(core);
         return node_take_inventory(core, event->as.node.node.v, event->as.node.inventory);
     }
     if (!slot)
@@ -61,6 +62,8 @@ static const char *apply_node_event(struct core *core, const struct core_event *
     if (event->kind == CORE_EVENT_NODE_RESUME)
         node->facts.draining = 0;
     node_close(core, node);
+    if (!down)
+        reserve_stir(core);
     node_refresh(core, slot);
     shapes_count_node(core, node);
     shapes_settle(core);

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "scheduler/core/arena.h"
+#include "scheduler/core/reserve.h"
 
 static void take_needs(struct core *core, uint32_t slot, const struct core_submit *s)
 {
@@ -51,6 +51,7 @@ static uint32_t job_enter(struct core *core, const struct core_submit *s)
     memcpy(f->retry_codes, s->retry_codes, sizeof f->retry_codes);
     f->retry_wait_ms = s->retry_wait_ms;
     f->family = s->family;
+    f->reservation = s->reservation;
     f->state = JOB_NOT_STARTED;
     array_enter(core, f, s);
     learn_submit(core, f);
@@ -185,6 +186,10 @@ static const char *apply_start(struct core *core, const struct core_decision *d)
         return "a start that can't follow";
     if (!node_usable(&node->facts) || node->task_count >= most || !lease_fits(node, lease))
         return "a lease of what isn't free";
+    uint32_t reservation = d->as.start.reservation, resv = reservation ? reserve_find(core, reservation) : 0;
+    if (reservation &&
+        (!resv || !reserve_seat(core, resv, node_slot) || !reserve_admits(core, resv, f->principal)))
+        return "a start in a reservation that isn't there, or not for its user";
     uint64_t now = core->h->facts.now_ms;
     uint64_t ends = f->time_limit_ms ? now + f->time_limit_ms + f->grace_ms : CORE_NEVER;
     shapes_forget_fit(core, node);
@@ -194,6 +199,7 @@ static const char *apply_start(struct core *core, const struct core_decision *d)
         task->facts.attempt = id.attempt;
         task->facts.lease = *lease;
         task->facts.began_ms = now;
+        task->facts.reservation = reservation;
         task->facts.guess_ms = sooner(now + (uint64_t)f->order.mean_ms, ends);
         task_close(core, task);
         node_open(core, node);
@@ -441,6 +447,8 @@ const char *apply_decision(struct core *core, const struct core_event *event, co
         return apply_share(core, d);
     case CORE_DECISION_PATIENCE:
         return apply_patience(core);
+    case CORE_DECISION_RESERVATION:
+        return apply_reserved(core, event, d);
     case CORE_DECISION_CONTINUE:
         core->h->facts.pass_due = 1;
         return NULL;

@@ -53,6 +53,8 @@ size_t arena_layout(struct core *core, const struct header *h, void *base)
     core->node_map = place(base, &at, h->node_map_size, sizeof *core->node_map);
     core->tenant_map = place(base, &at, h->tenant_map_size, sizeof *core->tenant_map);
     core->heap = place(base, &at, (size_t)c->tasks + jobs, sizeof *core->heap);
+    core->resvs = place(base, &at, (size_t)h->resv_capacity + 1, sizeof *core->resvs);
+    core->seats = place(base, &at, (size_t)h->seat_capacity + 1, sizeof *core->seats);
     return (at + ALIGN - 1) / ALIGN * ALIGN;
 }
 
@@ -70,7 +72,8 @@ static bool capacity_ok(const struct header *h)
     return c->jobs >= 1 && c->jobs <= CORE_JOBS_MAX && c->nodes >= 1 && c->nodes <= CORE_NODES_MAX &&
            c->tasks >= 1 && c->tasks <= CORE_TASKS_MAX && h->need_capacity <= CORE_NEEDS_MAX &&
            h->hold_capacity <= CORE_HOLDS_MAX && h->tenant_capacity >= 1 &&
-           h->tenant_capacity <= CORE_TENANTS_MAX;
+           h->tenant_capacity <= CORE_TENANTS_MAX && h->resv_capacity <= CORE_RESERVATIONS_MAX &&
+           h->seat_capacity <= CORE_SEATS_MAX;
 }
 
 /* A zeroed block with its header's sizes set as in `like`. */
@@ -92,14 +95,20 @@ static bool block_make(struct core *core, const struct header *like)
     h->need_capacity = like->need_capacity;
     h->hold_capacity = like->hold_capacity;
     h->tenant_capacity = like->tenant_capacity;
+    h->resv_capacity = like->resv_capacity;
+    h->seat_capacity = like->seat_capacity;
     sizes_follow(h);
     return true;
 }
 
 struct core *core_create(const struct core_capacity *wanted)
 {
-    struct header like = {
-        .capacity = *wanted, .need_capacity = 64, .hold_capacity = 64, .tenant_capacity = 16};
+    struct header like = {.capacity = *wanted,
+                          .need_capacity = 64,
+                          .hold_capacity = 64,
+                          .tenant_capacity = 16,
+                          .resv_capacity = 2,
+                          .seat_capacity = 4};
     struct core_capacity *c = &like.capacity;
     c->jobs = c->jobs ? c->jobs : DEFAULT_JOBS;
     c->nodes = c->nodes ? c->nodes : DEFAULT_NODES;
@@ -140,6 +149,8 @@ static bool grow(struct core *core, const struct header *like)
     CARRY(holds, old->hold.high);
     CARRY(tenants, old->facts.tenant_count);
     CARRY(heap, old->heap_count);
+    CARRY(resvs, old->resv.high);
+    CARRY(seats, old->seat.high);
     *bigger.order = *core->order;
     *bigger.learned = *core->learned;
     *h = *old;
@@ -148,6 +159,8 @@ static bool grow(struct core *core, const struct header *like)
     h->need_capacity = sizes.need_capacity;
     h->hold_capacity = sizes.hold_capacity;
     h->tenant_capacity = sizes.tenant_capacity;
+    h->resv_capacity = sizes.resv_capacity;
+    h->seat_capacity = sizes.seat_capacity;
     sizes_follow(h);
     free(core->h);
     *core = bigger;
@@ -188,6 +201,9 @@ bool core_make_room(struct core *core, const struct core_event *event)
     }
     if (event->kind == CORE_EVENT_QUOTA)
         enough = room_for(&like.tenant_capacity, old->facts.tenant_count, 1, CORE_TENANTS_MAX);
+    if (event->kind == CORE_EVENT_RESERVE && !event->as.reserve.remove)
+        enough = room_for(&like.resv_capacity, old->resv_count, 1, CORE_RESERVATIONS_MAX) &&
+                 room_for(&like.seat_capacity, old->seat_count, event->as.reserve.count, CORE_SEATS_MAX);
     if (event->kind == CORE_EVENT_NODE_UP && !node_find(core, event->as.node.node.v))
         enough = room_for(&like.capacity.nodes, old->facts.node_count, 1, CORE_NODES_MAX);
     room_for(&like.capacity.tasks, old->facts.task_count, CORE_STEP_STARTS_MAX, CORE_TASKS_MAX);
@@ -304,6 +320,8 @@ uint64_t core_timer_at(const struct core *core)
         if (hold > core->h->facts.now_ms && (!at || hold < at))
             at = hold;
     }
+    if (core->h->resv_wake_ms && (!at || core->h->resv_wake_ms < at))
+        at = core->h->resv_wake_ms;
     uint64_t look = core->h->facts.look_at_ms;
     return look && (!at || look < at) ? look : at;
 }

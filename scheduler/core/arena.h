@@ -29,6 +29,7 @@ _Noreturn void core_assert_failed(const char *what, const char *file);
 #define CORE_NEEDS_MAX (4u << 20) /* dependencies of all waiting jobs */
 #define CORE_HOLDS_MAX (CORE_PROMISES_MAX * CORE_INSTANCES_MAX)
 #define CORE_TENANTS_MAX (1u << 17) /* principals and workspaces */
+#define CORE_SEATS_MAX (CORE_RESERVATIONS_MAX * CORE_INSTANCES_MAX)
 #define CORE_NEVER UINT64_MAX
 /* Elements of arrays that one step can make jobs of: each costs a start, and one more may be canceled. */
 #define CORE_STEP_ELEMENTS_MAX (CORE_STEP_WORK / CORE_WORK_START + 2)
@@ -88,6 +89,8 @@ struct job_facts {
     uint32_t array_next;    /* so many elements, from the first on, have begun or were canceled */
     uint32_t array_ahead;   /* elements canceled beyond those */
     uint32_t array_live, array_completed, array_failed, array_canceled; /* together: next + ahead */
+    uint32_t reservation; /* it runs inside this one alone; 0: anywhere */
+    uint32_t zero_reservation;
 };
 
 struct job {
@@ -127,6 +130,8 @@ struct task_facts {
     uint8_t abandoned;
     uint8_t released;
     uint8_t collected;
+    uint32_t reservation; /* which its use counts for; 0: none */
+    uint32_t zero_reservation;
 };
 
 struct task {
@@ -193,6 +198,7 @@ struct node {
     uint32_t threads_min, threads_max; /* of its cores */
     struct caps total;                 /* of what is present */
     struct caps free;
+    uint32_t first_seat; /* of reservations */
 };
 
 /* What makes two requests alike for every node. */
@@ -227,6 +233,8 @@ struct klass_key {
     uint32_t preemptible;
     uint32_t family;
     uint32_t family_zero;
+    uint32_t reservation; /* the jobs run inside it alone: such a class is never in the order */
+    uint32_t zero_reservation;
 };
 
 struct klass {
@@ -287,6 +295,37 @@ struct tenant {
     uint32_t zero;
 };
 
+/* A reservation, and its seats: nodes of which it has an amount. */
+struct resv_facts {
+    uint64_t begin_ms, end_ms;
+    struct resource_request request; /* of each node; all 0: all of it */
+    uint32_t id;                     /* of its name */
+    uint32_t count;                  /* nodes */
+    uint32_t named;                  /* they were named: never others */
+    uint32_t begun;
+    uint32_t user_count;
+    uint32_t zero;
+    uint32_t users[CORE_RESERVATION_USERS_MAX]; /* principals */
+};
+
+struct resv {
+    struct resv_facts facts;
+    uint64_t hash;
+    uint32_t first_seat;
+    uint32_t seat_count;
+    uint32_t present;
+    uint32_t next_free;
+};
+
+struct seat {
+    uint32_t resv_slot, node_slot;
+    uint32_t resv_next;
+    uint32_t node_prev, node_next; /* by the reservation's begin, then id */
+    uint32_t present;
+    uint32_t next_free;
+    uint32_t zero;
+};
+
 struct header_facts {
     uint64_t now_ms;
     uint64_t voided;
@@ -309,6 +348,8 @@ struct header_facts {
     uint64_t look_best_ms; /* the first such time in this round over the pool */
     uint32_t look_from;    /* how many nodes are before the part that is looked at next */
     uint32_t look_left;    /* of this round; 0: a new one begins */
+    uint32_t refill_due;   /* reservations must be looked at that may lack a node */
+    uint32_t zero_reservation;
 };
 
 /* One array of records with free slots in a list. */
@@ -347,6 +388,12 @@ struct header {
     uint64_t sum;        /* of the hashes of all records */
     uint64_t array_jobs; /* how many arrays there are */
     struct header_facts facts;
+    uint32_t resv_capacity, seat_capacity;
+    struct table resv, seat;
+    uint32_t resv_count, seat_count;
+    uint32_t resv_begun; /* how many have begun */
+    uint32_t resv_zero;
+    uint64_t resv_wake_ms; /* the first begin or end to come; 0: none */
 };
 
 struct core {
@@ -370,6 +417,8 @@ struct core {
     uint32_t *klass_map;
     uint32_t *tenant_map;
     uint32_t *heap; /* task slots, and job slots with WAKE_JOB, by (wake_ms, entry), smallest at 1 */
+    struct resv *resvs;
+    struct seat *seats;
 };
 
 #define WAKE_JOB UINT32_C(0x80000000)
@@ -389,6 +438,8 @@ uint64_t tenant_hash(const struct tenant *tenant);
 uint64_t need_hash(const struct need *need);
 uint64_t hold_hash(const struct core *core, const struct hold *hold);
 uint64_t header_hash(const struct header_facts *facts);
+uint64_t resv_hash(const struct resv *resv);
+uint64_t seat_hash(const struct core *core, const struct seat *seat);
 uint64_t node_inventory_hash(const struct node *node);
 
 void job_open(struct core *core, struct job *job);
@@ -399,6 +450,8 @@ void node_open(struct core *core, struct node *node);
 void node_close(struct core *core, struct node *node);
 void tenant_open(struct core *core, struct tenant *tenant);
 void tenant_close(struct core *core, struct tenant *tenant);
+void resv_open(struct core *core, struct resv *resv);
+void resv_close(struct core *core, struct resv *resv);
 
 /* New records are open, zeroed but for their id. 0: no room. */
 uint32_t job_take(struct core *core, uint64_t id);

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "scheduler/core/arena.h"
+#include "scheduler/core/reserve.h"
 
 static const char *check_header(const struct core *core)
 {
@@ -243,6 +243,8 @@ const char *core_check(const struct core *core)
         why = check_learned(core, &sum);
     if (!why)
         why = check_arrays(core);
+    if (!why)
+        why = check_reservations(core, &sum);
     if (!why && sum != core->h->sum)
         why = "the state hash is not the sum of its records";
     return why;

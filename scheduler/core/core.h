@@ -73,8 +73,10 @@
 #define CORE_UNLIMITED_MS (UINT64_C(24) * 3600 * 1000) /* what plans take for a job without a limit */
 #define CORE_FENCE_MARGIN_MS 10000 /* on top of fence_after and the grace period before a requeue */
 #define CORE_DURATION_MAX_MS (UINT64_C(1) << 42)
-#define CORE_FAMILIES_MAX 256  /* ids of size families are below it */
-#define CORE_ARRAY_MAX 1000000 /* elements of one array */
+#define CORE_FAMILIES_MAX 256         /* ids of size families are below it */
+#define CORE_ARRAY_MAX 1000000        /* elements of one array */
+#define CORE_RESERVATIONS_MAX 256     /* at any time, each of up to CORE_INSTANCES_MAX nodes */
+#define CORE_RESERVATION_USERS_MAX 64 /* of one */
 
 struct core;
 
@@ -102,6 +104,7 @@ enum core_event_kind {
     CORE_EVENT_JOB_UPDATE = 16,
     CORE_EVENT_LICENCES = 17, /* how many of a licence there are */
     CORE_EVENT_QUOTA = 18,    /* what a principal, a workspace or everyone may hold at once */
+    CORE_EVENT_RESERVE = 19,  /* a reservation is made, or taken away */
     CORE_EVENT_FAMILY = 20,   /* whether the sizes of a family need approval */
     CORE_EVENT_KIND_END
 };
@@ -210,6 +213,7 @@ struct core_submit {
      * nobody else may have. 0: no array. */
     uint32_t array_count;
     uint32_t array_limit; /* elements under way at once at most; 0: no limit */
+    uint32_t reservation; /* it runs inside this one alone; 0: anywhere */
 };
 
 /* What JOB_UPDATE changes of a live job. */
@@ -246,6 +250,20 @@ struct core_family {
     bool restricted;
 };
 
+/* Amounts of some nodes that only some users' jobs may use for a time. What of it isn't reserved of a node is
+ * everybody's. One that could not be held (core_reserve_refuses) does nothing. */
+struct core_reserve {
+    uint32_t reservation; /* id of its name, not 0; free for another one when it is over */
+    bool remove;          /* take it away; nothing else is read then */
+    uint64_t begin_ms;    /* a time that is over: now */
+    uint64_t end_ms;
+    struct resource_request request; /* of each node: cores or cpus, whole GPUs, memory; all 0: all of it */
+    uint32_t count;                  /* nodes, 1..CORE_INSTANCES_MAX */
+    const struct node_id *nodes; /* `count` nodes, each once; NULL: the core chooses. Borrowed for the call */
+    uint32_t user_count;         /* 1..CORE_RESERVATION_USERS_MAX */
+    struct principal_id users[CORE_RESERVATION_USERS_MAX]; /* each once */
+};
+
 struct core_event {
     enum core_event_kind kind;
     bool defer; /* only record it: the pass is left to the next event without this (CONTINUE is asked for) */
@@ -263,6 +281,7 @@ struct core_event {
             uint32_t id; /* < RESOURCE_LICENCES_MAX */
             uint32_t total;
         } licences;
+        struct core_reserve reserve;
         struct {
             struct job_id job;
             bool force;          /* KILL at once; and gives up on a task whose node is silent */
@@ -309,7 +328,8 @@ enum core_decision_kind {
     CORE_DECISION_SETTLED = 16,  /* a waiting job's standing was looked at again */
     CORE_DECISION_PATIENCE = 17, /* the default policy's scale of waiting is set anew */
     CORE_DECISION_ELEMENT = 18,  /* an array's element becomes a job of its own; its start or end follows */
-    CORE_DECISION_LOOK = 21,     /* when, and from which node on, preemption is looked at again */
+    CORE_DECISION_RESERVATION = 19, /* what becomes of a reservation */
+    CORE_DECISION_LOOK = 21,        /* when, and from which node on, preemption is looked at again */
     CORE_DECISION_KIND_END
 };
 
@@ -337,6 +357,8 @@ enum core_reason {
     CORE_REASON_LICENCE = 18, /* Queued: licences are held by others (views only) */
     CORE_REASON_ARRAY = 19, /* an array: as many of its elements are under way as may be at once, or all that
                                are left (views only) */
+    CORE_REASON_RESERVATION =
+        20, /* Queued: the reservation that it names has not begun, is gone, or ends too soon (views only) */
     CORE_REASON_APPROVAL =
         21, /* Queued: its family is restricted, and its principal not approved (views only) */
     CORE_REASON_COUNT
@@ -351,7 +373,17 @@ enum core_refusal {
     CORE_REFUSED_LICENCES = 6,       /* more of a licence than there are; resource is its id */
     CORE_REFUSED_QUOTA = 7, /* more than the quota lets anyone have at once, or too many queued: resource is
                                what core_refused_quota takes apart */
+    CORE_REFUSED_RESERVATION = 8, /* it can't run inside the reservation that it names: resource is enum
+                                     core_reserved_refusal */
     CORE_REFUSAL_END
+};
+
+/* Why a job can't run inside the reservation that it names. Values are written into journals. */
+enum core_reserved_refusal {
+    CORE_RESERVED_UNKNOWN = 1, /* there is none */
+    CORE_RESERVED_USER = 2,    /* it isn't for the job's user */
+    CORE_RESERVED_TIME = 3,    /* the time limit (wanted; 0: none) is more than what there is (best, in ms) */
+    CORE_RESERVED_AMOUNTS = 4, /* it has fewer nodes (best) than wanted that could hold a task of it */
 };
 
 enum core_stop_reason {
@@ -364,12 +396,24 @@ enum core_stop_reason {
 
 /* The named events that take a promise back. Values are written into journals. */
 enum core_void {
-    CORE_VOID_NODE = 1,    /* a node that it rested on is down, lost, draining or smaller */
-    CORE_VOID_HIGHER = 2,  /* a job of a higher class or priority goes first */
-    CORE_VOID_ADMIN = 3,   /* the policy, a quota, a licence count or the job itself was changed */
-    CORE_VOID_OVERRUN = 4, /* a task outlived its declared time */
-    CORE_VOID_QUOTA = 5,   /* its principal or workspace holds all that it may have by other jobs */
+    CORE_VOID_NODE = 1,        /* a node that it rested on is down, lost, draining or smaller */
+    CORE_VOID_HIGHER = 2,      /* a job of a higher class or priority goes first */
+    CORE_VOID_ADMIN = 3,       /* the policy, a quota, a licence count or the job itself was changed */
+    CORE_VOID_OVERRUN = 4,     /* a task outlived its declared time */
+    CORE_VOID_QUOTA = 5,       /* its principal or workspace holds all that it may have by other jobs */
+    CORE_VOID_RESERVATION = 6, /* a reservation was made, moved or taken away */
     CORE_VOID_END
+};
+
+/* What becomes of a reservation. Values are written into journals: never renumber. */
+enum core_reserved {
+    CORE_RESERVED_MADE = 0,
+    CORE_RESERVED_SEAT = 1,   /* amounts of a node are kept for it */
+    CORE_RESERVED_UNSEAT = 2, /* no longer of this node, which is lost or draining */
+    CORE_RESERVED_BEGUN = 3,
+    CORE_RESERVED_OVER = 4,   /* its time is over, or it was taken away */
+    CORE_RESERVED_FILLED = 5, /* for all of them was looked where they lack a node */
+    CORE_RESERVED_COUNT
 };
 
 /* How a job or task ended. */
@@ -400,6 +444,7 @@ struct core_decision {
             struct task_id task;
             struct node_id node;
             struct resource_lease lease;
+            uint32_t reservation; /* which its use counts for; 0: none */
         } start;
         struct {
             struct task_id task;
@@ -440,6 +485,11 @@ struct core_decision {
             uint64_t best_ms;
             uint32_t from, left; /* nodes */
         } look;
+        struct {
+            uint32_t reservation; /* 0 with FILLED */
+            struct node_id node;  /* SEAT, UNSEAT */
+            enum core_reserved what;
+        } reserved;
     } as;
 };
 
@@ -609,6 +659,17 @@ struct core_why_blocker {
     struct job_id holders[CORE_WHY_JOBS_MAX]; /* the first of them */
 };
 
+/* What reservations have to do with a job's waiting. */
+enum core_why_reservation {
+    CORE_WHY_RESERVATION_NONE = 0,
+    CORE_WHY_RESERVATION_KEPT,  /* nodes that have room keep it for others, from begin_ms (which it would run
+                                   into) to end_ms */
+    CORE_WHY_RESERVATION_LATER, /* the one that it names has not begun */
+    CORE_WHY_RESERVATION_GONE,  /* the one that it names is over, or was taken away */
+    CORE_WHY_RESERVATION_SHORT, /* the one that it names ends before its time limit would */
+    CORE_WHY_RESERVATION_FULL,  /* the one that it names is used by others, or lacks nodes */
+};
+
 struct core_why {
     enum job_state state;
     enum core_reason reason;
@@ -635,6 +696,13 @@ struct core_why {
     struct node_id node;                    /* not Queued: where its (first) task is; 0: none */
     bool approval_missing;                  /* its principal isn't approved in its restricted family */
     uint32_t quota_family;                  /* quota_reached: of the quota; 0: it is of none */
+    struct core_why_reserved {
+        enum core_why_reservation kind;
+        uint32_t reservation;
+        uint64_t begin_ms, end_ms; /* 0 with GONE */
+        struct node_id node;       /* KEPT: one with room that is kept */
+        uint32_t nodes;            /* KEPT: how many are */
+    } reserved;
 };
 
 /* False: the core doesn't hold the job. A pass over the nodes: not for every job of a listing. */
@@ -689,5 +757,61 @@ struct core_wish {
  * so, too, for one that isn't in its turn. What others in the queue before it could have is not looked at. A
  * pass over the nodes. */
 bool core_fits_now(const struct core *core, const struct core_wish *wish);
+
+/* ---- reserve_view.c: reservations ---- */
+
+enum core_reserve_refusal {
+    CORE_RESERVE_TAKEN = 0, /* it can be held */
+    CORE_RESERVE_EXISTS,    /* one of this id is there */
+    CORE_RESERVE_FULL,      /* CORE_RESERVATIONS_MAX, or memory */
+    CORE_RESERVE_PAST,      /* its end is over */
+    CORE_RESERVE_NO_NODE,   /* `node` isn't known, or is lost or draining */
+    CORE_RESERVE_SMALL,     /* `node` has less than it wants of `resource`: wanted, best */
+    CORE_RESERVE_OVERLAPS,  /* `node` hasn't all of it beside `other`, which overlaps in time */
+    CORE_RESERVE_FEW_NODES, /* fewer nodes (best) than wanted could hold it; other: overlaps with some of
+                               those that lack; 0: none does */
+};
+
+struct core_reserve_answer {
+    enum core_reserve_refusal refusal;
+    struct node_id node;
+    uint32_t other;
+    enum resource_kind resource;
+    uint64_t wanted, best;
+};
+
+/* Whether a well-formed RESERVE (not one that removes) could be held. A pass over the nodes. */
+void core_reserve_refuses(const struct core *core, const struct core_reserve *r,
+                          struct core_reserve_answer *out);
+
+struct core_reservation_view {
+    uint32_t reservation;
+    uint64_t begin_ms, end_ms;
+    struct resource_request request; /* of each node; all 0: all of it */
+    uint32_t count;                  /* nodes, each with a seat for it */
+    uint32_t usable;                 /* of them up, not lost and not draining */
+    bool named;                      /* the nodes were named, and stay */
+    bool begun;
+    uint32_t user_count;
+    struct principal_id users[CORE_RESERVATION_USERS_MAX];
+};
+
+/* Walks the reservations in no promised order: *cursor starts at 0; false at the end. Only between steps. */
+bool core_reservation_next(const struct core *core, uint32_t *cursor, struct core_reservation_view *out);
+bool core_reservation_get(const struct core *core, uint32_t reservation, struct core_reservation_view *out);
+/* Its nodes, as many as fit; returns how many there are. */
+uint32_t core_reservation_nodes(const struct core *core, uint32_t reservation, struct node_id *out,
+                                uint32_t max);
+
+/* A job of another user that is in the way at the beginning (or now): where, and until when by what was
+ * declared; 0: nobody knows. */
+struct core_reservation_obstacle {
+    struct job_id job;
+    struct node_id node;
+    uint64_t until_ms;
+};
+/* As many as fit; returns how many there are. */
+uint32_t core_reservation_obstacles(const struct core *core, uint32_t reservation,
+                                    struct core_reservation_obstacle *out, uint32_t max);
 
 #endif

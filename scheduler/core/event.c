@@ -178,6 +178,42 @@ static const char *check_config(const struct core_event *event)
     return c->share_weight && !c->share_half_life_ms ? "fair share needs a half-life" : NULL;
 }
 
+static const char *check_reserve(const struct core_event *event)
+{
+    const struct core_reserve *r = &event->as.reserve;
+    const struct resource_request *q = &r->request;
+    if (!r->reservation)
+        return "0 is no reservation's id";
+    if (r->remove)
+        return NULL;
+    if (r->begin_ms >= r->end_ms || r->end_ms - r->begin_ms > CORE_DURATION_MAX_MS)
+        return "a reservation that ends before it begins, or is too long";
+    if ((q->cores && q->cpus) || q->gpu_milli % RESOURCE_GPU_WHOLE || q->flags || q->labels ||
+        q->gpu_models || q->gpu_memory_bytes)
+        return "of a reservation only cores or CPUs, whole GPUs and memory count";
+    if (q->cores > RESOURCE_POOL_MAX || q->cpus > RESOURCE_POOL_MAX ||
+        q->gpu_milli / RESOURCE_GPU_WHOLE > RESOURCE_GPUS_MAX || q->memory_bytes > RESOURCE_MEMORY_MAX_BYTES)
+        return "an amount is beyond the limit";
+    if (r->count < 1 || r->count > CORE_INSTANCES_MAX || r->user_count < 1 ||
+        r->user_count > CORE_RESERVATION_USERS_MAX)
+        return "a reservation has too few or too many nodes or users";
+    for (uint32_t i = 0; r->nodes && i < r->count; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            if (r->nodes[k].v == r->nodes[i].v)
+                return "a node is reserved twice";
+        }
+        if (!r->nodes[i].v)
+            return "0 is no node's id";
+    }
+    for (uint32_t i = 0; i < r->user_count; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            if (r->users[k].v == r->users[i].v)
+                return "a user is in a reservation twice";
+        }
+    }
+    return NULL;
+}
+
 static const char *check_nothing(const struct core_event *event)
 {
     (void)event;
@@ -196,7 +232,7 @@ const char *core_event_check(const struct core_event *event)
         [CORE_EVENT_TICK] = check_nothing,       [CORE_EVENT_CONTINUE] = check_nothing,
         [CORE_EVENT_TASK_OVER] = check_task,     [CORE_EVENT_JOB_UPDATE] = check_update,
         [CORE_EVENT_LICENCES] = check_licences,  [CORE_EVENT_QUOTA] = check_quota,
-        [CORE_EVENT_FAMILY] = check_family,
+        [CORE_EVENT_FAMILY] = check_family,      [CORE_EVENT_RESERVE] = check_reserve,
     };
     if ((unsigned)event->kind >= CORE_EVENT_KIND_END || !checks[event->kind])
         return "an event of an unknown kind";

@@ -5,6 +5,8 @@
  */
 #include "scheduler/core/step.h"
 
+#include "scheduler/core/reserve.h"
+
 #define CANDIDATES_MAX 4096
 
 /* The head's place in a plan on expected times, where no promise can be made. */
@@ -61,10 +63,13 @@ static bool spares_shadow(const struct asks *a, uint32_t node_slot)
 static bool may_begin(const void *context, uint32_t node_slot)
 {
     const struct asks *a = context;
-    return plan_allows(a->memory, a->core, a->job, node_slot, a->end_ms) && spares_shadow(a, node_slot);
+    uint32_t counts_for;
+    return reserve_allows(a->core, &a->core->jobs[a->job].facts, node_slot, a->end_ms, &counts_for) &&
+           plan_allows(a->memory, a->core, a->job, node_slot, a->end_ms, counts_for) &&
+           spares_shadow(a, node_slot);
 }
 
-static void start(struct step *step, uint32_t job_slot, const uint32_t *nodes, uint64_t end_ms)
+void pass_start(struct step *step, uint32_t job_slot, const uint32_t *nodes, uint64_t end_ms, uint32_t inside)
 {
     struct core *core = step->core;
     const struct job_facts *job = &core->jobs[job_slot].facts;
@@ -81,6 +86,9 @@ static void start(struct step *step, uint32_t job_slot, const uint32_t *nodes, u
         d.as.start.task = (struct task_id){{job->id}, attempt, rank};
         d.as.start.node.v = node->facts.id;
         place_units(node, job, &d.as.start.lease);
+        d.as.start.reservation = inside;
+        if (!inside)
+            reserve_allows(core, job, nodes[rank], end_ms, &d.as.start.reservation);
         step->work -= CORE_WORK_START - 2; /* the decisions pay for themselves */
         step_emit(step, &d);
     }
@@ -115,7 +123,7 @@ static bool try_start(struct step *step, uint32_t job_slot, struct shadow *shado
         if (place < shadow->count)
             (void)caps_take(&shadow->spare[place], &mine);
     }
-    start(step, job_slot, nodes, a.end_ms);
+    pass_start(step, job_slot, nodes, a.end_ms, 0);
     return true;
 }
 
@@ -351,7 +359,15 @@ void pass_run(struct step *step)
         leave(step);
         return;
     }
+    if (!reserve_refill(step)) {
+        leave(step);
+        return;
+    }
     promises_check(step);
+    if (!reserve_pass(step)) {
+        leave(step);
+        return;
+    }
     if (policy->learns && anything_fits(core)) {
         struct core_decision d = {.kind = CORE_DECISION_PATIENCE};
         step_emit(step, &d);

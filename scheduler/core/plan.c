@@ -2,7 +2,7 @@
  * What will be free when, of one node and of all. Amounts alone are planned, not units; with cores of unequal
  * thread counts the least count is taken, so that a plan errs on the late side.
  */
-#include "scheduler/core/plan.h"
+#include "scheduler/core/reserve.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -165,12 +165,35 @@ static bool together(const struct job_facts *a, const struct job_facts *b)
            a->principal == b->principal;
 }
 
+/* Whether reservations leave the hold's job its room, in what is free then. */
+static bool reserved_leave(const struct core *core, uint32_t hold, const struct caps *free,
+                           const struct caps *also, uint32_t also_of)
+{
+    uint32_t node = core->holds[hold].node_slot;
+    if (!core->nodes[node].first_seat)
+        return true;
+    struct reserve_ask ask = {.core = core,
+                              .job = hold_job(core, hold),
+                              .node_slot = node,
+                              .times = PLAN_DECLARED,
+                              .at_ms = hold_time(core, hold),
+                              .end_ms = hold_job(core, hold)->hold_end_ms,
+                              .free = *free,
+                              .also_of = also ? also_of : 0};
+    ask.want = caps_of(&core->nodes[node], &ask.job->request);
+    if (also) {
+        ask.also = *also;
+        ask.also.gpu_milli += also->share ? RESOURCE_GPU_WHOLE : 0;
+    }
+    return reserve_room(&ask, NULL);
+}
+
 /* What is free at the hold's time: ends before it, and of those at it as many as the hold needs; less what
  * holds before it have then, less `also` (may be NULL), less the hold itself. `job_slot` is who asks: holds
  * that don't bind it don't count; 0: all do. More ends of the same moment are only for one that has a promise
  * of its own. *spare (may be NULL) is what is left. */
 static bool room_at_hold(const struct core *core, uint32_t hold, uint32_t job_slot, const struct caps *also,
-                         struct caps *spare)
+                         uint32_t also_of, struct caps *spare)
 {
     const struct node *node = &core->nodes[core->holds[hold].node_slot];
     const struct job_facts *job = hold_job(core, hold);
@@ -199,8 +222,9 @@ static bool room_at_hold(const struct core *core, uint32_t hold, uint32_t job_sl
             struct caps theirs = caps_of(node, &before->request);
             ok = together(job, before) && caps_take(&free, &theirs);
         }
-        bool alone = ok && walk_fits(&w, job, &want, &free);
-        bool both = alone && (!also || (caps_take(&free, also) && walk_fits(&w, job, &want, &free)));
+        bool alone = ok && walk_fits(&w, job, &want, &free) && reserved_leave(core, hold, &free, NULL, 0);
+        bool both = alone && (!also || (caps_take(&free, also) && walk_fits(&w, job, &want, &free) &&
+                                        reserved_leave(core, hold, &free, also, also_of)));
         if (both || (alone && !promised)) {
             if (spare)
                 *spare = free;
@@ -230,7 +254,7 @@ static struct plan_spare *spare_of(struct plan_memory *m, const struct core *cor
             return &m->spares[i];
     }
     struct plan_spare *s = &m->spares[m->count];
-    if (m->count == PLAN_MEMORY_MAX || !room_at_hold(core, hold, 0, NULL, &s->spare))
+    if (m->count == PLAN_MEMORY_MAX || !room_at_hold(core, hold, 0, NULL, 0, &s->spare))
         return NULL;
     s->hold = hold;
     m->count++;
@@ -251,18 +275,18 @@ void plan_began(struct plan_memory *m, const struct core *core, uint32_t node_sl
 
 bool plan_holds(const struct core *core, uint32_t hold)
 {
-    return room_at_hold(core, hold, 0, NULL, NULL);
+    return room_at_hold(core, hold, 0, NULL, 0, NULL);
 }
 
 bool plan_allows(struct plan_memory *m, const struct core *core, uint32_t job_slot, uint32_t node_slot,
-                 uint64_t end_ms)
+                 uint64_t end_ms, uint32_t counts_for)
 {
     const struct node *node = &core->nodes[node_slot];
     const struct job_facts *job = &core->jobs[job_slot].facts;
     if (!node->first_hold)
         return true;
     struct caps mine = caps_of(node, &job->request);
-    bool exact = job->hold_ms || !plain(&job->request);
+    bool exact = job->hold_ms || node->first_seat || !plain(&job->request);
     for (uint32_t hold = node->first_hold; hold; hold = core->holds[hold].node_next)
         exact = exact || !binds(core, hold, job_slot) || !plain(&hold_job(core, hold)->request);
     for (uint32_t hold = node->first_hold; hold; hold = core->holds[hold].node_next) {
@@ -270,7 +294,7 @@ bool plan_allows(struct plan_memory *m, const struct core *core, uint32_t job_sl
             continue;
         const struct plan_spare *s = exact ? NULL : spare_of(m, core, hold);
         struct caps left = s ? s->spare : mine;
-        if (s ? !caps_take(&left, &mine) : !room_at_hold(core, hold, job_slot, &mine, NULL))
+        if (s ? !caps_take(&left, &mine) : !room_at_hold(core, hold, job_slot, &mine, counts_for, NULL))
             return false;
     }
     return true;
@@ -279,7 +303,8 @@ bool plan_allows(struct plan_memory *m, const struct core *core, uint32_t job_sl
 /* ---- the earliest start ---- */
 
 /* Whether the job has room from at_ms on for as long as it may run, beside the holds that bind it. */
-static bool room_from(const struct walk *w, uint32_t job_slot, const struct caps *want, uint64_t at_ms)
+static bool room_from(const struct walk *w, uint32_t job_slot, const struct caps *want, enum plan_times times,
+                      uint64_t at_ms)
 {
     const struct core *core = w->core;
     const struct job_facts *job = &core->jobs[job_slot].facts;
@@ -296,7 +321,41 @@ static bool room_from(const struct walk *w, uint32_t job_slot, const struct caps
         if (!together(job, other) || !caps_take(&free, &theirs))
             return false;
     }
-    return walk_fits(w, job, want, &free);
+    if (!walk_fits(w, job, want, &free))
+        return false;
+    if (!w->node->first_seat)
+        return true;
+    struct reserve_ask ask = {.core = core,
+                              .job = job,
+                              .node_slot = (uint32_t)(w->node - core->nodes),
+                              .times = times,
+                              .at_ms = at_ms,
+                              .end_ms = end,
+                              .want = *want,
+                              .free = free};
+    return reserve_room(&ask, NULL);
+}
+
+/* Where reservations begin or end it may have room, too. Returns how many there are with them. */
+static uint32_t add_seats(const struct core *core, const struct node *node, struct ending *out,
+                          uint32_t count)
+{
+    uint32_t before = count;
+    for (uint32_t s = node->first_seat; s; s = core->seats[s].node_next) {
+        const struct resv_facts *f = &core->resvs[core->seats[s].resv_slot].facts;
+        if (!f->begun)
+            out[count++] = (struct ending){.at_ms = f->begin_ms};
+        out[count++] = (struct ending){.at_ms = f->end_ms};
+    }
+    if (count > before)
+        qsort(out, count, sizeof *out, by_end);
+    return count;
+}
+
+static void walk_end(struct walk *w, uint32_t task)
+{
+    if (task) /* else: a reservation's time */
+        walk_end_task(w, &w->core->tasks[task].facts);
 }
 
 /* From from_ms on; CORE_NEVER: not foreseeable. */
@@ -305,7 +364,7 @@ static uint64_t earliest(const struct core *core, uint32_t job_slot, const struc
 {
     const struct job_facts *job = &core->jobs[job_slot].facts;
     struct caps want = caps_of(node, &job->request);
-    struct ending ends[PLAN_TASKS_MAX];
+    struct ending ends[PLAN_TASKS_MAX + 2 * CORE_RESERVATIONS_MAX];
     struct walk w;
     walk_begin(&w, core, node);
     bool now = from_ms <= core->h->facts.now_ms;
@@ -313,9 +372,11 @@ static uint64_t earliest(const struct core *core, uint32_t job_slot, const struc
     if (times == PLAN_DECLARED && node->gpu_mixed &&
         (job->request.gpu_models || job->request.gpu_memory_bytes))
         return CORE_NEVER;
-    if (now && room_from(&w, job_slot, &want, from_ms))
+    if (job->reservation && !node->first_seat)
+        return CORE_NEVER;
+    if (now && room_from(&w, job_slot, &want, times, from_ms))
         return from_ms;
-    uint32_t count = list_ends(core, node, times, ends), i = 0;
+    uint32_t count = add_seats(core, node, ends, list_ends(core, node, times, ends)), i = 0;
     uint64_t last_hold = from_ms;
     for (uint32_t hold = node->first_hold; hold; hold = core->holds[hold].node_next) {
         uint64_t end = hold_job(core, hold)->hold_end_ms;
@@ -323,16 +384,16 @@ static uint64_t earliest(const struct core *core, uint32_t job_slot, const struc
             last_hold = end;
     }
     for (; !now && i < count && ends[i].at_ms <= from_ms; i++)
-        walk_end_task(&w, &core->tasks[ends[i].task].facts);
-    if (!now && room_from(&w, job_slot, &want, from_ms))
+        walk_end(&w, ends[i].task);
+    if (!now && room_from(&w, job_slot, &want, times, from_ms))
         return from_ms;
     for (; i < count; i++) {
-        walk_end_task(&w, &core->tasks[ends[i].task].facts);
-        if (room_from(&w, job_slot, &want, ends[i].at_ms))
+        walk_end(&w, ends[i].task);
+        if (room_from(&w, job_slot, &want, times, ends[i].at_ms))
             return ends[i].at_ms;
     }
     /* Behind all holds, if they end. */
-    return last_hold != CORE_NEVER && last_hold > from_ms && room_from(&w, job_slot, &want, last_hold)
+    return last_hold != CORE_NEVER && last_hold > from_ms && room_from(&w, job_slot, &want, times, last_hold)
                ? last_hold
                : CORE_NEVER;
 }
@@ -366,7 +427,7 @@ static void common_time(const struct core *core, uint32_t job_slot, enum plan_ti
         out->count = 0;
         for (uint32_t i = 0; i < count && found[i].at_ms <= at && out->count < want; i++) {
             const struct node *node = &core->nodes[found[i].node];
-            if (found[i].at_ms < at && node->first_hold)
+            if (found[i].at_ms < at && (node->first_hold || node->first_seat))
                 found[i].at_ms = earliest(core, job_slot, node, times, at);
             if (found[i].at_ms <= at)
                 out->nodes[out->count++] = found[i].node;
@@ -419,5 +480,11 @@ bool plan_spare(const struct core *core, uint32_t job_slot, uint32_t node_slot, 
         walk_end_task(&w, &core->tasks[ends[i++].task].facts);
     }
     *spare = w.free;
-    return caps_take(spare, &want);
+    if (!caps_take(spare, &want))
+        return false;
+    if (node->first_seat) {
+        uint64_t end = job->time_limit_ms ? at_ms + job->time_limit_ms + job->grace_ms : CORE_NEVER;
+        reserve_less(core, job, node_slot, times, at_ms, end, spare);
+    }
+    return true;
 }

@@ -44,9 +44,10 @@ struct plan_memory {
 };
 
 /* Whether a task of the job may begin on the node now and stay until end_ms without breaking a promise that
- * binds it (one of its own tier, or of a higher one). */
+ * binds it (one of its own tier, or of a higher one). `counts_for`: the reservation that it would count for.
+ */
 bool plan_allows(struct plan_memory *m, const struct core *core, uint32_t job_slot, uint32_t node_slot,
-                 uint64_t end_ms);
+                 uint64_t end_ms, uint32_t counts_for);
 /* It did. */
 void plan_began(struct plan_memory *m, const struct core *core, uint32_t node_slot,
                 const struct resource_request *request, uint64_t end_ms);

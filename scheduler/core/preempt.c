@@ -12,6 +12,7 @@
  */
 #include <stdlib.h>
 
+#include "scheduler/core/reserve.h"
 #include "scheduler/core/step.h"
 
 #define LOOKS_MAX 256  /* nodes that could be cleared */
@@ -95,6 +96,29 @@ static void spare_needless(const struct core *core, const struct node *node, con
     }
 }
 
+/* It runs in what is reserved for others. */
+static bool for_others(const struct core *core, const struct task *task, const struct job_facts *winner)
+{
+    uint32_t resv = task->facts.reservation ? reserve_find(core, task->facts.reservation) : 0;
+    return resv && !reserve_admits(core, resv, winner->principal);
+}
+
+/* Whether reservations leave the winner its room once those are gone. */
+static bool reservations_allow(const struct core *core, uint32_t node_slot, const struct caps *free,
+                               const struct job_facts *winner)
+{
+    uint64_t now = core->h->facts.now_ms, limit = winner->time_limit_ms;
+    struct reserve_ask ask = {.core = core,
+                              .job = winner,
+                              .node_slot = node_slot,
+                              .times = PLAN_DECLARED,
+                              .at_ms = now,
+                              .end_ms = limit ? now + limit + winner->grace_ms : CORE_NEVER,
+                              .want = caps_of(&core->nodes[node_slot], &winner->request),
+                              .free = *free};
+    return reserve_room(&ask, NULL);
+}
+
 /* Frees as little as will do, in a copy of the node's amounts. False: it isn't enough. */
 static bool offer_of(const struct core *core, uint32_t node_slot, const struct job_facts *winner,
                      struct offer *out)
@@ -103,10 +127,11 @@ static bool offer_of(const struct core *core, uint32_t node_slot, const struct j
     struct shape_key key = shape_key_of(winner);
     struct node after = *node;
     *out = (struct offer){0};
-    while (!node_fits(&after, &key, false)) {
+    while (!node_fits(&after, &key, false) || !reservations_allow(core, node_slot, &after.free, winner)) {
         uint32_t best = 0;
         for (uint32_t t = node->first_task; t; t = core->tasks[t].node_next) {
-            if (!may_go(core, &core->tasks[t], winner) || among(out->victims, out->count, t))
+            if (!may_go(core, &core->tasks[t], winner) || among(out->victims, out->count, t) ||
+                for_others(core, &core->tasks[t], winner))
                 continue;
             if (!best || lost_with(core, &core->tasks[t]) < lost_with(core, &core->tasks[best]))
                 best = t;

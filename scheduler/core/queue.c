@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "scheduler/core/arena.h"
+#include "scheduler/core/reserve.h"
 
 bool job_ready(const struct job_facts *facts)
 {
@@ -40,7 +40,8 @@ struct klass_key klass_key_of(const struct core *core, const struct job_facts *j
                             .principal = job->principal,
                             .workspace = job->workspace,
                             .preemptible = job->preemptible,
-                            .family = job->family};
+                            .family = job->family,
+                            .reservation = job->reservation};
     if (core->h->klass_count >= CORE_KLASSES_EXACT)
         key.time_limit_ms = rounded_up(key.time_limit_ms);
     uint32_t tenant = tenant_find(core, CORE_QUOTA_PRINCIPAL, job->principal);
@@ -60,7 +61,7 @@ static struct treap members(struct core *core)
 
 bool klass_stands(const struct core *core, const struct klass *k)
 {
-    return core->shapes[k->key.shape].usable >= k->key.instance_count &&
+    return !k->key.reservation && core->shapes[k->key.shape].usable >= k->key.instance_count &&
            job_approved(core, &core->jobs[k->head].facts);
 }
 
@@ -203,5 +204,7 @@ enum core_reason queue_standing(const struct core *core, uint32_t slot)
         return shape->known < k->key.instance_count ? CORE_REASON_FITS_NO_NODE : CORE_REASON_NODE_AWAY;
     if (!tenant_allows(core, k))
         return CORE_REASON_QUOTA;
+    if (k->key.reservation && reserve_why(core, &job->facts, NULL) != CORE_WHY_RESERVATION_FULL)
+        return CORE_REASON_RESERVATION;
     return licences_free(core, &k->key.licences) ? (enum core_reason)job->facts.reason : CORE_REASON_LICENCE;
 }

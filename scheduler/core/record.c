@@ -6,24 +6,35 @@
 
 #include "scheduler/core/arena.h"
 
-_Static_assert(sizeof(struct job_facts) == 368, "no padding: the hash reads every byte");
-_Static_assert(sizeof(struct task_facts) == 16 + sizeof(struct resource_lease) + 24 + 32,
+_Static_assert(sizeof(struct job_facts) == 376, "no padding: the hash reads every byte");
+_Static_assert(sizeof(struct task_facts) == 16 + sizeof(struct resource_lease) + 24 + 40,
                "no padding: the hash reads every byte");
 _Static_assert(sizeof(struct node_facts) == 32 + 8 * RESOURCE_CORE_WORDS + 2 * RESOURCE_GPUS_MAX + 16,
                "no padding: the hash reads every byte");
 _Static_assert(sizeof(struct header_facts) ==
-                   40 + 32 + 4 * RESOURCE_LICENCES_MAX + 16 + 24 + CORE_FAMILIES_MAX / 8,
+                   40 + 32 + 4 * RESOURCE_LICENCES_MAX + 16 + 24 + 8 + CORE_FAMILIES_MAX / 8,
                "no padding");
 _Static_assert(sizeof(struct tenant_facts) == 56, "no padding");
-_Static_assert(sizeof(struct shape_key) == 56 && sizeof(struct klass_key) == 64,
+_Static_assert(sizeof(struct shape_key) == 56 && sizeof(struct klass_key) == 72,
                "no padding: keys are compared");
-_Static_assert(sizeof(struct job) == 440, "a pending job's cost");
+_Static_assert(sizeof(struct job) == 448, "a pending job's cost");
 
 _Static_assert(sizeof(struct order_job) == 56 && sizeof(struct order_state) % 8 == 0 &&
                    sizeof(struct order_cell) == 24,
                "no padding");
 
-enum { KIND_JOB = 1, KIND_TASK, KIND_NODE, KIND_HEADER, KIND_INVENTORY, KIND_TENANT, KIND_NEED, KIND_HOLD };
+enum {
+    KIND_JOB = 1,
+    KIND_TASK,
+    KIND_NODE,
+    KIND_HEADER,
+    KIND_INVENTORY,
+    KIND_TENANT,
+    KIND_NEED,
+    KIND_HOLD,
+    KIND_RESV,
+    KIND_SEAT
+};
 
 uint64_t core_mix(uint64_t v)
 {
@@ -78,6 +89,19 @@ uint64_t hold_hash(const struct core *core, const struct hold *hold)
                     core->nodes[hold->node_slot].facts.id);
 }
 
+_Static_assert(sizeof(struct resv_facts) == 16 + 48 + 24 + 4 * CORE_RESERVATION_USERS_MAX, "no padding");
+
+uint64_t resv_hash(const struct resv *resv)
+{
+    return core_hash_bytes(KIND_RESV, &resv->facts, sizeof resv->facts);
+}
+
+uint64_t seat_hash(const struct core *core, const struct seat *seat)
+{
+    return core_mix(core_mix(core->resvs[seat->resv_slot].facts.id + KIND_SEAT) ^
+                    core->nodes[seat->node_slot].facts.id);
+}
+
 uint64_t header_hash(const struct header_facts *facts)
 {
     return core_hash_bytes(KIND_HEADER, facts, sizeof *facts);
@@ -112,6 +136,7 @@ OPEN_AND_CLOSE(job)
 OPEN_AND_CLOSE(task)
 OPEN_AND_CLOSE(node)
 OPEN_AND_CLOSE(tenant)
+OPEN_AND_CLOSE(resv)
 
 /* ---- slots ---- */
 

@@ -214,6 +214,7 @@ static void submit(struct codec *c, struct core_submit *s)
     s->family = (uint32_t)number(c, s->family, CORE_FAMILIES_MAX - 1);
     U32(c, s->array_count);
     U32(c, s->array_limit);
+    U32(c, s->reservation);
 }
 
 static void update(struct codec *c, struct core_update *u)
@@ -254,6 +255,26 @@ static void quota(struct codec *c, struct core_quota *q)
     BOOL(c, q->approved);
 }
 
+static void reserve(struct codec *c, struct core_reserve *r, struct node_id *nodes)
+{
+    U32(c, r->reservation);
+    BOOL(c, r->remove);
+    if (r->remove)
+        return;
+    U64(c, r->begin_ms);
+    U64(c, r->end_ms);
+    request(c, &r->request);
+    r->count = (uint32_t)number(c, r->count, CORE_INSTANCES_MAX);
+    bool named = number(c, r->nodes != NULL, 1) != 0;
+    for (uint32_t i = 0; named && i < r->count; i++)
+        U32(c, nodes[i].v);
+    if (c->reads)
+        r->nodes = named ? nodes : NULL;
+    r->user_count = (uint32_t)number(c, r->user_count, CORE_RESERVATION_USERS_MAX);
+    for (uint32_t i = 0; i < r->user_count; i++)
+        U32(c, r->users[i].v);
+}
+
 static void event_task(struct codec *c, struct core_event *e)
 {
     task_id(c, &e->as.task.task);
@@ -268,7 +289,7 @@ static void event_task(struct codec *c, struct core_event *e)
     }
 }
 
-static void event(struct codec *c, struct core_event *e, struct core_inventory *inv)
+static void event(struct codec *c, struct core_event *e, struct core_row *row)
 {
     ENUM(c, e->kind, CORE_EVENT_KIND_END);
     BOOL(c, e->defer);
@@ -292,7 +313,7 @@ static void event(struct codec *c, struct core_event *e, struct core_inventory *
         break;
     case CORE_EVENT_NODE_UP:
         U32(c, e->as.node.node.v);
-        inventory(c, inv);
+        inventory(c, &row->inventory);
         break;
     case CORE_EVENT_NODE_DOWN:
     case CORE_EVENT_NODE_LOST:
@@ -314,6 +335,9 @@ static void event(struct codec *c, struct core_event *e, struct core_inventory *
     case CORE_EVENT_TASK_COLLECTED:
     case CORE_EVENT_TASK_OVER:
         event_task(c, e);
+        break;
+    case CORE_EVENT_RESERVE:
+        reserve(c, &e->as.reserve, row->reserved);
         break;
     default: /* TICK and CONTINUE say nothing more; unknown kinds fail core_event_check */
         break;
@@ -344,6 +368,7 @@ static void decision(struct codec *c, struct core_decision *d)
         task_id(c, &d->as.start.task);
         U32(c, d->as.start.node.v);
         lease(c, &d->as.start.lease);
+        U32(c, d->as.start.reservation);
         break;
     case CORE_DECISION_STOP_TASK:
         task_id(c, &d->as.stop.task);
@@ -394,6 +419,11 @@ static void decision(struct codec *c, struct core_decision *d)
         U32(c, d->as.look.from);
         U32(c, d->as.look.left);
         break;
+    case CORE_DECISION_RESERVATION:
+        U32(c, d->as.reserved.reservation);
+        U32(c, d->as.reserved.node.v);
+        ENUM(c, d->as.reserved.what, CORE_RESERVED_COUNT);
+        break;
     default:
         c->why = c->why ? c->why : "a decision of an unknown kind in the row";
         break;
@@ -418,10 +448,13 @@ size_t core_row_encode(const struct core_row *row, const struct core_decisions *
                              .event = row->event};
     if (row->event.kind == CORE_EVENT_NODE_UP)
         plain.inventory = *row->event.as.node.inventory;
+    if (row->event.kind == CORE_EVENT_RESERVE && !row->event.as.reserve.remove && row->event.as.reserve.nodes)
+        memcpy(plain.reserved, row->event.as.reserve.nodes,
+               row->event.as.reserve.count * sizeof *plain.reserved);
     struct codec c = {.out = out, .size = size};
     put_byte(&c, CORE_ROW_VERSION);
     head(&c, &plain);
-    event(&c, &plain.event, &plain.inventory);
+    event(&c, &plain.event, &plain);
     number(&c, decisions->count, CORE_DECISIONS_MAX);
     for (uint32_t i = 0; i < decisions->count; i++) {
         struct core_decision copy = decisions->v[i];
@@ -442,7 +475,7 @@ const char *core_row_decode(const unsigned char *bytes, size_t length, struct co
                : version > CORE_ROW_VERSION ? "the row is of a newer version"
                                             : "not a row of the journal";
     head(&c, row);
-    event(&c, &row->event, &row->inventory);
+    event(&c, &row->event, row);
     if (row->event.kind == CORE_EVENT_NODE_UP)
         row->event.as.node.inventory = &row->inventory;
     uint32_t count = (uint32_t)number(&c, 0, CORE_DECISIONS_MAX);

@@ -18,6 +18,7 @@ struct core_row {
     uint64_t state_hash;   /* core_hash after the step */
     struct core_event event;
     struct core_inventory inventory; /* storage for the decoder: event.as.node.inventory points here */
+    struct node_id reserved[CORE_INSTANCES_MAX]; /* the same: event.as.reserve.nodes */
 };
 
 /* Bytes needed for this row; writes them if they fit into size. The event must pass core_event_check. */

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "scheduler/core/reserve.h"
 #include "scheduler/core/step.h"
 
 /* ---- quotas and licences ---- */
@@ -254,7 +255,8 @@ static bool limits_allow(const struct wishing *w)
 bool core_fits_now(const struct core *core, const struct core_wish *wish)
 {
     struct wishing w = {.core = core, .wish = wish, .job = job_find(core, wish->job.v)};
-    if (!w.job || !core->jobs[w.job].klass || !wish->instance_count || !limits_allow(&w) || !find_head(&w))
+    if (!w.job || !core->jobs[w.job].klass || core->jobs[w.job].facts.reservation || !wish->instance_count ||
+        !limits_allow(&w) || !find_head(&w))
         return false;
     struct job_facts like = core->jobs[w.job].facts;
     like.request = wish->request;
@@ -263,6 +265,7 @@ bool core_fits_now(const struct core *core, const struct core_wish *wish)
     find_ends(&w);
     for (uint32_t slot = tree_find(core, &key, 1); slot && found < wish->instance_count;
          slot = tree_find(core, &key, slot + 1))
-        found += keeps_promises(&w, slot) && keeps_head(&w, slot);
+        found += reserve_allows(core, &like, slot, w.end_ms, NULL) && keeps_promises(&w, slot) &&
+                 keeps_head(&w, slot);
     return found >= wish->instance_count;
 }

@@ -4,6 +4,8 @@
  */
 #include "scheduler/core/step.h"
 
+#include "scheduler/core/reserve.h"
+
 void step_emit(struct step *step, const struct core_decision *decision)
 {
     CORE_ASSERT(step->out->count < CORE_DECISIONS_MAX);
@@ -142,6 +144,14 @@ static bool refuse_by_licences(struct step *step)
     return false;
 }
 
+static bool reserve_refuses_job(struct step *step)
+{
+    const struct core_submit *s = &step->event->as.submit;
+    uint64_t wanted = 0, best = 0;
+    uint32_t why = s->reservation ? reserve_refuses(step->core, s, &wanted, &best) : 0;
+    return why && refuse(step, CORE_REFUSED_RESERVATION, why, wanted, best);
+}
+
 static void on_submit(struct step *step)
 {
     struct core *core = step->core;
@@ -157,7 +167,7 @@ static void on_submit(struct step *step)
         return;
     }
     if ((core->h->facts.node_count && refuse_what_never_fits(step)) || refuse_by_licences(step) ||
-        refuse_by_quotas(step))
+        reserve_refuses_job(step) || refuse_by_quotas(step))
         return;
     bool open = false, lost = false;
     for (uint32_t i = 0; i < submit->dependency_count; i++) {
@@ -180,7 +190,8 @@ static void on_submit(struct step *step)
         job_ends(step, slot, JOB_CANCELED, CORE_REASON_DEPENDENCY, (struct core_end){.kind = END_CANCELED});
         return;
     }
-    step->want_place = core->jobs[slot].klass && core->klasses[core->jobs[slot].klass].ordered;
+    step->want_place =
+        core->jobs[slot].klass && (core->klasses[core->jobs[slot].klass].ordered || submit->reservation);
 }
 
 /* ---- cancel, update ---- */
@@ -370,6 +381,10 @@ static void decide(struct step *step)
         break;
     case CORE_EVENT_TICK:
         on_tick(step);
+        reserve_tick(step);
+        break;
+    case CORE_EVENT_RESERVE:
+        reserve_decide(step);
         break;
     default:
         break;

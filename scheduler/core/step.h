@@ -98,5 +98,16 @@ bool policy_strict(const struct core *core, uint32_t job_slot);
 /* pass.c */
 void pass_run(struct step *step);
 bool pass_class_fits(const struct core *core, const struct klass *k);
+/* Starts the job there. `inside` is the reservation that it counts for; 0: as reserve_allows says. */
+void pass_start(struct step *step, uint32_t job_slot, const uint32_t *nodes, uint64_t end_ms,
+                uint32_t inside);
+
+/* reserve_step.c */
+void reserve_decide(struct step *step); /* of an event RESERVE */
+void reserve_tick(struct step *step);   /* begins and ends that have come */
+/* Other nodes for those that are lost. False: some are left for the next step. */
+bool reserve_refill(struct step *step);
+/* reserve_pass.c: what starts inside reservations. False: some is left for the next step. */
+bool reserve_pass(struct step *step);
 
 #endif

@@ -123,14 +123,28 @@ bool model_may_hold(const struct sim *sim, const struct mjob *job)
     return model_approved(sim, job) && model_quotas_allow(sim, job) && licences_free(sim, job);
 }
 
+bool model_node_free(const struct mnode *node, const struct core_submit *submit)
+{
+    return usable(node) && model_fits(node, submit, false);
+}
+
+bool model_may_start(const struct sim *sim, const struct mjob *job)
+{
+    for (uint32_t i = 1; i <= sim->job_count; i++) {
+        if (sim->jobs[i].promised_ms)
+            return false;
+    }
+    return in_turn(sim, job) && model_may_hold(sim, job);
+}
+
 /* What a quota or a missing approval holds back blocks nobody; what waits for licences, or for room, does. */
 static struct mjob *head(struct sim *sim)
 {
     struct mjob *first = NULL;
     for (uint32_t i = 1; i <= sim->job_count; i++) {
         struct mjob *job = &sim->jobs[i];
-        if (in_turn(sim, job) && (!first || before(job, first)) && model_approved(sim, job) &&
-            model_quotas_allow(sim, job))
+        if (!job->submit.reservation && in_turn(sim, job) && (!first || before(job, first)) &&
+            model_approved(sim, job) && model_quotas_allow(sim, job))
             first = job;
     }
     return first;
@@ -185,9 +199,11 @@ static void on_update_event(struct sim *sim, const struct core_update *u)
 
 void model_event(struct sim *sim, const struct core_event *event)
 {
-    sim->gave_up = false;
+    sim->gave_up = sim->reserved_moved = false;
     /* This event may end it; and a pass that was put off is late by itself. */
-    if (model_lease_overdue(sim) || core_continue_due(sim->main))
+    bool late =
+        sim->timer_ms && sim->now_ms > sim->timer_ms + SIM_PROMISE_SLACK_MS; /* nobody told the core */
+    if (model_lease_overdue(sim) || core_continue_due(sim->main) || late)
         sim->overdue_ms = sim->now_ms;
     switch (event->kind) {
     case CORE_EVENT_CONFIG:
@@ -233,7 +249,7 @@ void model_event(struct sim *sim, const struct core_event *event)
 
 /* ---- decisions ---- */
 
-void model_rules_kept(struct sim *sim, const struct mjob *job)
+void model_rules_kept(struct sim *sim, const struct mjob *job, bool reserved)
 {
     unsigned long long id = job->submit.job.v;
     const struct core_submit *s = &job->submit;
@@ -250,16 +266,16 @@ void model_rules_kept(struct sim *sim, const struct mjob *job)
     if (job->promised_ms && core_now(sim->main) > job->promised_ms + SIM_PROMISE_SLACK_MS)
         sim_fail(sim, "job %llu starts later than promised", id);
     bool plain = sim->config.policy == CORE_POLICY_FCFS && !sim->config.age_ms && !sim->config.share_weight;
-    const struct mjob *first = plain && !sim->aged ? head(sim) : job;
+    const struct mjob *first = plain && !sim->aged && !reserved ? head(sim) : job;
     if (first != job)
         sim_fail(sim, "job %llu starts before job %llu", id,
                  (unsigned long long)(first ? first->submit.job.v : 0));
 }
 
-static void check_may_start(struct sim *sim, const struct mjob *job)
+static void check_may_start(struct sim *sim, const struct mjob *job, bool reserved)
 {
     if (job->reason != CORE_REASON_ARRAY) /* of a fresh element, its array was looked at */
-        model_rules_kept(sim, job);
+        model_rules_kept(sim, job, reserved);
     if (!model_may_hold(sim, job))
         sim_fail(sim, "job %llu starts beyond a quota or a licence", (unsigned long long)job->submit.job.v);
 }
@@ -277,7 +293,7 @@ static void on_start(struct sim *sim, const struct core_decision *d)
         if (world_job_alive(sim, job->submit.job))
             sim_fail(sim, "job %llu starts while an earlier attempt lives",
                      (unsigned long long)job->submit.job.v);
-        check_may_start(sim, job);
+        check_may_start(sim, job, d->as.start.reservation);
         job->attempt++;
         job->exits = job->ranks = 0;
         job->nodes = 0;
@@ -365,8 +381,9 @@ static void on_refused(struct sim *sim, const struct core_event *event, const st
         return;
     if (d->as.refused.refusal == CORE_REFUSED_FULL)
         sim_fail(sim, "refused as full");
-    bool other =
-        d->as.refused.refusal == CORE_REFUSED_QUOTA || d->as.refused.refusal == CORE_REFUSED_LICENCES;
+    bool other = d->as.refused.refusal == CORE_REFUSED_QUOTA ||
+                 d->as.refused.refusal == CORE_REFUSED_LICENCES ||
+                 d->as.refused.refusal == CORE_REFUSED_RESERVATION;
     const struct core_submit *s = &event->as.submit;
     if (!other && model_nodes(sim, s, MODEL_KNOWN) >= s->instance_count)
         sim_fail(sim, "job %llu is refused, but enough nodes could hold it", (unsigned long long)s->job.v);
@@ -408,7 +425,8 @@ static void on_void(struct sim *sim, const struct core_event *event, const struc
                                        [CORE_VOID_HIGHER] = higher_exists(sim, job),
                                        [CORE_VOID_ADMIN] = admin,
                                        [CORE_VOID_OVERRUN] = sim->overdue_ms >= job->promised_ms,
-                                       [CORE_VOID_QUOTA] = !model_quotas_allow(sim, job)};
+                                       [CORE_VOID_QUOTA] = !model_quotas_allow(sim, job),
+                                       [CORE_VOID_RESERVATION] = sim->reserved_moved};
     if (!job->promised_ms || !named[d->as.plan.why])
         sim_fail(sim, "job %llu: a promise is taken back (%d) and no event names it",
                  (unsigned long long)d->as.plan.job.v, (int)d->as.plan.why);
@@ -435,6 +453,7 @@ void model_decision(struct sim *sim, const struct core_event *event, const struc
         break;
     case CORE_DECISION_ABANDON_TASK:
         sim->gave_up = true;
+        model_lease_abandoned(sim, d->as.task.task);
         break;
     case CORE_DECISION_PROMISE:
         on_promise(sim, d);
@@ -454,6 +473,9 @@ void model_decision(struct sim *sim, const struct core_event *event, const struc
         if (d->as.requeue.reason == CORE_REASON_NONE)
             model_job(sim, d->as.requeue.job)->preempting_ms = d->as.requeue.until_ms;
         break;
+    case CORE_DECISION_RESERVATION:
+        model_reserved(sim, event, d);
+        break;
     default:
         break;
     }
@@ -461,13 +483,22 @@ void model_decision(struct sim *sim, const struct core_event *event, const struc
 
 /* ---- at rest ---- */
 
+bool model_any_reserved(const struct sim *sim)
+{
+    for (uint32_t i = 0; i < SIM_RESERVATIONS; i++) {
+        if (sim->reservations[i].there)
+            return true;
+    }
+    return false;
+}
+
 /* Where no pass is under way and order is strict: the head doesn't fit; and the view tells who can't be held.
  */
 static void check_queue(struct sim *sim)
 {
     bool plain = sim->config.policy == CORE_POLICY_FCFS && !sim->config.age_ms && !sim->config.share_weight;
     const struct mjob *first = plain && !sim->aged ? head(sim) : NULL;
-    if (first && licences_free(sim, first) &&
+    if (first && !model_any_reserved(sim) && licences_free(sim, first) &&
         model_nodes(sim, &first->submit, MODEL_FREE) >= first->submit.instance_count)
         sim_fail(sim, "job %llu is first and fits, but waits", (unsigned long long)first->submit.job.v);
     for (uint32_t i = 1; i <= sim->job_count; i++) {
@@ -477,7 +508,7 @@ static void check_queue(struct sim *sim)
             continue;
         if ((view.reason == CORE_REASON_APPROVAL) == model_approved(sim, job))
             sim_fail(sim, "job %u: the view is wrong about approval", i);
-        if (view.reason == CORE_REASON_APPROVAL)
+        if (view.reason == CORE_REASON_APPROVAL || view.reason == CORE_REASON_RESERVATION)
             continue;
         bool aside = view.reason == CORE_REASON_NO_NODE || view.reason == CORE_REASON_NODE_AWAY ||
                      view.reason == CORE_REASON_FITS_NO_NODE;
@@ -510,7 +541,8 @@ static void check_why(struct sim *sim)
     }
     bool fits = ready(sim, job) && model_may_hold(sim, job) &&
                 model_nodes(sim, &job->submit, MODEL_FREE) >= job->submit.instance_count;
-    if (ready(sim, job) && why.fits_now != fits)
+    fits = fits && !job->submit.reservation;
+    if (ready(sim, job) && (model_any_reserved(sim) ? why.fits_now && !fits : why.fits_now != fits))
         sim_fail(sim, "why is wrong about whether job %llu fits", (unsigned long long)job->submit.job.v);
 }
 
@@ -538,6 +570,8 @@ void model_settled(struct sim *sim)
     model_arrays_settled(sim);
     if (!core_continue_due(sim->main))
         model_preempt_check(sim);
+    if (!core_continue_due(sim->main))
+        model_reserved_settled(sim);
     if (sim->job_count && rng_chance(&sim->rng, 25))
         check_why(sim);
 }

@@ -96,6 +96,7 @@ void model_lease_start(struct sim *sim, const struct mjob *job, const struct cor
     if (node->lease_count && ((r->flags & RESOURCE_EXCLUSIVE) ||
                               (isolated ? node->tenant != job->submit.principal.v : node->tenant != 0)))
         sim_fail(sim, "node %u is not this tenant's alone", d->as.start.node.v);
+    model_reserved_start(sim, job, d);
     if (sim->lease_count == sim->lease_room) {
         sim->lease_room = sim->lease_room ? 2 * sim->lease_room : 64;
         sim->leases = realloc(sim->leases, sim->lease_room * sizeof *sim->leases);
@@ -107,6 +108,7 @@ void model_lease_start(struct sim *sim, const struct mjob *job, const struct cor
                         .lease = *lease,
                         .held = true,
                         .began_ms = core_now(sim->main),
+                        .reservation = d->as.start.reservation,
                         .ends_ms = limit ? core_now(sim->main) + limit + job->submit.grace_ms : UINT64_MAX};
     node->lease_count++;
     node->tenant = isolated ? job->submit.principal.v : 0;
@@ -191,4 +193,11 @@ void model_lease_lift(const struct sim *sim, struct mnode *node, const struct ml
     node->memory_used -= lease->lease.memory_bytes;
     if (!--node->lease_count)
         node->tenant = 0;
+}
+
+void model_lease_abandoned(struct sim *sim, struct task_id task)
+{
+    struct mlease *lease = lease_find(sim, task);
+    if (lease)
+        lease->abandoned = true;
 }

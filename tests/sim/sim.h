@@ -17,6 +17,7 @@
 #define SIM_GPUS_MAX 8
 #define SIM_CORES_MAX 24
 #define SIM_OLD_MAX 64
+#define SIM_RESERVATIONS 5         /* their ids are 1.. */
 #define SIM_TENANTS 4              /* ids of principals and workspaces are below it */
 #define SIM_FAMILIES 4             /* ids of families are below it */
 #define SIM_PROMISE_SLACK_MS 60000 /* as the core's: what a node may take to tell of an end */
@@ -87,6 +88,15 @@ struct mlease {
     bool held;
     uint64_t began_ms;
     uint64_t ends_ms; /* by its declared limit */
+    bool abandoned;
+    uint32_t reservation; /* which it counts for */
+};
+
+struct mresv {
+    bool there, begun, named;
+    uint64_t begin_ms;
+    uint64_t seats; /* bit n: on node n */
+    struct core_reserve asked;
 };
 
 struct mnode {
@@ -125,6 +135,8 @@ struct sim {
     uint64_t overdue_ms; /* when last some task had outlived its time, or a pass was put off */
     bool gave_up;        /* this event: a task's node was given up */
     bool aged;           /* some job counts as one class higher */
+    struct mresv reservations[SIM_RESERVATIONS];
+    bool reserved_moved; /* this event: a reservation was made, moved or is over */
     bool verbose;
     uint64_t trace; /* a job whose life is printed; 0: none */
 };
@@ -181,8 +193,10 @@ bool model_approved(const struct sim *sim,
 void model_quota_event(struct sim *sim, const struct core_event *event);
 void model_quota_refused(struct sim *sim, const struct core_submit *submit, const struct core_decision *d);
 bool model_may_hold(const struct sim *sim, const struct mjob *job);
-/* It starts now: hold, begin time, dependencies, promise, and its turn where order is strict. */
-void model_rules_kept(struct sim *sim, const struct mjob *job);
+/* It starts now: hold, begin time, dependencies, promise, and (but for what may be reserved for it) its turn
+ * where order is strict. */
+void model_rules_kept(struct sim *sim, const struct mjob *job, bool reserved);
+bool model_any_reserved(const struct sim *sim);
 
 /* model_array.c: arrays, by what became of their elements */
 struct model_array {
@@ -209,6 +223,20 @@ void model_lease_forgotten(struct sim *sim, const struct core_decision *d);
 void model_lease_limit(struct sim *sim, const struct mjob *job); /* its time limit changed */
 /* Takes one lease off a copy of its node's books. */
 void model_lease_lift(const struct sim *sim, struct mnode *node, const struct mlease *lease);
+void model_lease_abandoned(struct sim *sim, struct task_id task);
 bool model_lease_overdue(const struct sim *sim); /* some task outlived its declared time */
+
+/* Room on it for a task of the job now. */
+bool model_node_free(const struct mnode *node, const struct core_submit *submit);
+/* In its turn, with quotas and licences for it, and no promise is in anybody's way. */
+bool model_may_start(const struct sim *sim, const struct mjob *job);
+
+/* model_reserve.c */
+void model_reserved(struct sim *sim, const struct core_event *event, const struct core_decision *d);
+void model_reserved_start(struct sim *sim, const struct mjob *job, const struct core_decision *d);
+void model_reserved_settled(struct sim *sim);
+bool model_reserved_for(const struct mresv *r, uint32_t principal);
+void submit_reserve(struct sim *sim);
+void submit_unreserve_all(struct sim *sim);
 
 #endif

@@ -216,7 +216,7 @@ static void check_end(struct sim *sim)
             continue;
         if (!model_waits(sim, job))
             sim_fail(sim, "job %u is left in %s", i, job_state_name(job->state));
-        if (job->reason != CORE_REASON_DEPENDENCY &&
+        if (job->reason != CORE_REASON_DEPENDENCY && !job->submit.reservation &&
             model_nodes(sim, &job->submit, MODEL_EMPTY) >= job->submit.instance_count)
             sim_fail(sim, "job %u is left waiting on an empty cluster", i);
         waiting += 1 + model_array_kept(sim, job);

@@ -88,6 +88,12 @@ void submit_one(struct sim *sim)
         if (sim->job_count + 1 + s->array_count >= SIM_JOBS_MAX)
             s->array_count = s->array_limit = 0;
     }
+    const struct mresv *inside = &sim->reservations[rng_below(r, SIM_RESERVATIONS)];
+    if (inside->there && rng_chance(r, 20)) {
+        s->reservation = inside->asked.reservation;
+        s->principal = rng_chance(r, 80) ? inside->asked.users[0] : s->principal;
+        s->time_limit_ms = s->time_limit_ms % 100000;
+    }
     if (fresh)
         sim->jobs[++sim->job_count] = (struct mjob){.submit = *s};
     model_array_submitted(sim, s);
@@ -175,7 +181,7 @@ static void license(struct sim *sim, uint32_t id, uint32_t total)
 
 void submit_rules(struct sim *sim)
 {
-    switch (rng_below(&sim->rng, 12)) {
+    switch (rng_below(&sim->rng, 14)) {
     case 0:
         configure(sim);
         break;
@@ -194,6 +200,9 @@ void submit_rules(struct sim *sim)
     case 5:
     case 6:
         world_label(sim, &sim->nodes[rng_below(&sim->rng, sim->node_count)]);
+        break;
+    case 7:
+        submit_reserve(sim);
         break;
     default:
         update(sim);
@@ -217,6 +226,7 @@ void submit_let_go(struct sim *sim)
     }
     for (uint32_t family = 1; family < SIM_FAMILIES; family++)
         restrict_family(sim, family, false);
+    submit_unreserve_all(sim);
     for (uint32_t id = 0; id < 3; id++)
         license(sim, id, 100);
     for (uint32_t i = 1; i <= sim->job_count; i++) {

@@ -51,6 +51,16 @@ static uint32_t make_events(struct core_event *events)
         } else if (kind == CORE_EVENT_LICENCES) {
             e.as.licences.id = 3;
             e.as.licences.total = 9;
+        } else if (kind == CORE_EVENT_RESERVE) {
+            static const struct node_id nodes[] = {{4}, {UINT32_MAX}};
+            e.as.reserve = (struct core_reserve){.reservation = 9,
+                                                 .begin_ms = 1,
+                                                 .end_ms = CORE_DURATION_MAX_MS,
+                                                 .request = {.cpus = 3, .memory_bytes = GIB},
+                                                 .count = 2,
+                                                 .nodes = nodes,
+                                                 .user_count = 2,
+                                                 .users = {{3}, {1}}};
         } else if (kind == CORE_EVENT_JOB_CANCEL) {
             e.as.cancel.job.v = 7;
             e.as.cancel.force = true;
@@ -78,7 +88,7 @@ static void make_decisions(struct core_decisions *d)
 {
     memset(d, 0, CORE_DECISION_KIND_END * sizeof d->v[0] + offsetof(struct core_decisions, v));
     for (int kind = 1; kind < CORE_DECISION_KIND_END; kind++)
-        if (kind < 19 || kind > 20) /* numbers that mean nothing */
+        if (kind != 20) /* a number that means nothing */
             d->v[d->count++].kind = (enum core_decision_kind)kind;
     d->v[0].as.refused.job.v = 5;
     d->v[0].as.refused.refusal = CORE_REFUSED_NEVER_FITS;
@@ -142,6 +152,10 @@ static void every_event_and_decision_comes_back_as_it_was(void **state)
             assert_memory_equal(&row.inventory, &inventory, sizeof inventory);
             assert_ptr_equal(row.event.as.node.inventory, &row.inventory);
             row.event.as.node.inventory = &inventory;
+        }
+        if (events[i].kind == CORE_EVENT_RESERVE) {
+            assert_memory_equal(row.reserved, events[i].as.reserve.nodes, 2 * sizeof *row.reserved);
+            row.event.as.reserve.nodes = events[i].as.reserve.nodes;
         }
         assert_memory_equal(&row.event, &events[i], sizeof row.event);
         assert_int_equal(f->decoded->count, f->out->count);

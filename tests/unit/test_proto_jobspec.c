@@ -158,6 +158,7 @@ static void what_a_job_waits_for_and_shares_is_read(void **state)
     struct job_spec *s =
         parse("{\"command\":\"x\",\"gpus\":0.125,\"exclusive\":true,\"isolated\":true,\"hold\":true,"
               "\"begin\":\"2026-12-24T18:00:00+01:00\",\"after\":[\"a\",\"12:fail\",\"b:end\"],"
+              "\"reservation\":\"course\","
               "\"retry\":{\"count\":3,\"exit_codes\":[75],\"wait\":\"1m\"},"
               "\"queue_settings\":{\"job_tier\":\"Spot\"},"
               "\"resources\":{\"instance_count\":4,\"gpu_memory\":\"10G\"},"
@@ -168,6 +169,7 @@ static void what_a_job_waits_for_and_shares_is_read(void **state)
     assert_int_equal(s->gpu_memory_bytes, INT64_C(10) << 30);
     assert_true(s->exclusive && s->isolated && s->held && s->preemptible && s->distributed);
     assert_int_equal(s->begin_ms, INT64_C(1798131600000));
+    assert_string_equal(s->reservation, "course");
     assert_int_equal(s->after_count, 3);
     assert_string_equal(s->after[1].job, "12");
     assert_int_equal(s->after[0].kind, JOB_AFTER_SUCCESS);
@@ -290,6 +292,14 @@ static void limits_hold_at_the_limit_and_one_past_it(void **state)
         char name[JOB_NAME_MAX + 2] = "";
         memset(name, 'a', (size_t)(JOB_NAME_MAX + past));
         assert_int_equal(job_name_valid(name, &err), !past);
+
+        char inside[JOB_RESERVATION_MAX + 64];
+        int n = snprintf(inside, sizeof inside, "{\"command\":\"x\",\"reservation\":\"%0*d\"}",
+                         JOB_RESERVATION_MAX + past, 7);
+        assert_true(n > 0 && (size_t)n < sizeof inside);
+        struct job_spec *named = parse(inside, &err);
+        assert_int_equal(named != NULL, !past);
+        job_spec_destroy(named);
 
         struct buf json = {0};
         buf_add_str(&json, "{\"command\":\"");
