@@ -413,6 +413,9 @@ const char *apply_decision(struct core *core, const struct core_event *event, co
         return apply_share(core, d);
     case CORE_DECISION_PATIENCE:
         return apply_patience(core);
+    case CORE_DECISION_LOOK:
+        core->order->look_ms = (int64_t)d->as.timer.at_ms;
+        return NULL;
     case CORE_DECISION_CONTINUE:
         core->h->facts.pass_due = 1;
         return NULL;

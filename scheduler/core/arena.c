@@ -298,5 +298,6 @@ uint64_t core_timer_at(const struct core *core)
         if (hold > core->h->facts.now_ms && (!at || hold < at))
             at = hold;
     }
-    return at;
+    uint64_t look = (uint64_t)core->order->look_ms;
+    return look > core->h->facts.now_ms && (!at || look < at) ? look : at;
 }

@@ -299,6 +299,8 @@ static void on_tick(struct step *step)
         else
             task_give_up(step, entry); /* takes it out of the heap */
     }
+    uint64_t look = (uint64_t)core->order->look_ms;
+    step->want_place = step->want_place || (look && look <= core->h->facts.now_ms);
     for (uint32_t i = 0; i < core->h->promised_count; i++)
         step->want_place =
             step->want_place || core->jobs[core->h->promised[i]].facts.hold_ms <= core->h->facts.now_ms;

@@ -2,7 +2,7 @@
  * Why a job waits: what is missing on the node that comes nearest to holding it, who holds that, and who is
  * ahead. Changes nothing; looks at every node.
  */
-#include "scheduler/core/plan.h"
+#include "scheduler/core/step.h"
 
 static uint64_t amount(const struct caps *caps, enum resource_kind kind)
 {
@@ -210,6 +210,7 @@ bool core_why(const struct core *core, struct job_id id, struct core_why *out)
     out->nodes_fit = shape->fit;
     list_limits(core, job, out);
     out->fits_now = shape->fit >= job->instance_count && !out->licence_short && !out->quota_reached;
+    out->kept_until_ms = out->fits_now ? policy_kept_until(core, job) : 0;
     list_ahead(core, slot, out);
     out->expected_ms = core_expected_start(core, id);
     return true;

@@ -71,8 +71,11 @@ static uint32_t make_events(struct core_event *events)
 static void make_decisions(struct core_decisions *d)
 {
     memset(d, 0, CORE_DECISION_KIND_END * sizeof d->v[0] + offsetof(struct core_decisions, v));
-    for (int kind = 1; kind < CORE_DECISION_KIND_END; kind++)
-        d->v[d->count++].kind = (enum core_decision_kind)kind;
+    for (int kind = 1; kind < CORE_DECISION_KIND_END; kind++) {
+        bool hole = kind > CORE_DECISION_PATIENCE && kind < CORE_DECISION_LOOK;
+        if (!hole)
+            d->v[d->count++].kind = (enum core_decision_kind)kind;
+    }
     d->v[0].as.refused.job.v = 5;
     d->v[0].as.refused.refusal = CORE_REFUSED_NEVER_FITS;
     d->v[0].as.refused.resource = RESOURCE_GPUS;
@@ -225,6 +228,7 @@ static void decisions_that_do_not_follow_are_refused_by_recovery(void **state)
         {.kind = CORE_DECISION_SETTLED, .as.plan = {.job = {1}}},             /* nothing stirred it */
         {.kind = CORE_DECISION_REQUEUE, .as.requeue = {.job = {99}, .reason = CORE_REASON_RETRY}},
         {.kind = CORE_DECISION_SHARE, .as.share = {.principal = {77}}},
+        {.kind = (enum core_decision_kind)(CORE_DECISION_LOOK - 1)}, /* a hole in the numbers */
         {.kind = CORE_DECISION_KIND_END},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
