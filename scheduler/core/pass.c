@@ -342,10 +342,8 @@ static void look_again(struct step *step)
         for (uint32_t k = core->shapes[s].fit ? core->shapes[s].first_klass : 0; k;
              k = core->klasses[k].shape_next) {
             const struct klass *klass = &core->klasses[k];
-            uint64_t until = klass->ordered && pass_class_fits(core, klass)
-                                 ? policy_kept_until(core, &core->jobs[klass->head].facts)
-                                 : 0;
-            if (until && (!first || until < first))
+            uint64_t until = klass->ordered ? policy_kept_until(core, &core->jobs[klass->head].facts) : 0;
+            if (until && (!first || until < first) && pass_class_fits(core, klass))
                 first = until;
         }
     }

@@ -61,15 +61,19 @@ uint64_t policy_kept_until(const struct core *core, const struct job_facts *job)
     /* A promise is a promise, and what is urgent waits for nobody's sake. */
     if (!policy_of(core)->learns || job->hold_ms || job->priority_class >= PRIORITY_HIGH)
         return 0;
+    uint64_t now = core->h->facts.now_ms;
+    /* Where nothing would be left is the most: it tells of nearly all that they aren't kept. */
+    if (job->submitted_ms + (uint64_t)order_keeps_back(core->order, &job->order, 0) <= now)
+        return 0;
     int64_t wait = order_keeps_back(core->order, &job->order, learn_left(core, job));
     uint64_t until = job->submitted_ms + (uint64_t)wait;
-    return wait && until > core->h->facts.now_ms ? until : 0;
+    return wait && until > now ? until : 0;
 }
 
 /* Has room, but leaves it to others: it is nobody's head. */
 static bool kept_back(const struct core *core, const struct klass *k)
 {
-    return pass_class_fits(core, k) && policy_kept_until(core, &core->jobs[k->head].facts);
+    return policy_kept_until(core, &core->jobs[k->head].facts) && pass_class_fits(core, k);
 }
 
 /* The first of its place that its quotas let run, and that isn't kept back. */
