@@ -30,6 +30,7 @@ struct order_tuning {
     int64_t strict;               /* percent of the patience after which a head's reservation is strict */
     int64_t worth;                /* percent by which what a candidate saves must exceed the head's loss */
     int64_t room;                 /* percent of the pool that is kept free of long jobs */
+    uint64_t room_jobs;           /* and room for so many of the usual ones at most */
     uint64_t room_longer;         /* a job is long if its weight is so many times below the usual one */
     int64_t room_wait;            /* percent of 1 / weight that it may wait for the others' sake */
     int64_t room_patience;        /* and percent of the patience */
@@ -52,6 +53,7 @@ static const struct order_tuning TUNING = {
     .strict = 71,
     .worth = 206,
     .room = 14,
+    .room_jobs = 4,
     .room_longer = 32,
     .room_wait = 240,
     .room_patience = 50,
@@ -163,6 +165,15 @@ bool order_expect(struct order_state *s, const struct order_memory *m, struct or
     return job->base != old;
 }
 
+/* A mean over the last so many jobs takes one more in. */
+static void lean(uint64_t *mean, uint64_t value, uint64_t jobs)
+{
+    if (value > *mean)
+        *mean += (value - *mean) / jobs;
+    else
+        *mean -= (*mean - value) / jobs;
+}
+
 void order_submit(struct order_state *s, const struct order_memory *m, uint32_t user, int64_t limit_ms,
                   uint32_t procs, uint32_t share, struct order_job *job)
 {
@@ -177,11 +188,9 @@ void order_submit(struct order_state *s, const struct order_memory *m, uint32_t 
     find_cells(s, job, limit_ms > 0, job->cell);
     order_expect(s, m, job);
     s->came++;
-    uint64_t weight = job->weight << ORDER_USUAL_BITS, jobs = s->came < USUAL_JOBS ? s->came : USUAL_JOBS;
-    if (weight > s->usual)
-        s->usual += (weight - s->usual) / jobs;
-    else
-        s->usual -= (s->usual - weight) / jobs;
+    uint64_t jobs = s->came < USUAL_JOBS ? s->came : USUAL_JOBS, weight = job->weight << ORDER_USUAL_BITS;
+    lean(&s->usual, weight, jobs);
+    lean(&s->usual_shares, weight * (job->share >> 12), jobs);
 }
 
 void order_leave(struct order_state *s, struct order_job *job, int64_t wait_ms)
@@ -266,7 +275,11 @@ int64_t order_score(const struct order_state *s, int16_t base, uint16_t pace, in
 int64_t order_keeps_back(const struct order_state *s, const struct order_job *job, uint64_t left)
 {
     const struct order_tuning *t = &TUNING;
-    const uint64_t whole = UINT64_C(1) << 32, room = whole * (uint64_t)t->room / 100;
+    const uint64_t whole = UINT64_C(1) << 32;
+    uint64_t room = whole * (uint64_t)t->room / 100,
+             some = s->usual ? (s->usual_shares / s->usual << 12) * t->room_jobs : 0;
+    if (room > some)
+        room = some;
     bool is_long = job->weight * t->room_longer <= s->usual >> ORDER_USUAL_BITS;
     if (!is_long || left >= room || job->share > whole - room)
         return 0;
