@@ -348,7 +348,7 @@ static void look_again(struct step *step)
         }
     }
     /* A look that comes early does no harm: it costs less than a decision whenever something starts. */
-    if (first ? due > now && due <= first : !due || due > now)
+    if (first ? due > now && due <= first : !due)
         return;
     struct core_decision d = {.kind = CORE_DECISION_LOOK};
     d.as.timer.at_ms = first;
