@@ -265,7 +265,10 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
     if (why->expected_ms && !why->fits_now && why->expected_ms != why->promised_ms)
         say(text, "it should start %s%s", when(why->expected_ms, at),
             why->promised_ms ? "" : "; no start is promised");
-    if (why->fits_now)
+    if (why->kept_until_ms)
+        say(text, "the room that is left is kept for shorter jobs until %s, or until more is free",
+            when(why->kept_until_ms, at));
+    else if (why->fits_now)
         say(text, "there is room for it: it starts as soon as its turn comes");
     explain_smaller(smaller, view, o, text);
 }
@@ -382,6 +385,7 @@ static void answer_why(struct daemon *d, struct http_request *req, struct job *j
     }
     add_time(o, "expected_start_ms", why.expected_ms);
     add_time(o, "promised_start_ms", why.promised_ms);
+    add_time(o, "kept_until_ms", why.kept_until_ms);
     engine_answer_view(d, req, json_text(o));
 }
 

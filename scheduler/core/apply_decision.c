@@ -449,6 +449,9 @@ const char *apply_decision(struct core *core, const struct core_event *event, co
         return apply_patience(core);
     case CORE_DECISION_RESERVATION:
         return apply_reserved(core, event, d);
+    case CORE_DECISION_ROOM:
+        core->order->look_ms = (int64_t)d->as.timer.at_ms;
+        return NULL;
     case CORE_DECISION_CONTINUE:
         core->h->facts.pass_due = 1;
         return NULL;

@@ -322,6 +322,8 @@ uint64_t core_timer_at(const struct core *core)
     }
     if (core->h->resv_wake_ms && (!at || core->h->resv_wake_ms < at))
         at = core->h->resv_wake_ms;
-    uint64_t look = core->h->facts.look_at_ms;
+    uint64_t room = (uint64_t)core->order->look_ms, look = core->h->facts.look_at_ms;
+    if (room > core->h->facts.now_ms && (!at || room < at))
+        at = room;
     return look && (!at || look < at) ? look : at;
 }

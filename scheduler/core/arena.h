@@ -384,9 +384,10 @@ struct header {
     uint32_t spot_zero;
     struct caps_sum {
         uint64_t cores, cpus, gpu_milli, memory_bytes;
-    } pool;              /* what the usable nodes have together */
-    uint64_t sum;        /* of the hashes of all records */
-    uint64_t array_jobs; /* how many arrays there are */
+    } pool;               /* what the usable nodes have together */
+    struct caps_sum idle; /* and what of it nobody has: the sum of the tree's leaves */
+    uint64_t sum;         /* of the hashes of all records */
+    uint64_t array_jobs;  /* how many arrays there are */
     struct header_facts facts;
     uint32_t resv_capacity, seat_capacity;
     struct table resv, seat;
@@ -622,7 +623,11 @@ void learn_submit(struct core *core, struct job_facts *job);
 void learn_leave(struct core *core, struct job_facts *job, bool starts);
 void learn_end(struct core *core, const struct job_facts *job);
 void learn_again(struct core *core, uint32_t principal); /* what waits of one of whom a job has ended */
-uint64_t learn_hash(const struct core *core);            /* of the state; learned cells are in the sum */
+/* Its dominant resource's part of the pool, in 1/2^32. */
+uint32_t learn_share(const struct core *core, const struct job_facts *job);
+/* The part of its dominant resource, in 1/2^32 of the pool, that would be idle beside it. */
+uint64_t learn_left(const struct core *core, const struct job_facts *job);
+uint64_t learn_hash(const struct core *core); /* of the state; learned cells are in the sum */
 const char *check_learned(const struct core *core, uint64_t *sum);
 
 /* apply.c */

@@ -152,13 +152,20 @@ static uint64_t larger(uint64_t a, uint64_t b)
 const char *check_tree(const struct core *core)
 {
     uint32_t leaves = core->h->leaves;
+    struct caps_sum idle = {0};
     for (uint32_t leaf = 0; leaf < leaves; leaf++) {
         struct caps wanted = {0};
         if (leaf && leaf <= core->h->facts.node_count)
             wanted = node_leaf(&core->nodes[leaf]);
         if (memcmp(&core->tree[leaves + leaf], &wanted, sizeof wanted) != 0)
             return "index: a node's leaf is wrong";
+        idle.cores += wanted.cores;
+        idle.cpus += wanted.cpus;
+        idle.gpu_milli += wanted.gpu_milli;
+        idle.memory_bytes += wanted.memory_bytes;
     }
+    if (memcmp(&idle, &core->h->idle, sizeof idle) != 0)
+        return "index: the sum of what is idle is wrong";
     for (uint32_t at = 1; at < leaves; at++) {
         const struct caps *a = &core->tree[2 * at], *b = &core->tree[2 * at + 1], *top = &core->tree[at];
         if (top->cores != larger(a->cores, b->cores) || top->cpus != larger(a->cpus, b->cpus) ||

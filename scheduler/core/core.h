@@ -330,6 +330,8 @@ enum core_decision_kind {
     CORE_DECISION_ELEMENT = 18,  /* an array's element becomes a job of its own; its start or end follows */
     CORE_DECISION_RESERVATION = 19, /* what becomes of a reservation */
     CORE_DECISION_LOOK = 21,        /* when, and from which node on, preemption is looked at again */
+    CORE_DECISION_ROOM =
+        22, /* timer: jobs are kept back; the queue is looked at again at at_ms; 0: none is */
     CORE_DECISION_KIND_END
 };
 
@@ -680,8 +682,10 @@ struct core_why {
     uint32_t nodes_wanted, nodes_fit; /* in its turn: usable nodes that have room for a task of it now */
     uint64_t begin_ms;                /* it waits for this time; 0: for none */
     uint64_t promised_ms;             /* the latest start; 0: none was promised */
-    uint64_t expected_ms;             /* when there should be room for it if nobody goes before; 0: unknown */
-    bool licence_short;               /* of `licence` it wants more than is left */
+    uint64_t kept_until_ms; /* there is room, which it leaves to shorter ones until then, as things are; 0: it
+                               doesn't */
+    uint64_t expected_ms;   /* when there should be room for it if nobody goes before; 0: unknown */
+    bool licence_short;     /* of `licence` it wants more than is left */
     uint32_t licence, licence_wanted, licence_total, licence_used;
     bool quota_reached; /* its principal or workspace may not have more */
     enum core_quota_scope quota_scope;

@@ -148,12 +148,23 @@ static struct caps most(const struct caps *a, const struct caps *b)
                          .share = a->share > b->share ? a->share : b->share};
 }
 
+static void idle_count(struct core *core, const struct caps *leaf, uint64_t one)
+{
+    struct caps_sum *idle = &core->h->idle;
+    idle->cores += one * leaf->cores;
+    idle->cpus += one * leaf->cpus;
+    idle->gpu_milli += one * leaf->gpu_milli;
+    idle->memory_bytes += one * leaf->memory_bytes;
+}
+
 void tree_update(struct core *core, uint32_t slot)
 {
     uint32_t at = core->h->leaves + slot;
     struct caps leaf = node_leaf(&core->nodes[slot]);
     if (memcmp(&core->tree[at], &leaf, sizeof leaf) == 0)
         return;
+    idle_count(core, &core->tree[at], UINT64_MAX);
+    idle_count(core, &leaf, 1);
     core->tree[at] = leaf;
     for (at /= 2; at; at /= 2) {
         struct caps top = most(&core->tree[2 * at], &core->tree[2 * at + 1]);
@@ -167,8 +178,11 @@ void tree_rebuild(struct core *core)
 {
     uint32_t leaves = core->h->leaves;
     memset(core->tree, 0, 2 * (size_t)leaves * sizeof *core->tree);
-    for (uint32_t slot = 1; slot <= core->h->facts.node_count; slot++)
+    core->h->idle = (struct caps_sum){0};
+    for (uint32_t slot = 1; slot <= core->h->facts.node_count; slot++) {
         core->tree[leaves + slot] = node_leaf(&core->nodes[slot]);
+        idle_count(core, &core->tree[leaves + slot], 1);
+    }
     for (uint32_t at = leaves - 1; at; at--)
         core->tree[at] = most(&core->tree[2 * at], &core->tree[2 * at + 1]);
 }

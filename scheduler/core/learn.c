@@ -4,6 +4,8 @@
  */
 #include "scheduler/core/arena.h"
 
+#include <string.h>
+
 #define AGAIN_MAX 256 /* waiting jobs that are looked at again when one of their user ends */
 
 enum { KIND_ORDER = 21, KIND_CELL };
@@ -19,31 +21,66 @@ uint64_t learn_hash(const struct core *core)
     return core_hash_bytes(KIND_ORDER, core->order, sizeof *core->order);
 }
 
-/* Its largest part of what the usable nodes have together, in 1/2^32, and the amount that this is of. */
-static uint32_t dominant(const struct core *core, const struct job_facts *job, uint32_t *amount)
+enum { AMOUNTS = 4 };
+
+static void amounts_of(const struct caps_sum *sum, uint64_t amounts[AMOUNTS])
 {
-    const struct caps_sum *pool = &core->h->pool;
+    const uint64_t all[] = {sum->cores, sum->cpus, sum->gpu_milli, sum->memory_bytes >> 20};
+    memcpy(amounts, all, sizeof all);
+}
+
+static void wanted_by(const struct job_facts *job, uint64_t amounts[AMOUNTS])
+{
     const struct resource_request *r = &job->request;
-    uint64_t k = job->instance_count;
     uint64_t gpus = r->gpu_memory_bytes && !r->gpu_milli ? RESOURCE_GPU_WHOLE / 2 : r->gpu_milli;
-    const uint64_t want[] = {r->cores * k, r->cpus * k, gpus * k, (r->memory_bytes >> 20) * k};
-    const uint64_t have[] = {pool->cores, pool->cpus, pool->gpu_milli, pool->memory_bytes >> 20};
-    const uint64_t unit[] = {1, 1, RESOURCE_GPU_WHOLE, 1024};
-    uint64_t most = 0;
-    *amount = 1;
-    for (int i = 0; i < 4; i++) {
+    const uint64_t all[] = {r->cores, r->cpus, gpus, r->memory_bytes >> 20};
+    for (int i = 0; i < AMOUNTS; i++)
+        amounts[i] = all[i] * job->instance_count;
+}
+
+/* Its largest part of what the usable nodes have together, in 1/2^32, and of which amount that is. */
+static uint32_t dominant(const struct core *core, const struct job_facts *job, int *which)
+{
+    uint64_t want[AMOUNTS], have[AMOUNTS], most = 0;
+    wanted_by(job, want);
+    amounts_of(&core->h->pool, have);
+    *which = -1;
+    for (int i = 0; i < AMOUNTS; i++) {
         uint64_t part = !have[i] ? 0 : want[i] >= have[i] ? UINT32_MAX : (want[i] << 20) / have[i] << 12;
         if (part <= most)
             continue;
         most = part < UINT32_MAX ? part : UINT32_MAX;
-        *amount = (uint32_t)((want[i] + unit[i] - 1) / unit[i]);
+        *which = i;
     }
     return (uint32_t)most;
 }
 
+uint32_t learn_share(const struct core *core, const struct job_facts *job)
+{
+    int which;
+    return dominant(core, job, &which);
+}
+
+uint64_t learn_left(const struct core *core, const struct job_facts *job)
+{
+    uint64_t want[AMOUNTS], have[AMOUNTS], idle[AMOUNTS];
+    int which;
+    if (!dominant(core, job, &which))
+        return UINT64_C(1) << 32;
+    wanted_by(job, want);
+    amounts_of(&core->h->pool, have);
+    amounts_of(&core->h->idle, idle);
+    return idle[which] > want[which] ? ((idle[which] - want[which]) << 20) / have[which] << 12 : 0;
+}
+
 void learn_submit(struct core *core, struct job_facts *job)
 {
-    uint32_t amount, share = dominant(core, job, &amount);
+    static const uint64_t unit[AMOUNTS] = {1, 1, RESOURCE_GPU_WHOLE, 1024};
+    uint64_t want[AMOUNTS];
+    int which;
+    uint32_t share = dominant(core, job, &which);
+    wanted_by(job, want);
+    uint32_t amount = which < 0 ? 1 : (uint32_t)((want[which] + unit[which] - 1) / unit[which]);
     if (!core->order->at_ms)
         order_init(core->order, core->learned, (int64_t)core->h->facts.now_ms);
     order_submit(core->order, core->learned, job->principal, (int64_t)job->time_limit_ms, amount, share,

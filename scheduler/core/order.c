@@ -15,6 +15,8 @@ __extension__ typedef unsigned __int128 order_wide;
 #define PATIENCE_LEAST_MS (INT64_C(3600) * 1000)
 #define WAITS_MAX 16 /* in patiences: beyond it a job does not age */
 
+#define USUAL_JOBS 1024 /* submits over which the usual weight is a mean */
+
 enum { RECENT_NONE = 4, RECENT_KINDS = 5, LIMIT_NONE = ORDER_LIMIT_CELLS - 1, PROCS_OCTAVES = 10 };
 
 /* How the figures were found, and what each trades for what, is in docs/POLICY.md. */
@@ -27,6 +29,13 @@ struct order_tuning {
     int64_t of_longest_most;      /* percent of the patience by the load that the longest wait may make */
     int64_t strict;               /* percent of the patience after which a head's reservation is strict */
     int64_t worth;                /* percent by which what a candidate saves must exceed the head's loss */
+    int64_t room;                 /* percent of the pool that is kept free of long jobs */
+    uint64_t room_jobs;           /* and room for so many of the usual ones at most */
+    uint64_t room_longer;         /* a job is long if its weight is so many times below the usual one */
+    int64_t room_wait;            /* percent of 1 / weight that it may wait for the others' sake */
+    int64_t room_patience;        /* and percent of the patience */
+    uint64_t room_came;           /* only after so many submits of late */
+    uint64_t room_coming;         /* and where so many are to be expected in that time */
     uint64_t gamble;              /* least weight x mean of a candidate that may delay a head */
     uint64_t prior[ORDER_LEVELS]; /* jobs at which a level's cell counts as much as the level before */
 };
@@ -43,6 +52,13 @@ static const struct order_tuning TUNING = {
     .of_longest_most = 133,
     .strict = 71,
     .worth = 206,
+    .room = 14,
+    .room_jobs = 4,
+    .room_longer = 32,
+    .room_wait = 240,
+    .room_patience = 50,
+    .room_came = 64,
+    .room_coming = 8,
     .gamble = 12,
     .prior = {16, 8, 32, 16},
 };
@@ -154,6 +170,15 @@ bool order_expect(struct order_state *s, const struct order_memory *m, struct or
     return job->base != old;
 }
 
+/* A mean over the last so many jobs takes one more in. */
+static void lean(uint64_t *mean, uint64_t value, uint64_t jobs)
+{
+    if (value > *mean)
+        *mean += (value - *mean) / jobs;
+    else
+        *mean -= (*mean - value) / jobs;
+}
+
 void order_submit(struct order_state *s, const struct order_memory *m, uint32_t user, int64_t limit_ms,
                   uint32_t procs, uint32_t share, struct order_job *job)
 {
@@ -167,6 +192,10 @@ void order_submit(struct order_state *s, const struct order_memory *m, uint32_t 
     job->pace = (uint16_t)(ORDER_PACE + (TUNING.by_width * ORDER_PACE * (job->share >> 16) / 100 >> 16));
     find_cells(s, job, limit_ms > 0, job->cell);
     order_expect(s, m, job);
+    s->came++;
+    uint64_t jobs = s->came < USUAL_JOBS ? s->came : USUAL_JOBS, weight = job->weight << ORDER_USUAL_BITS;
+    lean(&s->usual, weight, jobs);
+    lean(&s->usual_shares, weight * (job->share >> 12), jobs);
 }
 
 void order_leave(struct order_state *s, struct order_job *job, int64_t wait_ms)
@@ -215,6 +244,7 @@ static void forget(struct order_state *s, int64_t now_ms)
     s->longest_ms[1] = s->longest_ms[0];
     s->longest_ms[0] = 0;
     s->integral /= 2;
+    s->came /= 2;
     s->mean_began_ms += (now_ms - s->mean_began_ms) / 2;
 }
 
@@ -245,6 +275,28 @@ int64_t order_score(const struct order_state *s, int16_t base, uint16_t pace, in
     int64_t most = s->patience_ms * WAITS_MAX;
     int64_t waits = ((wait_ms > most ? most : wait_ms) << 10) / s->patience_ms * pace / ORDER_PACE;
     return (int64_t)base * (65536 / ORDER_BASE_STEPS) - TUNING.age * waits * waits / 16;
+}
+
+int64_t order_keeps_back(const struct order_state *s, const struct order_job *job, uint64_t left)
+{
+    const struct order_tuning *t = &TUNING;
+    const uint64_t whole = UINT64_C(1) << 32;
+    uint64_t room = whole * (uint64_t)t->room / 100,
+             some = s->usual ? (s->usual_shares / s->usual << 12) * t->room_jobs : 0;
+    if (room > some)
+        room = some;
+    bool is_long = job->weight * t->room_longer <= s->usual >> ORDER_USUAL_BITS;
+    if (!is_long || left >= room || job->share > whole - room)
+        return 0;
+    int64_t most = (int64_t)((UINT64_C(1) << 40) / job->weight) * t->room_wait / 100;
+    int64_t patient = s->patience_ms / 100 * t->room_patience;
+    if (most > patient)
+        most = patient;
+    /* Room is kept for those that come, as often as they do. */
+    if (s->came < t->room_came ||
+        (order_wide)most * s->came < (order_wide)(s->at_ms - s->mean_began_ms) * t->room_coming)
+        return 0;
+    return most - (int64_t)((order_wide)most * left / room);
 }
 
 bool order_strict(const struct order_state *s, int64_t head_wait_ms)

@@ -20,6 +20,7 @@
 #define ORDER_BASE_STEPS 16
 #define ORDER_PACE 16
 /* Peaks and means are of the last one to two windows, so that a pool which lives for years forgets. */
+#define ORDER_USUAL_BITS 10 /* of fraction that the usual weight has beyond a weight */
 #define ORDER_WINDOW_MS (INT64_C(120) * 24 * 3600 * 1000)
 
 enum {
@@ -54,8 +55,12 @@ struct order_state {
     int64_t window_began_ms;
     int64_t integral; /* backlog x time in s^2 since mean_began_ms */
     int64_t mean_began_ms;
-    int64_t at_ms;                  /* of the last pass */
-    int64_t patience_ms;            /* T: the scale of waiting, as of the last pass */
+    int64_t at_ms;         /* of the last pass */
+    uint64_t usual;        /* mean weight of the jobs that come, with ORDER_USUAL_BITS more of fraction */
+    uint64_t usual_shares; /* and of weight x share, with 12 bits of fraction less */
+    uint64_t came;         /* submits since mean_began_ms */
+    int64_t look_ms;       /* the caller's: when what is kept back is looked at again; past: nothing is due */
+    int64_t patience_ms;   /* T: the scale of waiting, as of the last pass */
     uint8_t recent[ORDER_USERS][2]; /* how each user's last two jobs ended */
 };
 
@@ -103,6 +108,11 @@ void order_pass(struct order_state *s, int64_t now_ms);
 /* Lower goes first; equal scores by submit time, then id. Jobs of one base and pace keep their order of
  * submit. */
 int64_t order_score(const struct order_state *s, int16_t base, uint16_t pace, int64_t wait_ms);
+
+/* Until which wait a job that has room leaves it to shorter ones; 0: it doesn't. `left` is the part of the
+ * pool, in 1/2^32, that would be free beside it: the more is left, the sooner. Never past half of the
+ * patience. */
+int64_t order_keeps_back(const struct order_state *s, const struct order_job *job, uint64_t left);
 
 /* Whether a head that has waited so long gets a reservation on declared times, which nothing may delay. */
 bool order_strict(const struct order_state *s, int64_t head_wait_ms);

@@ -241,7 +241,8 @@ static void backfill(struct step *step, const struct policy *policy, uint32_t he
     uint32_t count = list_candidates(core, policy, head_job, heap);
     while (count && step->work > 0) {
         uint32_t klass = heap[0].klass, job = first_of(core, klass, head_job);
-        bool started = job && try_start(step, job, shadow);
+        bool may = job && !policy_kept_until(core, &core->jobs[job].facts);
+        bool started = may && try_start(step, job, shadow);
         step->work--;
         job = started ? first_of(core, klass, head_job) : 0;
         heap[0] = job ? candidate_of(core, policy, klass, job) : heap[--count];
@@ -346,23 +347,35 @@ static void leave(struct step *step)
     step_emit(step, &d);
 }
 
-void pass_run(struct step *step)
+/* While room is kept for short jobs, time alone may let others start: no event would tell. */
+static void look_again(struct step *step)
+{
+    const struct core *core = step->core;
+    uint64_t first = 0, now = core->h->facts.now_ms, due = (uint64_t)core->order->look_ms;
+    for (uint32_t s = core->h->shape_first; s && core->shapes[s].klasses; s = core->shapes[s].next) {
+        for (uint32_t k = core->shapes[s].fit ? core->shapes[s].first_klass : 0; k;
+             k = core->klasses[k].shape_next) {
+            const struct klass *klass = &core->klasses[k];
+            uint64_t until = klass->ordered ? policy_kept_until(core, &core->jobs[klass->head].facts) : 0;
+            if (until && (!first || until < first) && pass_class_fits(core, klass))
+                first = until;
+        }
+    }
+    /* A look that comes early does no harm: it costs less than a decision whenever something starts. */
+    if (first ? due > now && due <= first : !due)
+        return;
+    struct core_decision d = {.kind = CORE_DECISION_ROOM};
+    d.as.timer.at_ms = first;
+    step_emit(step, &d);
+}
+
+static void place(struct step *step)
 {
     struct core *core = step->core;
     const struct policy *policy = policy_of(core);
     struct shadow shadow;
     bool left_over = false;
     shadow.job = 0;
-    if (!step->want_place && !step->due)
-        return;
-    if (step->event->defer || !stirred_settle(step)) {
-        leave(step);
-        return;
-    }
-    if (!reserve_refill(step)) {
-        leave(step);
-        return;
-    }
     promises_check(step);
     if (!reserve_pass(step)) {
         leave(step);
@@ -391,4 +404,17 @@ void pass_run(struct step *step)
     uint32_t head = policy_head(core); /* what started may have used up the quota of the one before */
     if (head)
         preempt_wake(step, core->klasses[head].head, job, stopped);
+}
+
+void pass_run(struct step *step)
+{
+    if (!step->want_place && !step->due)
+        return;
+    if (step->event->defer || !stirred_settle(step) || !reserve_refill(step)) {
+        leave(step);
+        return;
+    }
+    place(step);
+    if (policy_of(step->core)->learns && !step->core->h->facts.pass_due)
+        look_again(step);
 }

@@ -56,14 +56,34 @@ int64_t policy_score(const struct core *core, const struct klass_key *key, uint3
     return order_score(core->order, (int16_t)(base < INT16_MAX ? base : INT16_MAX), pace, (int64_t)wait);
 }
 
-/* The first of its place that its quotas let run. */
+uint64_t policy_kept_until(const struct core *core, const struct job_facts *job)
+{
+    /* A promise is a promise, and what is urgent waits for nobody's sake. */
+    if (!policy_of(core)->learns || job->hold_ms || job->priority_class >= PRIORITY_HIGH)
+        return 0;
+    uint64_t now = core->h->facts.now_ms;
+    /* Where nothing would be left is the most: it tells of nearly all that they aren't kept. */
+    if (job->submitted_ms + (uint64_t)order_keeps_back(core->order, &job->order, 0) <= now)
+        return 0;
+    int64_t wait = order_keeps_back(core->order, &job->order, learn_left(core, job));
+    uint64_t until = job->submitted_ms + (uint64_t)wait;
+    return wait && until > now ? until : 0;
+}
+
+/* Has room, but leaves it to others: it is nobody's head. */
+static bool kept_back(const struct core *core, const struct klass *k)
+{
+    return policy_kept_until(core, &core->jobs[k->head].facts) && pass_class_fits(core, k);
+}
+
+/* The first of its place that its quotas let run, and that isn't kept back. */
 static uint32_t first_allowed(const struct core *core, uint32_t klass)
 {
     struct treap order = {(struct core *)(uintptr_t)core, true};
     uint64_t tier = core->klasses[klass].key.tier;
     uint32_t place = core->klasses[klass].key.place;
     while (klass && core->klasses[klass].key.tier == tier && core->klasses[klass].key.place == place) {
-        if (tenant_allows(core, &core->klasses[klass]))
+        if (tenant_allows(core, &core->klasses[klass]) && !kept_back(core, &core->klasses[klass]))
             return klass;
         klass = treap_next(order, core->h->klass_root, klass);
     }
@@ -105,7 +125,8 @@ uint32_t policy_head(const struct core *core)
         } else if (tenant_allows(core, &core->klasses[first])) {
             return first;
         }
-        /* All of its tier (of its place, where order is by place) are held back by quotas: the next ones. */
+        /* All of its tier (of its place, where order is by place) are held back by quotas, or kept back: the
+         * next ones. */
         first = policy_of(core)->learns ? treap_after_tier(core, tier)
                                         : treap_next(order, core->h->klass_root, first);
     }

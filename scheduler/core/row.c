@@ -384,6 +384,7 @@ static void decision(struct codec *c, struct core_decision *d)
         U32(c, d->as.task.node.v);
         break;
     case CORE_DECISION_TIMER_AT:
+    case CORE_DECISION_ROOM:
         U64(c, d->as.timer.at_ms);
         break;
     case CORE_DECISION_CONTINUE:

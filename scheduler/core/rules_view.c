@@ -260,6 +260,10 @@ bool core_fits_now(const struct core *core, const struct core_wish *wish)
         return false;
     struct job_facts like = core->jobs[w.job].facts;
     like.request = wish->request;
+    like.instance_count = wish->instance_count;
+    like.order.share = learn_share(core, &like);
+    if (policy_kept_until(core, &like))
+        return false;
     struct shape_key key = shape_key_of(&like);
     uint32_t found = 0;
     find_ends(&w);

@@ -333,7 +333,8 @@ static void on_tick(struct step *step)
         else
             task_give_up(step, entry); /* takes it out of the heap */
     }
-    step->want_place = step->want_place || step->look_due;
+    uint64_t room = (uint64_t)core->order->look_ms;
+    step->want_place = step->want_place || step->look_due || (room && room <= core->h->facts.now_ms);
     for (uint32_t i = 0; i < core->h->promised_count; i++)
         step->want_place =
             step->want_place || core->jobs[core->h->promised[i]].facts.hold_ms <= core->h->facts.now_ms;

@@ -92,6 +92,8 @@ const struct policy *policy_of(const struct core *core);
 uint32_t policy_head(const struct core *core);
 /* Lower goes first; of a policy that learns. */
 int64_t policy_score(const struct core *core, const struct klass_key *key, uint32_t job_slot);
+/* Until when a job that has room leaves it to shorter ones, as things are; 0: it may start. */
+uint64_t policy_kept_until(const struct core *core, const struct job_facts *job);
 /* Whether the head has a reservation on declared times, which nothing may delay. */
 bool policy_strict(const struct core *core, uint32_t job_slot);
 

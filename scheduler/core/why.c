@@ -3,6 +3,7 @@
  * ahead. Changes nothing; looks at every node.
  */
 #include "scheduler/core/reserve.h"
+#include "scheduler/core/step.h"
 
 static uint64_t amount(const struct caps *caps, enum resource_kind kind)
 {
@@ -217,6 +218,7 @@ bool core_why(const struct core *core, struct job_id id, struct core_why *out)
     out->nodes_fit -= out->reserved.nodes; /* they keep it for others */
     out->fits_now = out->nodes_fit >= job->instance_count && !out->licence_short && !out->quota_reached &&
                     !out->approval_missing && !job->reservation;
+    out->kept_until_ms = out->fits_now ? policy_kept_until(core, job) : 0;
     if (!job->reservation)
         list_ahead(core, slot, out);
     out->expected_ms = core_expected_start(core, id);

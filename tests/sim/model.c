@@ -562,11 +562,40 @@ static void check_counts(struct sim *sim)
         sim_fail(sim, "%u leases are held by %u tasks", held, counts.tasks);
 }
 
+/* Whoever is alone in the queue and fits has been started, or is kept back for a time that a timer ends. */
+static void check_alone(struct sim *sim)
+{
+    const struct mjob *alone = NULL;
+    if (model_any_reserved(sim))
+        return;
+    for (uint32_t i = 1; i <= sim->job_count; i++) {
+        const struct mjob *job = &sim->jobs[i];
+        if (!ready(sim, job) || !in_turn(sim, job))
+            continue;
+        if (alone || !model_may_hold(sim, job) || job->submit.reservation)
+            return;
+        alone = job;
+    }
+    struct core_why why;
+    if (!alone || !licences_free(sim, alone) ||
+        model_nodes(sim, &alone->submit, MODEL_FREE) < alone->submit.instance_count ||
+        !core_why(sim->main, alone->submit.job, &why))
+        return;
+    bool may = sim->config.policy == CORE_POLICY_BERTH && why.kept_until_ms;
+    uint64_t now = core_now(sim->main), timer = core_timer_at(sim->main);
+    if (!may)
+        sim_fail(sim, "job %llu is alone and fits, but waits", (unsigned long long)alone->submit.job.v);
+    if (timer <= now || timer > why.kept_until_ms)
+        sim_fail(sim, "job %llu is kept back, and no timer ends it", (unsigned long long)alone->submit.job.v);
+}
+
 void model_settled(struct sim *sim)
 {
     check_counts(sim);
     if (!core_continue_due(sim->main) && sim->steps % 2 == 0)
         check_queue(sim);
+    if (!core_continue_due(sim->main) && sim->steps % 2 == 1)
+        check_alone(sim);
     model_arrays_settled(sim);
     if (!core_continue_due(sim->main))
         model_preempt_check(sim);

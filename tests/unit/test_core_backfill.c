@@ -222,6 +222,65 @@ static void berth_puts_short_jobs_first_and_forgets_no_long_one(void **state)
     assert_true(runs(f, 4));
 }
 
+/* 8 cores; many short jobs came and went; 101 has 6 of the cores for five hours. */
+static void short_ones_come(struct fixture *f)
+{
+    configure(f, CORE_POLICY_BERTH);
+    node_up(f, 1, 8, 0, GIB);
+    f->no_check = true;
+    for (uint64_t id = 1; id <= 100; id++) {
+        submit(f, lasting(id, 1, 1));
+        lives(f, id, 1, 1);
+        f->now_ms += MINUTE;
+    }
+    f->no_check = false;
+    submit(f, lasting(101, 6, 300));
+    assert_true(runs(f, 101));
+}
+
+static void berth_keeps_the_last_room_for_short_jobs_a_while_and_then_gives_it(void **state)
+{
+    struct fixture *f = *state;
+    short_ones_come(f);
+    submit(f, lasting(102, 2, 300));
+    assert_false(runs(f, 102));
+    uint64_t until = core_timer_at(f->core);
+    assert_in_range(until, f->now_ms + MINUTE, f->now_ms + 30 * MINUTE);
+    struct core_why why;
+    assert_true(core_why(f->core, (struct job_id){102}, &why));
+    assert_int_equal(why.kept_until_ms, until);
+    f->now_ms += MINUTE;
+    submit(f, lasting(103, 1, 1));
+    assert_true(runs(f, 103));
+    lives(f, 103, 1, 1);
+    assert_false(runs(f, 102));
+    f->now_ms = until;
+    struct core_event tick = {.kind = CORE_EVENT_TICK};
+    fed(f, &tick);
+    assert_true(runs(f, 102));
+    assert_int_equal(core_timer_at(f->core), 0);
+}
+
+static void berth_keeps_back_no_urgent_job(void **state)
+{
+    struct fixture *f = *state;
+    short_ones_come(f);
+    struct core_submit urgent = lasting(102, 2, 300);
+    urgent.priority_class = PRIORITY_HIGH;
+    submit(f, urgent);
+    assert_true(runs(f, 102));
+}
+
+static void a_job_that_is_kept_back_goes_when_more_is_free(void **state)
+{
+    struct fixture *f = *state;
+    short_ones_come(f);
+    submit(f, lasting(102, 2, 300));
+    assert_false(runs(f, 102));
+    lives(f, 101, 1, 1);
+    assert_true(runs(f, 102));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +296,9 @@ int main(void)
         TEST(new_rules_void_promises_and_an_overrun_does_in_time),
         TEST(the_timer_names_the_time_of_a_promise),
         TEST(berth_puts_short_jobs_first_and_forgets_no_long_one),
+        TEST(berth_keeps_the_last_room_for_short_jobs_a_while_and_then_gives_it),
+        TEST(berth_keeps_back_no_urgent_job),
+        TEST(a_job_that_is_kept_back_goes_when_more_is_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -218,6 +218,36 @@ static void only_a_job_that_may_end_at_once_may_delay_a_head(void **state)
     assert_false(order_passes(&gamble, &urgent, MINUTE));
 }
 
+static void a_long_job_leaves_the_last_room_to_short_ones_for_a_while(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t whole = UINT64_C(1) << 32;
+    struct order_job alone = submitted(f, 1, 4 * HOUR, 1);
+    assert_int_equal(order_keeps_back(&f->s, &alone, 0), 0); /* there are no others */
+    ran(f, 2, MINUTE, 1, MINUTE, 200);
+    struct order_job sure = submitted(f, 3, 4 * HOUR, 1), quick = submitted(f, 2, MINUTE, 1);
+    int64_t most = order_keeps_back(&f->s, &sure, 0), less = order_keeps_back(&f->s, &sure, whole / 128);
+    assert_in_range(most, MINUTE, f->s.patience_ms / 2);
+    assert_in_range(less, 1, most - 1);
+    assert_int_equal(order_keeps_back(&f->s, &sure, whole / 32), 0); /* the usual ones are narrow */
+    assert_int_equal(order_keeps_back(&f->s, &quick, 0), 0);
+    struct order_job wide = submitted(f, 3, 4 * HOUR, 255);
+    assert_int_equal(order_keeps_back(&f->s, &wide, 0), 0); /* it never leaves room */
+}
+
+static void a_job_that_may_end_at_once_is_never_kept_back(void **state)
+{
+    struct fixture *f = *state;
+    ran(f, 2, MINUTE, 1, MINUTE, 200);
+    for (int i = 0; i < 60; i++) {
+        ran(f, 3, 4 * HOUR, 2, 5 * 1000, 1);
+        ran(f, 3, 4 * HOUR, 2, 4 * HOUR, 1);
+    }
+    struct order_job gamble = submitted(f, 3, 4 * HOUR, 2);
+    assert_true(gamble.mean_ms > HOUR);
+    assert_int_equal(order_keeps_back(&f->s, &gamble, 0), 0);
+}
+
 static void an_expected_end_is_never_past_nor_beyond_what_was_declared(void **state)
 {
     (void)state;
@@ -248,6 +278,8 @@ static void the_extremes_of_every_figure_are_taken(void **state)
             assert_in_range(job[i].cell[c], 1, ORDER_CELLS - 1);
         order_score(&f->s, job[i].base, job[i].pace, INT64_MAX);
         order_passes(&job[i], &job[n - 1 - i], ORDER_EST_MAX_MS);
+        for (uint64_t left = 0; left <= UINT64_C(1) << 32; left += UINT64_C(1) << 28)
+            assert_in_range(order_keeps_back(&f->s, &job[i], left), 0, f->s.patience_ms / 2);
         order_leave(&f->s, &job[i], INT64_C(1) << 40);
         for (int k = 0; k < 3000; k++)
             order_end(&f->s, &f->m, &job[i], k % 2 ? INT64_MAX : INT64_MIN);
@@ -279,7 +311,7 @@ static void the_same_calls_give_the_same_bytes(void **state)
 static void the_records_have_no_padding(void **state)
 {
     (void)state;
-    assert_int_equal(sizeof(struct order_state), 11 * 8 + 2 * ORDER_USERS);
+    assert_int_equal(sizeof(struct order_state), 15 * 8 + 2 * ORDER_USERS);
     assert_int_equal(sizeof(struct order_job), 4 * 8 + 4 * 4 + 2 * ORDER_LEVELS);
     assert_int_equal(sizeof(struct order_memory), 24 * ORDER_CELLS);
 }
@@ -301,6 +333,8 @@ int main(void)
         T(patience_is_as_long_as_the_queue_and_forgets_in_two_windows),
         T(a_head_turns_strict_by_waiting),
         T(only_a_job_that_may_end_at_once_may_delay_a_head),
+        T(a_long_job_leaves_the_last_room_to_short_ones_for_a_while),
+        T(a_job_that_may_end_at_once_is_never_kept_back),
         T(an_expected_end_is_never_past_nor_beyond_what_was_declared),
         T(the_extremes_of_every_figure_are_taken),
         T(the_same_calls_give_the_same_bytes),
