@@ -45,15 +45,28 @@ uint64_t core_mix(uint64_t v)
     return v ^ (v >> 33);
 }
 
+__extension__ typedef unsigned __int128 wide;
+
+/* Both halves of a product, as wyhash folds them (github.com/wangyi-fudan/wyhash): two words in one step of a
+ * chain, whose length is what hashing costs. */
+static uint64_t folded(uint64_t a, uint64_t b)
+{
+    wide product = (wide)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
 uint64_t core_hash_bytes(uint64_t seed, const void *bytes, size_t length)
 {
     const char *at = bytes;
-    uint64_t h = core_mix(seed + UINT64_C(0x9e3779b97f4a7c15));
-    for (size_t i = 0; i < length; i += 8) {
-        uint64_t word;
-        memcpy(&word, at + i, 8);
-        h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        h ^= h >> 29;
+    uint64_t h = core_mix(seed + UINT64_C(0x9e3779b97f4a7c15)), word[2];
+    size_t i = 0;
+    for (; i + sizeof word <= length; i += sizeof word) {
+        memcpy(word, at + i, sizeof word);
+        h ^= folded(word[0] ^ h, word[1] ^ UINT64_C(0xa0761d6478bd642f));
+    }
+    if (i < length) {
+        memcpy(word, at + i, 8);
+        h ^= folded(word[0] ^ h, UINT64_C(0xe7037ed1a0b428db));
     }
     return core_mix(h);
 }
