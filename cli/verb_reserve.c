@@ -59,7 +59,7 @@ static void each(const cJSON *r, struct buf *out)
     if (cJSON_IsTrue(json_get(r, "whole")))
         buf_add_str(out, "whole");
     if (cpus)
-        buf_printf(out, "%lld cpus", cpus);
+        buf_printf(out, "%lld CPU%s", cpus, cpus == 1 ? "" : "s");
     if (gpus)
         buf_printf(out, "%s%lld gpus", out->len ? ", " : "", gpus);
     if (bytes)

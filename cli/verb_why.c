@@ -77,10 +77,6 @@ static void print_why(const char *name, const cJSON *why)
     {
         add_blocker(&out, blocker);
     }
-    char at[32];
-    int64_t start_ms = json_int(why, "expected_start_ms", 0);
-    if (start_ms)
-        buf_printf(&out, "  expected to start at %s\n", show_time(start_ms, at));
     fwrite(out.data, 1, out.len, stdout);
 }
 
