@@ -56,7 +56,7 @@ void model_preempt_check(struct sim *sim)
         sim->config.preempt && sim->node_count <= CORE_PREEMPT_NODES ? model_first(sim) : NULL;
     uint64_t times[SIM_NODES_MAX], timer = core_timer_at(sim->main), now = core_now(sim->main);
     uint32_t count = 0;
-    if (!first || first->submit.preemptible)
+    if (!first || first->submit.preemptible || model_any_reserved(sim)) /* these may keep it out */
         return;
     for (uint32_t n = 0; n < sim->node_count; n++) {
         const struct mnode *node = &sim->mnodes[n];
