@@ -26,6 +26,13 @@ struct offer {
     uint32_t victims[VICTIMS_MAX]; /* task slots */
 };
 
+/* It runs in what is reserved for others. */
+static bool for_others(const struct core *core, const struct task *task, const struct job_facts *winner)
+{
+    uint32_t resv = task->facts.reservation ? reserve_find(core, task->facts.reservation) : 0;
+    return resv && !reserve_admits(core, resv, winner->principal);
+}
+
 /* But for the time that it has run. */
 static bool could_go(const struct core *core, const struct task *task, const struct job_facts *winner)
 {
@@ -33,7 +40,7 @@ static bool could_go(const struct core *core, const struct task *task, const str
     const struct task_facts *f = &task->facts;
     return job->preemptible && job->priority_class < winner->priority_class && !f->released &&
            !f->abandoned && !f->stop_reason && f->state != TASK_EXITED && f->attempt == job->attempt &&
-           !job->requeue;
+           !job->requeue && !for_others(core, task, winner);
 }
 
 static bool may_go(const struct core *core, const struct task *task, const struct job_facts *winner)
@@ -78,31 +85,6 @@ static bool among(const uint32_t *tasks, uint32_t count, uint32_t slot)
     return i < count;
 }
 
-/* Puts back what the others make needless, the most work first. */
-static void spare_needless(const struct core *core, const struct node *node, const struct shape_key *key,
-                           struct node *after, struct offer *o)
-{
-    for (uint32_t i = o->count; i-- > 0;) {
-        const struct task *task = &core->tasks[o->victims[i]];
-        lift(after, node, &task->facts.lease, true);
-        if (node_fits(after, key, false)) {
-            o->lost_ms -= lost_with(core, task);
-            for (uint32_t k = i + 1; k < o->count; k++)
-                o->victims[k - 1] = o->victims[k];
-            o->count--;
-        } else {
-            lift(after, node, &task->facts.lease, false);
-        }
-    }
-}
-
-/* It runs in what is reserved for others. */
-static bool for_others(const struct core *core, const struct task *task, const struct job_facts *winner)
-{
-    uint32_t resv = task->facts.reservation ? reserve_find(core, task->facts.reservation) : 0;
-    return resv && !reserve_admits(core, resv, winner->principal);
-}
-
 /* Whether reservations leave the winner its room once those are gone. */
 static bool reservations_allow(const struct core *core, uint32_t node_slot, const struct caps *free,
                                const struct job_facts *winner)
@@ -119,19 +101,43 @@ static bool reservations_allow(const struct core *core, uint32_t node_slot, cons
     return reserve_room(&ask, NULL);
 }
 
+static bool enough(const struct core *core, uint32_t node_slot, const struct node *after,
+                   const struct job_facts *winner)
+{
+    struct shape_key key = shape_key_of(winner);
+    return node_fits(after, &key, false) && reservations_allow(core, node_slot, &after->free, winner);
+}
+
+/* Puts back what the others make needless, the most work first. */
+static void spare_needless(const struct core *core, uint32_t node_slot, const struct job_facts *winner,
+                           struct node *after, struct offer *o)
+{
+    const struct node *node = &core->nodes[node_slot];
+    for (uint32_t i = o->count; i-- > 0;) {
+        const struct task *task = &core->tasks[o->victims[i]];
+        lift(after, node, &task->facts.lease, true);
+        if (enough(core, node_slot, after, winner)) {
+            o->lost_ms -= lost_with(core, task);
+            for (uint32_t k = i + 1; k < o->count; k++)
+                o->victims[k - 1] = o->victims[k];
+            o->count--;
+        } else {
+            lift(after, node, &task->facts.lease, false);
+        }
+    }
+}
+
 /* Frees as little as will do, in a copy of the node's amounts. False: it isn't enough. */
 static bool offer_of(const struct core *core, uint32_t node_slot, const struct job_facts *winner,
                      struct offer *out)
 {
     const struct node *node = &core->nodes[node_slot];
-    struct shape_key key = shape_key_of(winner);
     struct node after = *node;
     *out = (struct offer){0};
-    while (!node_fits(&after, &key, false) || !reservations_allow(core, node_slot, &after.free, winner)) {
+    while (!enough(core, node_slot, &after, winner)) {
         uint32_t best = 0;
         for (uint32_t t = node->first_task; t; t = core->tasks[t].node_next) {
-            if (!may_go(core, &core->tasks[t], winner) || among(out->victims, out->count, t) ||
-                for_others(core, &core->tasks[t], winner))
+            if (!may_go(core, &core->tasks[t], winner) || among(out->victims, out->count, t))
                 continue;
             if (!best || lost_with(core, &core->tasks[t]) < lost_with(core, &core->tasks[best]))
                 best = t;
@@ -142,7 +148,7 @@ static bool offer_of(const struct core *core, uint32_t node_slot, const struct j
         out->lost_ms += lost_with(core, &core->tasks[best]);
         lift(&after, node, &core->tasks[best].facts.lease, false);
     }
-    spare_needless(core, node, &key, &after, out);
+    spare_needless(core, node_slot, winner, &after, out);
     return true;
 }
 
@@ -150,11 +156,10 @@ static bool offer_of(const struct core *core, uint32_t node_slot, const struct j
 static uint64_t clear_at(const struct core *core, uint32_t node_slot, const struct job_facts *winner)
 {
     const struct node *node = &core->nodes[node_slot];
-    struct shape_key key = shape_key_of(winner);
     struct node after = *node;
     uint32_t lifted[VICTIMS_MAX], count = 0;
     uint64_t at = core->h->facts.now_ms;
-    while (!node_fits(&after, &key, false)) {
+    while (!enough(core, node_slot, &after, winner)) {
         uint32_t next = 0;
         for (uint32_t t = node->first_task; t; t = core->tasks[t].node_next) {
             if (could_go(core, &core->tasks[t], winner) && !among(lifted, count, t) &&

@@ -81,6 +81,8 @@ static bool try_inside(struct step *step, uint32_t resv, uint32_t job_slot)
     uint64_t end = CORE_NEVER;
     if (job->time_limit_ms)
         end = core->h->facts.now_ms + job->time_limit_ms + job->grace_ms;
+    if (job->array_count && core->h->facts.job_count == core->h->capacity.jobs)
+        return false; /* at CORE_JOBS_MAX */
     if (tasks_room(core) < job->instance_count || !pick_seats(step, resv, job_slot, end, nodes))
         return false;
     pass_start(step, job_slot, nodes, end, core->resvs[resv].facts.id);

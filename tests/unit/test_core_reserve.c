@@ -385,6 +385,75 @@ static void nothing_is_preempted_for_those_who_may_not_use_it(void **state)
     assert_null(decided(f, CORE_DECISION_STOP_TASK, 0));
 }
 
+/* The two that run are short of room together; only the large one's end leaves the winner its part. */
+static void who_is_stopped_beside_a_reservation_is_enough_for_the_winner(void **state)
+{
+    struct fixture *f = *state;
+    struct core_event event = {.kind = CORE_EVENT_CONFIG,
+                               .as.config = {.policy = CORE_POLICY_EASY, .preempt = true}};
+    fed(f, &event);
+    node_up(f, 1, 8, 0, GIB);
+    struct core_submit small = lasting(1, 1, 2, 3 * HOUR), large = lasting(2, 1, 6, 3 * HOUR);
+    small.preemptible = large.preemptible = true;
+    small.priority_class = large.priority_class = PRIORITY_LOW;
+    submit(f, small);
+    submit(f, large);
+    assert_non_null(started(f, 2));
+    reserve(f, reserving(1, 2, 4, f->now_ms, f->now_ms + 3 * HOUR));
+    f->now_ms += MINUTE;
+    struct core_submit high = lasting(3, 1, 2, MINUTE);
+    high.priority_class = PRIORITY_HIGH;
+    submit(f, high);
+    const struct core_decision *stop = decided(f, CORE_DECISION_STOP_TASK, 0);
+    assert_non_null(stop);
+    assert_int_equal(stop->as.stop.task.job.v, 2);
+    assert_null(decided(f, CORE_DECISION_STOP_TASK, 1)); /* the small one is in nobody's way */
+}
+
+static void an_array_runs_in_it_element_by_element_within_its_limit(void **state)
+{
+    struct fixture *f = *state;
+    node_up(f, 1, 8, 0, GIB);
+    reserve(f, reserving(1, 2, 8, f->now_ms + HOUR, f->now_ms + 3 * HOUR));
+    struct core_submit s = lasting(10, 2, 1, 10 * MINUTE);
+    s.reservation = 1;
+    s.array_count = 4;
+    s.array_limit = 2;
+    submit(f, s);
+    assert_null(decided(f, CORE_DECISION_START_TASK, 0)); /* not before it begins */
+    ticks(f, f->now_ms + HOUR);
+    assert_int_equal(started(f, 11)->as.start.reservation, 1);
+    assert_int_equal(started(f, 12)->as.start.reservation, 1);
+    assert_null(started(f, 13)); /* two at once */
+    says(f, 11, 1, 1, TASK_RUNNING);
+    exits(f, 11, 1, 1, END_EXIT, 0, true);
+    released(f, 11, 1, 1);
+    collected(f, 11, 1, 1);
+    assert_int_equal(started(f, 13)->as.start.reservation, 1);
+}
+
+static void a_reservation_is_no_approval(void **state)
+{
+    struct fixture *f = *state;
+    struct core_event restrict_it = {.kind = CORE_EVENT_FAMILY, .as.family = {3, true}};
+    struct core_event approve = {.kind = CORE_EVENT_QUOTA,
+                                 .as.quota = {.id = 2, .family = 3, .approved = true}};
+    node_up(f, 1, 4, 0, GIB);
+    fed(f, &restrict_it);
+    reserve(f, reserving(1, 2, 4, f->now_ms, f->now_ms + HOUR));
+    struct core_submit s = lasting(1, 2, 2, 10 * MINUTE);
+    s.family = 3;
+    submit(f, s);
+    s.job.v = s.seq = 2;
+    s.reservation = 1;
+    submit(f, s);
+    assert_null(decided(f, CORE_DECISION_START_TASK, 0));
+    assert_true(why(f, 2).approval_missing);
+    fed(f, &approve);
+    assert_non_null(started(f, 1));
+    assert_non_null(started(f, 2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +472,9 @@ int main(void)
         TEST(what_passes_a_promised_job_leaves_room_for_both),
         TEST(a_lost_node_is_replaced_where_any_node_will_do),
         TEST(nothing_is_preempted_for_those_who_may_not_use_it),
+        TEST(who_is_stopped_beside_a_reservation_is_enough_for_the_winner),
+        TEST(an_array_runs_in_it_element_by_element_within_its_limit),
+        TEST(a_reservation_is_no_approval),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
