@@ -93,8 +93,10 @@ void pass_start(struct step *step, uint32_t job_slot, const uint32_t *nodes, uin
         step_emit(step, &d);
     }
     job_goes(step, job_slot, JOB_PREPARING, CORE_REASON_LEASED);
-    if (promised)
+    if (promised) {
         step->memory->count = 0;
+        step->unheld = true;
+    }
     for (uint32_t rank = 0; rank < count; rank++) {
         if (!promised)
             plan_began(step->memory, core, nodes[rank], &job->request, end_ms);
@@ -394,7 +396,8 @@ static void place(struct step *step)
         return;
     if (policy->learns && !anything_fits(core) && !core->jobs[job].facts.preemptible &&
         !core->h->facts.preempt && !policy_strict(core, job))
-        return; /* nobody asks for the head's place */
+        return;           /* nobody asks for the head's place */
+    step->unheld = false; /* nobody is before a head */
     if (policy->promises_all)
         promise_first(step);
     else
@@ -404,6 +407,8 @@ static void place(struct step *step)
     uint32_t head = policy_head(core); /* what started may have used up the quota of the one before */
     if (head)
         preempt_wake(step, core->klasses[head].head, job, stopped);
+    if (step->unheld && head)
+        leave(step); /* what was kept for those that began may now let those before them begin */
 }
 
 void pass_run(struct step *step)
@@ -415,6 +420,8 @@ void pass_run(struct step *step)
         return;
     }
     place(step);
+    if (step->core->h->stir_first && !step->core->h->facts.pass_due)
+        leave(step); /* what began has met what others waited for */
     if (policy_of(step->core)->learns && !step->core->h->facts.pass_due)
         look_again(step);
 }

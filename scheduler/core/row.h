@@ -8,7 +8,7 @@
 
 #include "scheduler/core/core.h"
 
-#define CORE_ROW_VERSION 2
+#define CORE_ROW_VERSION 3
 /* An upper bound for one encoded row. */
 #define CORE_ROW_MAX_BYTES ((size_t)(64 * 1024) + (size_t)CORE_DECISIONS_MAX * 256)
 

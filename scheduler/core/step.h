@@ -22,6 +22,7 @@ struct step {
     uint32_t typical_count;
     bool typical_known;
     struct plan_memory *memory;
+    bool unheld;   /* a promised job began behind the head */
     bool look_due; /* the event is the TICK that preempt_wake asked for */
 };
 
