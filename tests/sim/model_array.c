@@ -63,8 +63,9 @@ void model_element(struct sim *sim, const struct core_event *event, const struct
     if (!canceled && id != array->submit.job.v + model_array(sim, array).first + 1)
         sim_fail(sim, "element %llu becomes a job out of its turn", id);
     if (!canceled)
-        model_rules_kept(sim, array, model_any_reserved(sim)); /* the limit, too: it isn't ready beyond that */
-    array->preempting_ms = 0; /* what was stopped was for this one */
+        model_rules_kept(sim, array,
+                         model_any_reserved(sim)); /* the limit, too: it isn't ready beyond that */
+    array->preempting_ms = 0;                      /* what was stopped was for this one */
     struct core_submit submit = array->submit;
     submit.job.v = submit.seq = id;
     submit.array_count = submit.array_limit = 0;
