@@ -322,6 +322,18 @@ static void stop_job(struct step *step, uint32_t job_slot)
     }
 }
 
+/* There is room for it, but a promise to another one keeps it out: nothing that it could stop changes that.
+ */
+static bool promised_away(struct step *step, uint32_t job_slot, uint32_t node_slot)
+{
+    const struct core *core = step->core;
+    const struct job_facts *job = &core->jobs[job_slot].facts;
+    uint64_t limit = job->time_limit_ms;
+    uint64_t end = limit ? core->h->facts.now_ms + limit + job->grace_ms : CORE_NEVER;
+    return enough(core, node_slot, &core->nodes[node_slot], job) &&
+           !plan_allows(step->memory, core, job_slot, node_slot, end, 0);
+}
+
 bool preempt_for(struct step *step, uint32_t job_slot)
 {
     struct core *core = step->core;
@@ -334,7 +346,8 @@ bool preempt_for(struct step *step, uint32_t job_slot)
     uint32_t count = 0, wanted = job->instance_count;
     for (uint32_t n = 0; n < span_of(core) && count < LOOKS_MAX; n++) {
         uint32_t slot = nth(core, n);
-        if (worth_a_look(core, slot, &key) && offer_of(core, slot, job, &offers[count]))
+        if (worth_a_look(core, slot, &key) && !promised_away(step, job_slot, slot) &&
+            offer_of(core, slot, job, &offers[count]))
             offers[count++].turn = n;
     }
     if (count < wanted)
@@ -370,14 +383,17 @@ static int by_time(const void *a, const void *b)
 }
 
 /* When enough nodes of this part could be cleared, or as many as it takes are free; CORE_NEVER. */
-static uint64_t part_clear_at(const struct core *core, const struct job_facts *job)
+static uint64_t part_clear_at(struct step *step, uint32_t job_slot)
 {
+    const struct core *core = step->core;
+    const struct job_facts *job = &core->jobs[job_slot].facts;
     uint64_t times[CORE_PREEMPT_NODES];
     struct shape_key key = shape_key_of(job);
     uint32_t count = 0;
     for (uint32_t n = 0; n < span_of(core); n++) {
         uint32_t slot = nth(core, n);
-        uint64_t at = worth_a_look(core, slot, &key) ? clear_at(core, slot, job) : CORE_NEVER;
+        bool counts = worth_a_look(core, slot, &key) && !promised_away(step, job_slot, slot);
+        uint64_t at = counts ? clear_at(core, slot, job) : CORE_NEVER;
         if (at != CORE_NEVER)
             times[count++] = at;
     }
@@ -394,7 +410,7 @@ void preempt_wake(struct step *step, uint32_t job_slot, uint32_t tried, bool sto
     const struct job_facts *job = &core->jobs[job_slot].facts;
     if (!may_preempt(core, job_slot))
         return;
-    uint64_t at = part_clear_at(core, job);
+    uint64_t at = part_clear_at(step, job_slot);
     if (at != CORE_NEVER && at < job->preempted_ms)
         at = job->preempted_ms;
     if (at == CORE_NEVER)
