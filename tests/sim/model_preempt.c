@@ -50,13 +50,23 @@ static uint64_t clear_at(struct sim *sim, uint32_t n, const struct mjob *winner)
     return at;
 }
 
+/* Rooms that are kept for others: whether one may be had is not in these books. */
+static bool others_promised(const struct sim *sim, const struct mjob *but)
+{
+    for (uint32_t i = 1; i <= sim->job_count; i++) {
+        if (&sim->jobs[i] != but && sim->jobs[i].promised_ms)
+            return true;
+    }
+    return false;
+}
+
 void model_preempt_check(struct sim *sim)
 {
     struct mjob *first =
         sim->config.preempt && sim->node_count <= CORE_PREEMPT_NODES ? model_first(sim) : NULL;
     uint64_t times[SIM_NODES_MAX], timer = core_timer_at(sim->main), now = core_now(sim->main);
     uint32_t count = 0;
-    if (!first || first->submit.preemptible || model_any_reserved(sim)) /* these may keep it out */
+    if (!first || first->submit.preemptible || model_any_reserved(sim) || others_promised(sim, first))
         return;
     for (uint32_t n = 0; n < sim->node_count; n++) {
         const struct mnode *node = &sim->mnodes[n];
