@@ -331,6 +331,30 @@ static uint32_t start_heads(struct step *step, bool *left_over)
     return 0;
 }
 
+/* Who was promised a start begins, though others may have come before it in the order since: the promise
+ * keeps its nodes from them, too. Where the first of all are promised one, they are tried in order later on,
+ * and this is for those alone whose time has come. */
+static void start_promised(struct step *step, uint32_t head_job)
+{
+    struct shadow none;
+    none.job = 0;
+    struct core *core = step->core;
+    bool all = !policy_of(core)->promises_all;
+    uint64_t ids[CORE_PROMISES_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < core->h->promised_count; i++) {
+        const struct job_facts *f = &core->jobs[core->h->promised[i]].facts;
+        if ((all || f->hold_ms <= core->h->facts.now_ms) && core->h->promised[i] != head_job)
+            ids[count++] = f->id;
+    }
+    for (uint32_t i = 0; i < count && step->work > 0; i++) {
+        uint32_t job = job_find(core, ids[i]), klass = job ? core->jobs[job].klass : 0;
+        if (klass && core->klasses[klass].ordered && core->jobs[job].facts.hold_ms &&
+            pass_class_fits(core, &core->klasses[klass]))
+            try_start(step, job, &none);
+    }
+}
+
 static bool anything_fits(const struct core *core)
 {
     for (uint32_t s = core->h->shape_first; s && core->shapes[s].klasses; s = core->shapes[s].next) {
@@ -394,10 +418,11 @@ static void place(struct step *step)
     }
     if (!job || policy->strict)
         return;
+    step->unheld = false; /* nobody is before a head */
+    start_promised(step, job);
     if (policy->learns && !anything_fits(core) && !core->jobs[job].facts.preemptible &&
         !core->h->facts.preempt && !policy_strict(core, job))
-        return;           /* nobody asks for the head's place */
-    step->unheld = false; /* nobody is before a head */
+        return; /* nobody asks for the head's place */
     if (policy->promises_all)
         promise_first(step);
     else
