@@ -102,24 +102,28 @@ static void nothing_is_promised_that_rests_on_undeclared_times(void **state)
     assert_true(why.expected_ms == 0 && why.promised_ms == 0); /* nor expected: the first may run for days */
 }
 
-static void one_that_comes_before_a_promised_job_does_not_keep_it_waiting(void **state)
+static void those_that_come_before_a_promised_job_do_not_keep_it_waiting(void **state)
 {
     struct fixture *f = *state;
     configure(f, CORE_POLICY_EASY);
     node_up(f, 1, 4, 0, GIB);
-    struct core_submit first = wanting(1, 4, 0, 0);
-    first.held = true;
-    submit(f, first);
-    submit(f, lasting(2, 4, 60));
-    submit(f, lasting(3, 4, 30));
-    assert_true(job_view(f, 3).promised_ms != 0);
-    struct core_event release = {.kind = CORE_EVENT_JOB_UPDATE};
-    release.as.update = (struct core_update){.job = {1}, .set_held = true};
-    fed(f, &release); /* the head now: its number is lower, but the promise binds it */
-    lives(f, 2, 1, 1);
-    assert_int_equal(job_view(f, 3).state, JOB_PREPARING);
-    assert_int_equal(job_view(f, 1).state, JOB_QUEUED);
+    for (uint64_t id = 1; id <= 2; id++) {
+        struct core_submit early = lasting(id, 4, 30);
+        early.held = true;
+        submit(f, early);
+    }
+    submit(f, lasting(3, 4, 60));
+    submit(f, lasting(4, 4, 30));
+    assert_true(job_view(f, 4).promised_ms != 0);
+    for (uint64_t id = 1; id <= 2; id++) { /* they are before it now, but the promise binds them */
+        struct core_event release = {.kind = CORE_EVENT_JOB_UPDATE};
+        release.as.update = (struct core_update){.job = {id}, .set_held = true};
+        fed(f, &release);
+    }
     lives(f, 3, 1, 1);
+    assert_int_equal(job_view(f, 4).state, JOB_PREPARING);
+    assert_int_equal(job_view(f, 1).state, JOB_QUEUED);
+    lives(f, 4, 1, 1);
     assert_int_equal(job_view(f, 1).state, JOB_PREPARING);
 }
 
@@ -310,7 +314,7 @@ int main(void)
         TEST(easy_lets_pass_what_the_head_has_no_use_for),
         TEST(the_head_is_promised_its_start_and_a_better_one_when_something_ends_early),
         TEST(nothing_is_promised_that_rests_on_undeclared_times),
-        TEST(one_that_comes_before_a_promised_job_does_not_keep_it_waiting),
+        TEST(those_that_come_before_a_promised_job_do_not_keep_it_waiting),
         TEST(sjbf_takes_the_shortest_of_those_that_may_pass),
         TEST(conservative_delays_none_of_those_that_came_before),
         TEST(a_higher_class_takes_the_place_and_the_promise_is_voided_by_name),
