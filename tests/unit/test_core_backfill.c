@@ -108,12 +108,12 @@ static void those_that_come_before_a_promised_job_do_not_keep_it_waiting(void **
     configure(f, CORE_POLICY_EASY);
     node_up(f, 1, 4, 0, GIB);
     for (uint64_t id = 1; id <= 2; id++) {
-        struct core_submit early = lasting(id, 4, 30);
+        struct core_submit early = lasting(id, 4, 120);
         early.held = true;
         submit(f, early);
     }
     submit(f, lasting(3, 4, 60));
-    submit(f, lasting(4, 4, 30));
+    submit(f, lasting(4, 4, 120));
     assert_true(job_view(f, 4).promised_ms != 0);
     for (uint64_t id = 1; id <= 2; id++) { /* they are before it now, but the promise binds them */
         struct core_event release = {.kind = CORE_EVENT_JOB_UPDATE};
