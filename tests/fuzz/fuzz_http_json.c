@@ -21,11 +21,12 @@ static void as_job_file(const char *text, size_t n)
     struct job_spec_problems problems = {0};
     struct node_table nodes = {0};
     struct submit_resources resources;
+    struct submit_names names = {0};
     cJSON *file = json_parse(text, n, &err);
     struct job_spec *spec = file ? job_spec_parse(file, &problems, &err) : NULL;
     if (spec) {
         submit_fill_resources(&nodes, spec, &resources);
-        char *fixed = submit_fixed(spec, file, "name", "alice", &resources);
+        char *fixed = submit_fixed(spec, file, "name", "alice", &resources, &names);
         cJSON *again = json_parse(fixed, strlen(fixed), &err);
         if (!again)
             abort(); /* what goes into the journal must be readable */
