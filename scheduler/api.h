@@ -25,6 +25,9 @@ struct job *api_own_job(struct daemon *d, struct http_request *req, const char *
 bool api_need_element(struct http_request *req, const struct job *job, const char *what);
 /* False after an error answer: only an administrator may do `what`. */
 bool api_need_admin(struct daemon *d, struct http_request *req, const char *what);
+/* Somebody whom Berth knows, or this machine does: rules may be there before their first job. False with an
+ * error about `field`. */
+bool api_find_user(struct daemon *d, const char *name, const char *field, uint32_t *id, struct error *err);
 /* The JSON object of the body, or NULL after an error answer. An empty body is an empty object. `fields`: the
  * names that it may have, separated by blanks. The caller deletes it. */
 cJSON *api_body(struct http_request *req, const char *fields);

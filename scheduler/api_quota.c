@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "scheduler/engine.h"
 
-#include <pwd.h>
 #include <string.h>
 
 #define ROUNDING 1e-6 /* what a decimal fraction may be off as a double */
@@ -86,22 +85,6 @@ void api_get_quotas(struct http_request *req, void *context)
 
 /* ---- whose ---- */
 
-/* One that Berth knows, or that this machine does: a quota may be there before its first job. */
-static bool find_user(struct daemon *d, const char *name, uint32_t *id, struct error *err)
-{
-    *id = principals_find(&d->principals, name);
-    if (*id)
-        return true;
-    if (*name && strlen(name) < PRINCIPAL_NAME_MAX && getpwnam(name)) {
-        *id = principals_ensure(&d->principals, d->journal, name);
-        return true;
-    }
-    error_set(err, ERROR_NOT_FOUND, "there is no user %.64s", name);
-    snprintf(err->field, sizeof err->field, "name");
-    return error_hint(err,
-                      "users are known by their first job, or by their login on the scheduler's machine");
-}
-
 static bool read_whose(struct daemon *d, const cJSON *body, struct core_quota *quota, struct error *err)
 {
     const char *word = json_str(body, "scope", ""), *name = json_str(body, "name", "");
@@ -123,7 +106,7 @@ static bool read_whose(struct daemon *d, const cJSON *body, struct core_quota *q
                    : scope == SCOPE_FAMILY  ? CORE_QUOTA_FAMILY
                                             : CORE_QUOTA_PRINCIPAL;
     if (scope == SCOPE_USER)
-        return find_user(d, name, &quota->id, err);
+        return api_find_user(d, name, "name", &quota->id, err);
     if (scope == SCOPE_EVERYONE || scope == SCOPE_FAMILY || workspace_need(d, name, &quota->id, err))
         return true;
     snprintf(err->field, sizeof err->field, "name");

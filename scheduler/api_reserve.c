@@ -11,7 +11,6 @@
 #include "proto/units.h"
 #include "scheduler/engine.h"
 
-#include <pwd.h>
 #include <string.h>
 
 #define RESERVE_FIELDS "name remove from_ms until_ms users nodes count cpus gpus memory_bytes"
@@ -119,20 +118,6 @@ static bool read_times(const cJSON *body, struct core_reserve *r, struct error *
     return true;
 }
 
-/* One that Berth knows, or that this machine does: it may be there before the user's first job. */
-static bool find_user(struct daemon *d, const char *name, uint32_t *id, struct error *err)
-{
-    *id = principals_find(&d->principals, name);
-    if (!*id && *name && strlen(name) < PRINCIPAL_NAME_MAX && getpwnam(name))
-        *id = principals_ensure(&d->principals, d->journal, name);
-    if (*id)
-        return true;
-    error_set(err, ERROR_NOT_FOUND, "there is no user %.64s", name);
-    snprintf(err->field, sizeof err->field, "users");
-    return error_hint(err,
-                      "users are known by their first job, or by their login on the scheduler's machine");
-}
-
 static bool read_users(struct daemon *d, const cJSON *body, struct core_reserve *r, struct error *err)
 {
     const cJSON *list = json_get(body, "users"), *item;
@@ -144,7 +129,7 @@ static bool read_users(struct daemon *d, const cJSON *body, struct core_reserve 
         uint32_t id;
         if (!cJSON_IsString(item))
             return error_field(err, "users", "users must be names");
-        if (!find_user(d, item->valuestring, &id, err))
+        if (!api_find_user(d, item->valuestring, "users", &id, err))
             return false;
         for (uint32_t i = 0; i < r->user_count; i++) {
             if (r->users[i].v == id)
