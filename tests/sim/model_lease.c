@@ -121,6 +121,30 @@ void model_lease_start(struct sim *sim, const struct mjob *job, const struct cor
         sim_fail(sim, "memory of node %u is leased beyond what it has", d->as.start.node.v);
 }
 
+bool model_lease_lift(const struct sim *sim, struct mnode *node, const struct mlease *lease)
+{
+    uint64_t owner = (uint64_t)(lease - sim->leases) + 1;
+    bool same = true;
+    for (uint32_t unit = 0; unit < RESOURCE_GPUS_MAX; unit++) {
+        uint8_t key[RESOURCE_GPU_KEY_BYTES];
+        if (!((lease->lease.gpus >> unit) & 1))
+            continue;
+        if (core_node_gpu_key(sim->main, lease->node, unit, key) &&
+            node->gpu_used[key[1]] >= lease->lease.gpu_milli_each)
+            node->gpu_used[key[1]] -= lease->lease.gpu_milli_each;
+        else
+            same = false;
+    }
+    for (uint32_t unit = 0; unit < RESOURCE_CORES_MAX; unit++) {
+        if (node->core_owner[unit] == owner)
+            node->core_owner[unit] = 0;
+    }
+    node->memory_used -= lease->lease.memory_bytes;
+    if (!--node->lease_count)
+        node->tenant = 0;
+    return same;
+}
+
 void model_lease_freed(struct sim *sim, const struct core_event *event, const struct core_decision *d)
 {
     if ((event->kind != CORE_EVENT_TASK_RELEASED && event->kind != CORE_EVENT_TASK_OVER) ||
@@ -132,23 +156,8 @@ void model_lease_freed(struct sim *sim, const struct core_event *event, const st
     if (world_task_alive(sim, d->as.task.task))
         sim_fail(sim, "a lease is freed while its payload lives");
     struct mnode *node = model_node(sim, lease->node);
-    uint64_t owner = (uint64_t)(lease - sim->leases) + 1;
-    for (uint32_t unit = 0; unit < RESOURCE_GPUS_MAX; unit++) {
-        uint8_t key[RESOURCE_GPU_KEY_BYTES];
-        if (!((lease->lease.gpus >> unit) & 1))
-            continue;
-        if (!core_node_gpu_key(sim->main, lease->node, unit, key) ||
-            node->gpu_used[key[1]] < lease->lease.gpu_milli_each)
-            sim_fail(sim, "a leased GPU's unit became another GPU");
-        node->gpu_used[key[1]] -= lease->lease.gpu_milli_each;
-    }
-    for (uint32_t unit = 0; unit < RESOURCE_CORES_MAX; unit++) {
-        if (node->core_owner[unit] == owner)
-            node->core_owner[unit] = 0;
-    }
-    node->memory_used -= lease->lease.memory_bytes;
-    if (!--node->lease_count)
-        node->tenant = 0;
+    if (!model_lease_lift(sim, node, lease))
+        sim_fail(sim, "a leased GPU's unit became another GPU");
     lease->held = false;
 }
 
@@ -176,23 +185,6 @@ bool model_lease_overdue(const struct sim *sim)
             return true;
     }
     return false;
-}
-
-void model_lease_lift(const struct sim *sim, struct mnode *node, const struct mlease *lease)
-{
-    uint64_t owner = (uint64_t)(lease - sim->leases) + 1;
-    for (uint32_t unit = 0; unit < RESOURCE_GPUS_MAX; unit++) {
-        uint8_t key[RESOURCE_GPU_KEY_BYTES];
-        if (((lease->lease.gpus >> unit) & 1) && core_node_gpu_key(sim->main, lease->node, unit, key))
-            node->gpu_used[key[1]] -= lease->lease.gpu_milli_each;
-    }
-    for (uint32_t unit = 0; unit < RESOURCE_CORES_MAX; unit++) {
-        if (node->core_owner[unit] == owner)
-            node->core_owner[unit] = 0;
-    }
-    node->memory_used -= lease->lease.memory_bytes;
-    if (!--node->lease_count)
-        node->tenant = 0;
 }
 
 void model_lease_abandoned(struct sim *sim, struct task_id task)

@@ -45,7 +45,7 @@ static uint64_t clear_at(struct sim *sim, uint32_t n, const struct mjob *winner)
         if (i == count)
             return UINT64_MAX;
         at = mine[i]->began_ms + sim->config.preempt_min_run_ms;
-        model_lease_lift(sim, &node, mine[i]);
+        (void)model_lease_lift(sim, &node, mine[i]);
     }
     return at;
 }

@@ -221,8 +221,8 @@ void model_lease_start(struct sim *sim, const struct mjob *job, const struct cor
 void model_lease_freed(struct sim *sim, const struct core_event *event, const struct core_decision *d);
 void model_lease_forgotten(struct sim *sim, const struct core_decision *d);
 void model_lease_limit(struct sim *sim, const struct mjob *job); /* its time limit changed */
-/* Takes one lease off a copy of its node's books. */
-void model_lease_lift(const struct sim *sim, struct mnode *node, const struct mlease *lease);
+/* Takes one lease off its node's books, or off a copy of them. False: a unit of it is another GPU now. */
+bool model_lease_lift(const struct sim *sim, struct mnode *node, const struct mlease *lease);
 void model_lease_abandoned(struct sim *sim, struct task_id task);
 bool model_lease_overdue(const struct sim *sim); /* some task outlived its declared time */
 
