@@ -97,6 +97,13 @@ void map_finish(struct map *m)
     memset(m, 0, sizeof *m);
 }
 
+void map_finish_free(struct map *m)
+{
+    for (size_t i = 0; i < m->capacity; i++)
+        free(m->slots[i].value);
+    map_finish(m);
+}
+
 void *map_get_str(const struct map *m, const char *key)
 {
     return get(m, key, hash_str(key));

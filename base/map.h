@@ -21,7 +21,8 @@ struct map {
     size_t count, capacity;
 };
 
-void map_finish(struct map *m); /* frees the table and the key copies, not the values */
+void map_finish(struct map *m);      /* frees the table and the key copies, not the values */
+void map_finish_free(struct map *m); /* the values, too: each is one of malloc's */
 void *map_get_str(const struct map *m, const char *key);
 /* Returns the value that stood there, or NULL. `value` must not be NULL. */
 void *map_put_str(struct map *m, const char *key, void *value);

@@ -36,10 +36,7 @@ void names_init(struct name_table *t)
 void names_finish(struct name_table *t)
 {
     for (int kind = 0; kind < NAME_KIND_COUNT; kind++) {
-        size_t i = 0;
-        for (struct map_slot *s; (s = map_next(&t->by_id[kind], &i));)
-            free(s->value);
-        map_finish(&t->by_id[kind]);
+        map_finish_free(&t->by_id[kind]);
         map_finish(&t->by_text[kind]);
     }
 }

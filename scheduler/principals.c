@@ -22,15 +22,9 @@ struct login {
 
 void principals_finish(struct principal_table *t)
 {
-    size_t i = 0;
-    for (struct map_slot *s; (s = map_next(&t->by_id, &i));)
-        free(s->value);
-    i = 0;
-    for (struct map_slot *s; (s = map_next(&t->by_uid, &i));)
-        free(s->value);
-    map_finish(&t->by_id);
+    map_finish_free(&t->by_id);
     map_finish(&t->by_name);
-    map_finish(&t->by_uid);
+    map_finish_free(&t->by_uid);
 }
 
 void principals_load(struct principal_table *t, uint32_t id, const char *name)

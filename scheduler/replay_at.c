@@ -36,14 +36,6 @@ static void name_node(void *data, const struct journal_node *row)
     free(map_put_num(&m->nodes, row->id, xstrdup(row->name)));
 }
 
-static void drop_names(struct map *names)
-{
-    size_t i = 0;
-    for (struct map_slot *s; (s = map_next(names, &i));)
-        free(s->value);
-    map_finish(names);
-}
-
 static void take_name(void *data, const struct journal_job *row)
 {
     free(*(char **)data);
@@ -269,7 +261,7 @@ bool replay_moment(struct journal_reader *r, uint64_t at_ms, bool json, struct b
     }
     cJSON_Delete(m.o);
     core_destroy(m.core);
-    drop_names(&m.principals);
-    drop_names(&m.nodes);
+    map_finish_free(&m.principals);
+    map_finish_free(&m.nodes);
     return ok;
 }

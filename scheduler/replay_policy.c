@@ -72,8 +72,8 @@ struct life {
 };
 
 struct rerun {
-    struct map lives; /* by job */
-    uint64_t submits, started, unplayed;
+    struct map lives;                            /* by job */
+    uint64_t submits, started, played, unplayed; /* played: of those that started */
     uint64_t first_seq;
     enum core_policy policy;
     struct virtual_run *run; /* NULL: the rows are only read */
@@ -111,9 +111,7 @@ static void note_end(struct rerun *p, const struct core_row *row)
 {
     const struct core_event *event = &row->event;
     struct life *life = life_of(p, event->as.task.task.job.v);
-    bool exits = event->kind == CORE_EVENT_TASK_EXIT || event->kind == CORE_EVENT_TASK_OVER;
-    if (!exits && event->kind != CORE_EVENT_TASK_RELEASED)
-        return;
+    bool exits = event->kind != CORE_EVENT_TASK_RELEASED;
     if (event->as.task.task.attempt < life->attempt)
         return;
     life->attempt = event->as.task.task.attempt;
@@ -200,6 +198,7 @@ static uint64_t begins(void *data, const struct core *core, struct job_id job, u
     struct core_job_view view;
     if (core_job_get(core, job, &view) && !life->played_ms) {
         life->played_ms = now_ms;
+        p->played += life->first_start_ms != 0;
         life->submitted_ms = view.submitted_ms;
         life->user = view.principal.v;
     }
@@ -212,17 +211,6 @@ static uint64_t begins(void *data, const struct core *core, struct job_id job, u
 static struct core_end ends(void *data, struct job_id job)
 {
     return life_of(data, job.v)->end;
-}
-
-static bool all_played(const struct rerun *p)
-{
-    size_t i = 0;
-    for (struct map_slot *s; (s = map_next(&p->lives, &i));) {
-        const struct life *life = s->value;
-        if (life->first_start_ms && !life->played_ms)
-            return false;
-    }
-    return true;
 }
 
 static bool set_policy(struct rerun *p)
@@ -259,7 +247,7 @@ static bool rerun_all(struct rerun *p, struct journal_reader *r, struct error *e
     if (!read_rows(p, r, err))
         return false;
     uint64_t steps = virtual_run_steps(p->run), most = 2 * steps + ROUNDS_MIN;
-    while (!all_played(p) && virtual_run_steps(p->run) < most && virtual_run_next(p->run))
+    while (p->played < p->started && virtual_run_steps(p->run) < most && virtual_run_next(p->run))
         ;
     return true;
 }
@@ -280,14 +268,6 @@ static struct waits sum_up(uint64_t *ms, uint32_t count)
 }
 
 /* ---- by user ---- */
-
-static void drop_values(struct map *m)
-{
-    size_t i = 0;
-    for (struct map_slot *s; (s = map_next(m, &i));)
-        free(s->value);
-    map_finish(m);
-}
 
 static void name_user(void *data, uint32_t id, const char *name)
 {
@@ -420,7 +400,7 @@ bool replay_policy(struct journal_reader *r, enum core_policy policy, bool json,
     virtual_run_end(p.run);
     core_decisions_destroy(p.decisions);
     free(p.row);
-    drop_values(&p.lives);
-    drop_values(&names);
+    map_finish_free(&p.lives);
+    map_finish_free(&names);
     return ok;
 }
