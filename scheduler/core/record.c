@@ -47,7 +47,7 @@ uint64_t core_mix(uint64_t v)
 
 __extension__ typedef unsigned __int128 wide;
 
-/* Both halves of a product, as wyhash folds them (github.com/wangyi-fudan/wyhash): two words in one step of a
+/* Both halves of a product, as Wang Yi's wyhash folds them: two words in one step of a
  * chain, whose length is what hashing costs. */
 static uint64_t folded(uint64_t a, uint64_t b)
 {
