@@ -17,6 +17,7 @@
 #include "scheduler/core/row.h"
 
 #define GIB (UINT64_C(1) << 30)
+#define MINUTE UINT64_C(60000)
 
 struct fixture {
     struct core *core, *applied;
@@ -70,6 +71,13 @@ static inline void fed(struct fixture *f, const struct core_event *event)
     assert_int_equal(core_hash(f->applied), core_hash(f->core));
     if (!f->no_check)
         assert_null(core_check(f->core));
+}
+
+static inline void set_policy(struct fixture *f, enum core_policy policy)
+{
+    struct core_event event = {.kind = CORE_EVENT_CONFIG};
+    event.as.config.policy = policy;
+    fed(f, &event);
 }
 
 struct shape {

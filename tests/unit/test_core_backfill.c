@@ -1,15 +1,6 @@
 /* Who may pass a waiting head, what is promised, and what takes a promise back. */
 #include "core_fixture.h"
 
-#define MINUTE UINT64_C(60000)
-
-static void configure(struct fixture *f, enum core_policy policy)
-{
-    struct core_event event = {.kind = CORE_EVENT_CONFIG};
-    event.as.config.policy = policy;
-    fed(f, &event);
-}
-
 static struct core_submit lasting(uint64_t id, uint32_t cores, uint64_t minutes)
 {
     struct core_submit s = wanting(id, cores, 0, 0);
@@ -26,7 +17,7 @@ static bool runs(struct fixture *f, uint64_t id)
 /* 4 cores; 1 runs on 3 of them for an hour, 2 waits for all of them. */
 static void crowd(struct fixture *f, enum core_policy policy)
 {
-    configure(f, policy);
+    set_policy(f, policy);
     node_up(f, 1, 4, 0, GIB);
     submit(f, lasting(1, 3, 60));
     submit(f, lasting(2, 4, 60));
@@ -64,7 +55,7 @@ static void easy_lets_pass_what_ends_before_the_head_starts(void **state)
 static void easy_lets_pass_what_the_head_has_no_use_for(void **state)
 {
     struct fixture *f = *state;
-    configure(f, CORE_POLICY_EASY);
+    set_policy(f, CORE_POLICY_EASY);
     node_up(f, 1, 4, 0, GIB);
     submit(f, lasting(1, 3, 60));
     submit(f, lasting(2, 3, 60));
@@ -76,7 +67,7 @@ static void easy_lets_pass_what_the_head_has_no_use_for(void **state)
 static void the_head_is_promised_its_start_and_a_better_one_when_something_ends_early(void **state)
 {
     struct fixture *f = *state;
-    configure(f, CORE_POLICY_EASY);
+    set_policy(f, CORE_POLICY_EASY);
     node_up(f, 1, 4, 0, GIB);
     submit(f, lasting(1, 2, 60));
     submit(f, lasting(2, 2, 30));
@@ -93,7 +84,7 @@ static void nothing_is_promised_that_rests_on_undeclared_times(void **state)
 {
     struct fixture *f = *state;
     struct core_why why;
-    configure(f, CORE_POLICY_EASY);
+    set_policy(f, CORE_POLICY_EASY);
     node_up(f, 1, 4, 0, GIB);
     submit(f, wanting(1, 3, 0, 0));
     submit(f, lasting(2, 4, 60));
@@ -105,7 +96,7 @@ static void nothing_is_promised_that_rests_on_undeclared_times(void **state)
 static void those_that_come_before_a_promised_job_do_not_keep_it_waiting(void **state)
 {
     struct fixture *f = *state;
-    configure(f, CORE_POLICY_EASY);
+    set_policy(f, CORE_POLICY_EASY);
     node_up(f, 1, 4, 0, GIB);
     for (uint64_t id = 1; id <= 2; id++) {
         struct core_submit early = lasting(id, 4, 120);
@@ -137,7 +128,7 @@ static void sjbf_takes_the_shortest_of_those_that_may_pass(void **state)
         fixture_teardown(state);
         fixture_setup(state);
         struct fixture *f = *state;
-        configure(f, cases[i].policy);
+        set_policy(f, cases[i].policy);
         node_up(f, 1, 4, 0, GIB);
         submit(f, lasting(1, 3, 60));
         submit(f, wanting(9, 1, 0, 0)); /* keeps the last core busy while the others come */
@@ -153,7 +144,7 @@ static void sjbf_takes_the_shortest_of_those_that_may_pass(void **state)
 static void conservative_delays_none_of_those_that_came_before(void **state)
 {
     struct fixture *f = *state;
-    configure(f, CORE_POLICY_CONSERVATIVE);
+    set_policy(f, CORE_POLICY_CONSERVATIVE);
     node_up(f, 1, 4, 0, GIB);
     submit(f, lasting(1, 3, 60));
     submit(f, lasting(2, 4, 60));
@@ -200,7 +191,7 @@ static void new_rules_void_promises_and_an_overrun_does_in_time(void **state)
 {
     struct fixture *f = *state;
     crowd(f, CORE_POLICY_EASY);
-    configure(f, CORE_POLICY_EASY);
+    set_policy(f, CORE_POLICY_EASY);
     assert_int_equal(voided(f, 2), CORE_VOID_ADMIN);
     uint64_t promised = job_view(f, 2).promised_ms;
     assert_true(promised != 0); /* made anew */
@@ -225,7 +216,7 @@ static void the_timer_names_the_time_of_a_promise(void **state)
 static void berth_puts_short_jobs_first_and_forgets_no_long_one(void **state)
 {
     struct fixture *f = *state;
-    configure(f, CORE_POLICY_BERTH);
+    set_policy(f, CORE_POLICY_BERTH);
     node_up(f, 1, 4, 0, GIB);
     submit(f, lasting(1, 4, 60));
     submit(f, lasting(2, 4, 600));
@@ -250,7 +241,7 @@ static void berth_puts_short_jobs_first_and_forgets_no_long_one(void **state)
 /* 8 cores; many short jobs came and went; 101 has 6 of the cores for five hours. */
 static void short_ones_come(struct fixture *f)
 {
-    configure(f, CORE_POLICY_BERTH);
+    set_policy(f, CORE_POLICY_BERTH);
     node_up(f, 1, 8, 0, GIB);
     f->no_check = true;
     for (uint64_t id = 1; id <= 100; id++) {

@@ -8,13 +8,6 @@ static void hello(struct fixture *f, uint32_t node, uint32_t cores, uint64_t lab
     node_hello(f, node, inv);
 }
 
-static void configure(struct fixture *f, enum core_policy policy)
-{
-    struct core_event event = {.kind = CORE_EVENT_CONFIG};
-    event.as.config.policy = policy;
-    fed(f, &event);
-}
-
 static struct core_submit labelled(uint64_t id, uint32_t cores, uint64_t labels)
 {
     struct core_submit s = wanting(id, cores, 0, 0);
@@ -51,7 +44,7 @@ static void what_runs_stays_where_it_is_when_the_label_goes(void **state)
 static void a_promise_on_a_node_that_loses_the_label_is_taken_back(void **state)
 {
     struct fixture *f = *state;
-    configure(f, CORE_POLICY_EASY);
+    set_policy(f, CORE_POLICY_EASY);
     hello(f, 1, 4, 1);
     submit(f, labelled(1, 4, 0));
     submit(f, labelled(2, 4, 1));

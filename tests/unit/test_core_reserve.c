@@ -1,7 +1,6 @@
 /* Reservations: who may start where and when, what is refused, and what becomes of their nodes. */
 #include "core_fixture.h"
 
-#define MINUTE UINT64_C(60000)
 #define HOUR (60 * MINUTE)
 
 static struct core_submit lasting(uint64_t id, uint32_t user, uint32_t cores, uint64_t limit_ms)

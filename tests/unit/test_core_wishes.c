@@ -1,15 +1,6 @@
 /* What rules are in force, when jobs end and start, and what smaller request would start now. */
 #include "core_fixture.h"
 
-#define MINUTE UINT64_C(60000)
-
-static void set_policy(struct fixture *f, enum core_policy policy)
-{
-    struct core_event event = {.kind = CORE_EVENT_CONFIG};
-    event.as.config.policy = policy;
-    fed(f, &event);
-}
-
 static void set_quota(struct fixture *f, struct core_quota quota)
 {
     struct core_event event = {.kind = CORE_EVENT_QUOTA};

@@ -3,15 +3,6 @@
 
 #include "scheduler/forecast.h"
 
-#define MINUTE UINT64_C(60000)
-
-static void set_policy(struct fixture *f, enum core_policy policy)
-{
-    struct core_event event = {.kind = CORE_EVENT_CONFIG};
-    event.as.config.policy = policy;
-    fed(f, &event);
-}
-
 static struct core_submit lasting(uint64_t id, uint32_t cores, uint64_t minutes)
 {
     struct core_submit s = wanting(id, cores, 0, 0);
