@@ -152,8 +152,10 @@ static bool offer_of(const struct core *core, uint32_t node_slot, const struct j
     return true;
 }
 
-/* When the node could be cleared: those that began first may go first. CORE_NEVER: by time alone never. */
-static uint64_t clear_at(const struct core *core, uint32_t node_slot, const struct job_facts *winner)
+/* When the node could be cleared: those that began first may go first. CORE_NEVER: by time alone never.
+ * *lifts: how many of them must. */
+static uint64_t clear_at(const struct core *core, uint32_t node_slot, const struct job_facts *winner,
+                         uint32_t *lifts)
 {
     const struct node *node = &core->nodes[node_slot];
     struct node after = *node;
@@ -173,6 +175,7 @@ static uint64_t clear_at(const struct core *core, uint32_t node_slot, const stru
         lifted[count++] = next;
         lift(&after, node, &core->tasks[next].facts.lease, false);
     }
+    *lifts = count;
     return at;
 }
 
@@ -322,16 +325,15 @@ static void stop_job(struct step *step, uint32_t job_slot)
     }
 }
 
-/* There is room for it, but a promise to another one keeps it out: nothing that it could stop changes that.
- */
+/* Of a node that has room for it: a promise to another one keeps it out, which nothing that it could stop
+ * changes. */
 static bool promised_away(struct step *step, uint32_t job_slot, uint32_t node_slot)
 {
     const struct core *core = step->core;
     const struct job_facts *job = &core->jobs[job_slot].facts;
     uint64_t limit = job->time_limit_ms;
     uint64_t end = limit ? core->h->facts.now_ms + limit + job->grace_ms : CORE_NEVER;
-    return enough(core, node_slot, &core->nodes[node_slot], job) &&
-           !plan_allows(step->memory, core, job_slot, node_slot, end, 0);
+    return !plan_allows(step->memory, core, job_slot, node_slot, end, 0);
 }
 
 bool preempt_for(struct step *step, uint32_t job_slot)
@@ -346,8 +348,8 @@ bool preempt_for(struct step *step, uint32_t job_slot)
     uint32_t count = 0, wanted = job->instance_count;
     for (uint32_t n = 0; n < span_of(core) && count < LOOKS_MAX; n++) {
         uint32_t slot = nth(core, n);
-        if (worth_a_look(core, slot, &key) && !promised_away(step, job_slot, slot) &&
-            offer_of(core, slot, job, &offers[count]))
+        if (worth_a_look(core, slot, &key) && offer_of(core, slot, job, &offers[count]) &&
+            (offers[count].count || !promised_away(step, job_slot, slot)))
             offers[count++].turn = n;
     }
     if (count < wanted)
@@ -392,9 +394,9 @@ static uint64_t part_clear_at(struct step *step, uint32_t job_slot)
     uint32_t count = 0;
     for (uint32_t n = 0; n < span_of(core); n++) {
         uint32_t slot = nth(core, n);
-        bool counts = worth_a_look(core, slot, &key) && !promised_away(step, job_slot, slot);
-        uint64_t at = counts ? clear_at(core, slot, job) : CORE_NEVER;
-        if (at != CORE_NEVER)
+        uint32_t lifts = 0;
+        uint64_t at = worth_a_look(core, slot, &key) ? clear_at(core, slot, job, &lifts) : CORE_NEVER;
+        if (at != CORE_NEVER && (lifts || !promised_away(step, job_slot, slot)))
             times[count++] = at;
     }
     if (count < job->instance_count)
