@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "cli/client.h"
+#include "cli/named.h"
 #include "cli/show.h"
 #include "cli/table.h"
 
@@ -39,6 +40,8 @@ static const struct opt size_opts[] = {
     OPT_OUTPUT(struct size_args),
     {0},
 };
+
+static const struct named kind = {.noun = "size", .path = "/v1/sizes", .any_case = true};
 
 static const struct table_column columns[] = {
     {"NAME", false, 1, 12, 0},     {"FAMILY", false, 0, 0, 0},     {"CATEGORY", false, 0, 0, 4},
@@ -83,24 +86,12 @@ static int list(const struct size_args *args, bool json, int count, char **names
 {
     struct error err = {0};
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
-    _cleanup_json_ cJSON *answer = client ? client_call(client, "GET", "/v1/sizes", NULL, 0, &err) : NULL;
+    _cleanup_json_ cJSON *answer = client ? client_call(client, "GET", kind.path, NULL, 0, &err) : NULL;
     if (!answer)
         return cli_fail(&err);
-    int code = EXIT_OK;
     const cJSON *sizes = json_get(answer, "sizes"), *size;
     _cleanup_json_ cJSON *chosen = cJSON_CreateArray();
-    for (int i = 0; i < count; i++) {
-        const cJSON *found = NULL;
-        cJSON_ArrayForEach(size, sizes) if (strcasecmp(json_str(size, "name", ""), names[i]) == 0) found =
-            size;
-        if (found) {
-            cJSON_AddItemToArray(chosen, cJSON_Duplicate(found, true));
-            continue;
-        }
-        error_set(&err, ERROR_NOT_FOUND, "there is no size \"%.80s\"", names[i]);
-        error_hint(&err, "berth size list");
-        code = cli_fail(&err);
-    }
+    int code = named_choose(&kind, sizes, count, names, chosen);
     if (!count)
         cJSON_ArrayForEach(size, sizes) if (wanted(args, size))
             cJSON_AddItemToArray(chosen, cJSON_Duplicate(size, true));
@@ -178,13 +169,8 @@ static int change(const struct size_args *args, const char *verb, const char *na
         return cli_usage("size", "delete takes no more than the size's name");
     if (!create && !delete &&!body->child)
         return cli_usage("size", "update needs what is to be changed, such as --memory 64G");
-    _cleanup_free_ char *escaped = http_easy_escape(name);
-    _cleanup_buf_ struct buf path = {0};
-    buf_add_str(&path, "/v1/sizes");
-    if (!create)
-        buf_printf(&path, "/%s/%s", escaped, verb);
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
-    _cleanup_json_ cJSON *size = client ? client_call(client, "POST", path.data, body, 0, &err) : NULL;
+    _cleanup_json_ cJSON *size = client ? named_change(&kind, client, verb, name, body, &err) : NULL;
     if (!size)
         return cli_fail(&err);
     if (args->restricted)
@@ -205,8 +191,7 @@ static int run_size(void *p, int argc, char **argv)
         return list(args, json, 0, NULL);
     if (strcmp(verb, "show") == 0 && argc >= 2)
         return list(args, json, argc - 1, argv + 1);
-    bool changes = strcmp(verb, "create") == 0 || strcmp(verb, "update") == 0 || strcmp(verb, "delete") == 0;
-    if (changes && argc == 2)
+    if (named_changes(verb) && argc == 2)
         return change(args, verb, argv[1], json);
     return cli_usage("size", "size takes: list, show NAME..., create NAME, update NAME or delete NAME");
 }

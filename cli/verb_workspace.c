@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "cli/client.h"
+#include "cli/named.h"
 #include "cli/show.h"
 #include "cli/table.h"
 
@@ -21,6 +22,8 @@ static const struct opt workspace_opts[] = {
     OPT_OUTPUT(struct workspace_args),
     {0},
 };
+
+static const struct named kind = {.noun = "workspace", .path = "/v1/workspaces"};
 
 static const struct table_column columns[] = {
     {"NAME", false, 1, 8, 0}, {"RUNNING", true, 0, 0, 0}, {"QUEUED", true, 0, 0, 0},
@@ -41,25 +44,13 @@ static int list(const struct workspace_args *args, bool json, int count, char **
 {
     struct error err = {0};
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
-    _cleanup_json_ cJSON *answer =
-        client ? client_call(client, "GET", "/v1/workspaces", NULL, 0, &err) : NULL;
+    _cleanup_json_ cJSON *answer = client ? client_call(client, "GET", kind.path, NULL, 0, &err) : NULL;
     if (!answer)
         return cli_fail(&err);
-    int code = EXIT_OK;
     const cJSON *all = json_get(answer, "workspaces"), *w;
     _cleanup_json_ cJSON *chosen = cJSON_CreateArray();
     cJSON_ArrayForEach(w, all) if (!count) cJSON_AddItemToArray(chosen, cJSON_Duplicate(w, true));
-    for (int i = 0; i < count; i++) {
-        const cJSON *found = NULL;
-        cJSON_ArrayForEach(w, all) if (strcmp(json_str(w, "name", ""), names[i]) == 0) found = w;
-        if (found) {
-            cJSON_AddItemToArray(chosen, cJSON_Duplicate(found, true));
-            continue;
-        }
-        error_set(&err, ERROR_NOT_FOUND, "there is no workspace \"%.80s\"", names[i]);
-        error_hint(&err, "berth workspace list");
-        code = cli_fail(&err);
-    }
+    int code = named_choose(&kind, all, count, names, chosen);
     if (json) {
         show_json(chosen);
         return code;
@@ -86,13 +77,8 @@ static int change(const struct workspace_args *args, const char *verb, const cha
         json_add_str(body, "name", name);
     if (args->description)
         json_add_str(body, "description", args->description);
-    _cleanup_free_ char *escaped = http_easy_escape(name);
-    _cleanup_buf_ struct buf path = {0};
-    buf_add_str(&path, "/v1/workspaces");
-    if (!create)
-        buf_printf(&path, "/%s/%s", escaped, verb);
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
-    _cleanup_json_ cJSON *answer = client ? client_call(client, "POST", path.data, body, 0, &err) : NULL;
+    _cleanup_json_ cJSON *answer = client ? named_change(&kind, client, verb, name, body, &err) : NULL;
     if (!answer)
         return cli_fail(&err);
     if (json && !delete)
@@ -111,8 +97,7 @@ static int run_workspace(void *p, int argc, char **argv)
         return list(args, json, 0, NULL);
     if (strcmp(verb, "show") == 0 && argc >= 2)
         return list(args, json, argc - 1, argv + 1);
-    bool changes = strcmp(verb, "create") == 0 || strcmp(verb, "update") == 0 || strcmp(verb, "delete") == 0;
-    if (changes && argc == 2)
+    if (named_changes(verb) && argc == 2)
         return change(args, verb, argv[1], json);
     return cli_usage("workspace",
                      "workspace takes: list, show NAME..., create NAME, update NAME or delete NAME");
