@@ -2,71 +2,30 @@
 #include "scheduler/virtual_run.h"
 
 #include "base/alloc.h"
+#include "scheduler/sim/ends.h"
 
 #include <signal.h>
 #include <stdlib.h>
 
-#define HEAP_FIRST 256u
+#define STARTED_FIRST 256u
 #define SILENT_AGAIN_MS 60000 /* when an end on a node that is away is looked at again */
-
-/* An attempt's end. It counts only while that attempt is the job's. */
-struct end {
-    uint64_t at_ms, job;
-    uint32_t attempt;
-    bool stopped;
-};
 
 struct virtual_run {
     struct core *core;
     struct core_decisions *decisions;
     struct virtual_hooks hooks;
     uint64_t now_ms, steps;
-    struct end *heap; /* from 1 */
-    uint32_t heap_count, heap_capacity;
+    struct ends ends;       /* each counts only while that attempt is the job's */
     struct job_id *started; /* not yet told that they run */
     uint32_t started_count, started_capacity;
     bool continue_due, no_room, looked;
 };
 
-/* ---- ends, earliest first ---- */
-
-static bool before(const struct end *a, const struct end *b)
-{
-    return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->job < b->job;
-}
-
-static void push(struct virtual_run *r, struct end end)
-{
-    if (r->heap_count + 1 >= r->heap_capacity) {
-        r->heap_capacity = r->heap_capacity ? 2 * r->heap_capacity : HEAP_FIRST;
-        r->heap = xrealloc(r->heap, r->heap_capacity * sizeof *r->heap);
-    }
-    uint32_t at = ++r->heap_count;
-    for (; at > 1 && before(&end, &r->heap[at / 2]); at /= 2)
-        r->heap[at] = r->heap[at / 2];
-    r->heap[at] = end;
-}
-
-static struct end pop(struct virtual_run *r)
-{
-    struct end first = r->heap[1], last = r->heap[r->heap_count--];
-    uint32_t at = 1;
-    for (uint32_t child; (child = 2 * at) <= r->heap_count; at = child) {
-        if (child < r->heap_count && before(&r->heap[child + 1], &r->heap[child]))
-            child++;
-        if (!before(&r->heap[child], &last))
-            break;
-        r->heap[at] = r->heap[child];
-    }
-    r->heap[at] = last;
-    return first;
-}
-
 static void attempt_begins(struct virtual_run *r, const struct core_job_view *job)
 {
     uint64_t at = r->hooks.begins(r->hooks.data, r->core, job->job, r->now_ms);
     if (at != VIRTUAL_NEVER)
-        push(r, (struct end){at > r->now_ms ? at : r->now_ms, job->job.v, job->attempt, false});
+        ends_push(&r->ends, (struct end){at > r->now_ms ? at : r->now_ms, job->job.v, job->attempt, false});
 }
 
 /* ---- steps ---- */
@@ -78,7 +37,7 @@ static void job_started(struct virtual_run *r, struct job_id id)
         return;
     attempt_begins(r, &job);
     if (r->started_count == r->started_capacity) {
-        r->started_capacity = r->started_capacity ? 2 * r->started_capacity : HEAP_FIRST;
+        r->started_capacity = r->started_capacity ? 2 * r->started_capacity : STARTED_FIRST;
         r->started = xrealloc(r->started, r->started_capacity * sizeof *r->started);
     }
     r->started[r->started_count++] = id;
@@ -91,8 +50,8 @@ static void follow(struct virtual_run *r, const struct core_decision *d)
     else if (d->kind == CORE_DECISION_START_TASK && d->as.start.task.rank == 0)
         job_started(r, d->as.start.task.job);
     else if (d->kind == CORE_DECISION_STOP_TASK)
-        push(r, (struct end){r->now_ms + d->as.stop.grace_ms, d->as.stop.task.job.v, d->as.stop.task.attempt,
-                             true});
+        ends_push(&r->ends, (struct end){r->now_ms + d->as.stop.grace_ms, d->as.stop.task.job.v,
+                                         d->as.stop.task.attempt, true});
 }
 
 static bool step(struct virtual_run *r, const struct core_event *event)
@@ -184,7 +143,7 @@ static void end_task(struct virtual_run *r, const struct core_task_view *task, c
 static void note_silent(struct virtual_run *r, const struct core_task_view *task, const struct end *end)
 {
     if (task->task.attempt == end->attempt && task->silent && !task->abandoned)
-        push(r, (struct end){r->now_ms + SILENT_AGAIN_MS, end->job, end->attempt, end->stopped});
+        ends_push(&r->ends, (struct end){r->now_ms + SILENT_AGAIN_MS, end->job, end->attempt, end->stopped});
 }
 
 static void let_end(struct virtual_run *r, struct end end)
@@ -226,7 +185,7 @@ static void look_first(struct virtual_run *r)
 /* VIRTUAL_NEVER: nothing more happens by itself. */
 static uint64_t next_at(const struct virtual_run *r, bool *ticks)
 {
-    uint64_t timer = core_timer_at(r->core), end = r->heap_count ? r->heap[1].at_ms : VIRTUAL_NEVER;
+    uint64_t timer = core_timer_at(r->core), end = ends_first_ms(&r->ends);
     *ticks = timer && timer <= end;
     return *ticks ? timer : end;
 }
@@ -242,8 +201,8 @@ bool virtual_run_next(struct virtual_run *r)
     r->now_ms = next > r->now_ms ? next : r->now_ms;
     if (ticks)
         step(r, &tick);
-    while (!ticks && r->heap_count && r->heap[1].at_ms <= r->now_ms)
-        let_end(r, pop(r));
+    while (!ticks && ends_first_ms(&r->ends) <= r->now_ms)
+        let_end(r, ends_pop(&r->ends));
     close_instant(r);
     return !r->no_room;
 }
@@ -295,7 +254,7 @@ void virtual_run_end(struct virtual_run *r)
         return;
     core_destroy(r->core);
     core_decisions_destroy(r->decisions);
-    free(r->heap);
+    ends_finish(&r->ends);
     free(r->started);
     free(r);
 }

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "scheduler/sim/ends.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -13,13 +14,6 @@
 #include <string.h>
 
 #define EPOCH_MS UINT64_C(1000000000) /* the trace's 0 in the core's time, where 0 means never */
-#define HEAP_FIRST 1024u
-
-/* An end to come. It counts only while the job's current attempt ends at that time. */
-struct end {
-    uint64_t at_ms;
-    uint32_t job;
-};
 
 struct run {
     uint32_t node; /* of its only task; gangs ask the core */
@@ -34,9 +28,8 @@ struct drive {
     struct core *core;
     struct core_decisions *decisions;
     struct run *runs;
-    struct end *heap; /* from 1 */
-    uint32_t heap_count, heap_capacity;
-    uint64_t now_ms; /* in the trace's time */
+    struct ends ends; /* each counts only while the job's current attempt ends at that time */
+    uint64_t now_ms;  /* in the trace's time */
     bool continue_due;
     uint64_t timer_ms; /* when the core wants a TICK, in its time; 0: never */
     struct error error;
@@ -61,40 +54,6 @@ const char *drive_policy_name(enum core_policy policy)
     return core_policy_name(policy);
 }
 
-/* ---- ends, earliest first; those of one instant by job ---- */
-
-static bool before(const struct end *a, const struct end *b)
-{
-    return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->job < b->job;
-}
-
-static void heap_push(struct drive *d, struct end end)
-{
-    if (d->heap_count + 1 >= d->heap_capacity) {
-        d->heap_capacity = d->heap_capacity ? d->heap_capacity * 2 : HEAP_FIRST;
-        d->heap = xrealloc(d->heap, d->heap_capacity * sizeof *d->heap);
-    }
-    uint32_t at = ++d->heap_count;
-    for (; at > 1 && before(&end, &d->heap[at / 2]); at /= 2)
-        d->heap[at] = d->heap[at / 2];
-    d->heap[at] = end;
-}
-
-static struct end heap_pop(struct drive *d)
-{
-    struct end first = d->heap[1], last = d->heap[d->heap_count--];
-    uint32_t at = 1;
-    for (uint32_t child; (child = 2 * at) <= d->heap_count; at = child) {
-        if (child < d->heap_count && before(&d->heap[child + 1], &d->heap[child]))
-            child++;
-        if (!before(&d->heap[child], &last))
-            break;
-        d->heap[at] = d->heap[child];
-    }
-    d->heap[at] = last;
-    return first;
-}
-
 /* ---- what the core decided ---- */
 
 static void on_start(struct drive *d, const struct core_decision *decision)
@@ -109,7 +68,7 @@ static void on_start(struct drive *d, const struct core_decision *decision)
         if (d->result->start_ms[job] == DRIVE_NEVER)
             d->result->start_ms[job] = d->now_ms;
         d->result->end_ms[job] = end_ms;
-        heap_push(d, (struct end){end_ms, job});
+        ends_push(&d->ends, (struct end){.at_ms = end_ms, .job = job});
     }
     if (d->watch)
         d->watch->started(d->watch->data, d->now_ms, job, node);
@@ -126,7 +85,7 @@ static void on_stop(struct drive *d, const struct core_decision *decision)
     run->stopped = true;
     d->result->preempted++;
     d->result->end_ms[job] = d->now_ms;
-    heap_push(d, (struct end){d->now_ms, job});
+    ends_push(&d->ends, (struct end){.at_ms = d->now_ms, .job = job});
 }
 
 static void on_decision(struct drive *d, const struct core_decision *decision)
@@ -286,7 +245,7 @@ static bool start_nodes(struct drive *d, const struct drive_options *options)
 /* The next instant at which anything happens; DRIVE_NEVER: nothing more does. */
 static uint64_t next_instant(const struct drive *d, uint32_t next_job)
 {
-    uint64_t at = d->heap_count ? d->heap[1].at_ms : DRIVE_NEVER;
+    uint64_t at = ends_first_ms(&d->ends);
     if (next_job < d->trace->job_count && d->trace->jobs[next_job].submit_ms < at)
         at = d->trace->jobs[next_job].submit_ms;
     if (d->timer_ms) {
@@ -302,10 +261,10 @@ static void play(struct drive *d)
     uint32_t next_job = 0;
     for (uint64_t at; !d->error.code && (at = next_instant(d, next_job)) != DRIVE_NEVER;) {
         d->now_ms = at;
-        while (d->heap_count && d->heap[1].at_ms == at) {
-            struct end end = heap_pop(d);
-            if (d->runs[end.job].running && d->result->end_ms[end.job] == at)
-                end_job(d, end.job);
+        while (ends_first_ms(&d->ends) == at) {
+            uint32_t job = (uint32_t)ends_pop(&d->ends).job;
+            if (d->runs[job].running && d->result->end_ms[job] == at)
+                end_job(d, job);
         }
         while (next_job < d->trace->job_count && d->trace->jobs[next_job].submit_ms == at)
             submit_job(d, next_job++);
@@ -363,7 +322,7 @@ bool drive_run(const struct trace *trace, const struct drive_options *options, s
     core_destroy(d.core);
     core_decisions_destroy(d.decisions);
     free(d.runs);
-    free(d.heap);
+    ends_finish(&d.ends);
     if (!ok)
         drive_result_finish(result);
     return ok;
