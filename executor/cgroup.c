@@ -13,11 +13,13 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define FILE_BYTES_MAX (1u << 20)
 #define DEPTH_MAX 8
 #define KILL_ROUNDS_MAX 64
 #define BASE_TRIES_MAX 100
+#define BUSY_ROUND_NS 1000000
 
 bool cgroup_file_read(const char *folder, const char *file, struct buf *out)
 {
@@ -378,8 +380,22 @@ bool cgroup_hierarchy_parse(const char *text, struct cgroup_hierarchy *h)
     return snprintf(h->base, sizeof h->base, "%s", end + 1) < (int)sizeof h->base;
 }
 
+static bool has_groups(const char *path)
+{
+    _cleanup_dir_ DIR *dir = opendir(path);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            return true;
+    return false;
+}
+
 void cgroup_tree_remove(const struct cgroup_tree *t)
 {
+    /* The kernel hides processes that die from cgroup.procs before they have left their group. */
     for (size_t i = 0; i < t->n; i++)
-        rmdir(t->h[i].base);
+        for (int try = 0; rmdir(t->h[i].base) != 0 && errno == EBUSY && try < BASE_TRIES_MAX; try++) {
+            if (has_groups(t->h[i].base))
+                break;
+            nanosleep(&(struct timespec){.tv_nsec = BUSY_ROUND_NS}, NULL);
+        }
 }

@@ -77,7 +77,8 @@ bool cgroup_empty(const struct cgroup_tree *t, const char *name);
 int cgroup_events_fd(const struct cgroup_tree *t, const char *name);
 bool cgroup_freeze(const struct cgroup_tree *t, const char *name, bool frozen);
 void cgroup_usage(const struct cgroup_tree *t, const char *name, struct cgroup_usage *u);
-/* Removes the group with what is below it; false while processes are in it. */
+/* Removes the group with what is below it; false while processes are in it, and for a moment longer: those
+ * that die leave cgroup.procs before they leave the group. */
 bool cgroup_remove(const struct cgroup_tree *t, const char *name);
 
 #endif

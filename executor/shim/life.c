@@ -30,6 +30,7 @@
 #define DISK_RETRY_MS 250       /* a full log disk: no way to be told of room */
 #define GIVE_UP_LOG_MS 3000     /* after a forced end: a disk that has no room by then has none */
 #define EMPTY_ROUND_MS 20       /* where the kernel tells of no emptiness (v1) */
+#define REMOVE_MS 5000          /* for a group that only dying processes are in */
 #define RECORD_UNEMPTY_MS 10000 /* the record is not kept back longer by processes that do not die */
 #define LAST_LINES_MS                                                                                        \
     2000 /* of several processes, whose lines pass through init: killed first, it after them */
@@ -626,8 +627,9 @@ int life_run(struct shim *s)
     ctl_tell(s, "exit");
     while (!clear_away(s, signal_fd, clock_boot_ms() + RECORD_UNEMPTY_MS))
         serve_once(s, signal_fd, EMPTY_ROUND_MS);
-    if (s->has_cgroup)
-        cgroup_remove(&s->tree, s->spec.cgroup_name);
+    for (int64_t until = clock_boot_ms() + REMOVE_MS;
+         s->has_cgroup && !cgroup_remove(&s->tree, s->spec.cgroup_name) && clock_boot_ms() < until;)
+        serve_once(s, signal_fd, EMPTY_ROUND_MS);
     if (s->has_cgroup && !ctl_connected(s)) /* no executor is there to do it */
         cgroup_tree_remove(&s->tree);
     FAULT("shim.before_end");
