@@ -122,11 +122,17 @@ class Berth:
         return [self.berth, "--state-dir", self.state, *args]
 
     def cli(self, *args, check=True, timeout=DEADLINE_S):
-        p = subprocess.run(self.command(*args), env=self.env, cwd=self.code, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                           stderr=subprocess.PIPE, timeout=timeout)
-        if check and p.returncode != 0:
-            raise Failure("berth %s: exit %d: %s" % (" ".join(args), p.returncode, p.stderr.decode(errors="replace")))
-        return p
+        """check: it must succeed, and goes on asking while a scheduler that was just killed is being restarted."""
+        end = time.monotonic() + timeout
+        while True:
+            p = subprocess.run(self.command(*args), env=self.env, cwd=self.code, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, timeout=timeout)
+            if not check or p.returncode == 0:
+                return p
+            if b"no Berth is running" not in p.stderr or time.monotonic() > end:
+                raise Failure("berth %s: exit %d: %s" % (" ".join(args), p.returncode, p.stderr.decode(errors="replace")))
+            self.revive()
+            time.sleep(0.05)
 
     def up(self):
         """Starts Berth; where the start itself is killed by the fault, starts it again, as a person would."""
