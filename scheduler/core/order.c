@@ -15,7 +15,8 @@ __extension__ typedef unsigned __int128 order_wide;
 #define PATIENCE_LEAST_MS (INT64_C(3600) * 1000)
 #define WAITS_MAX 16 /* in patiences: beyond it a job does not age */
 
-#define USUAL_JOBS 1024 /* submits over which the usual weight is a mean */
+#define USUAL_JOBS 1024            /* submits over which the usual weight and work are means */
+#define USUAL_RUN_MAX_S (1u << 21) /* 24 days: longer ones count as this */
 
 enum { RECENT_NONE = 4, RECENT_KINDS = 5, LIMIT_NONE = ORDER_LIMIT_CELLS - 1, PROCS_OCTAVES = 10 };
 
@@ -27,6 +28,8 @@ struct order_tuning {
     int64_t age;                /* bits that a job gains by waiting one patience; it grows with the square */
     int64_t of_peak, of_mean, of_longest; /* percent of each that make the patience */
     int64_t of_longest_most;      /* percent of the patience by the load that the longest wait may make */
+    int64_t first;                /* percent of the usual run time that are the patience at first */
+    int64_t first_jobs;           /* submits after which it rests on the load alone */
     int64_t strict;               /* percent of the patience after which a head's reservation is strict */
     int64_t worth;                /* percent by which what a candidate saves must exceed the head's loss */
     int64_t room;                 /* percent of the pool that is kept free of long jobs */
@@ -44,18 +47,20 @@ static const struct order_tuning TUNING = {
     .by_mean = 222,
     .by_weight = 55,
     .by_share = 15,
-    .by_width = 38,
-    .age = 13,
-    .of_peak = 136,
-    .of_mean = 104,
+    .by_width = 32,
+    .age = 15,
+    .of_peak = 118,
+    .of_mean = 130,
     .of_longest = 88,
     .of_longest_most = 133,
-    .strict = 71,
-    .worth = 206,
-    .room = 14,
+    .first = 1200,
+    .first_jobs = 2280,
+    .strict = 85,
+    .worth = 160,
+    .room = 21,
     .room_jobs = 4,
-    .room_longer = 32,
-    .room_wait = 240,
+    .room_longer = 71,
+    .room_wait = 800,
     .room_patience = 50,
     .room_came = 64,
     .room_coming = 8,
@@ -196,6 +201,12 @@ void order_submit(struct order_state *s, const struct order_memory *m, uint32_t 
     uint64_t jobs = s->came < USUAL_JOBS ? s->came : USUAL_JOBS, weight = job->weight << ORDER_USUAL_BITS;
     lean(&s->usual, weight, jobs);
     lean(&s->usual_shares, weight * (job->share >> 12), jobs);
+    uint64_t run_s = (uint64_t)job->mean_ms / 1000;
+    if (run_s > USUAL_RUN_MAX_S)
+        run_s = USUAL_RUN_MAX_S;
+    uint64_t work = run_s * (job->share >> 12 | 1);
+    lean(&s->work, work, jobs);
+    lean(&s->work_squared, work * run_s, jobs);
 }
 
 void order_leave(struct order_state *s, struct order_job *job, int64_t wait_ms)
@@ -248,6 +259,17 @@ static void forget(struct order_state *s, int64_t now_ms)
     s->mean_began_ms += (now_ms - s->mean_began_ms) / 2;
 }
 
+/* Before a load has shown how long jobs must wait, their length tells the scale: the mean run time of what
+ * the pool works at, some times over. The more jobs have come, the less it counts. */
+static int64_t first_patience(const struct order_state *s)
+{
+    int64_t left = TUNING.first_jobs - (int64_t)s->came;
+    if (left <= 0 || s->work == 0)
+        return 0;
+    int64_t usual_ms = (int64_t)(s->work_squared / s->work) * 1000;
+    return usual_ms * TUNING.first / 100 * left / TUNING.first_jobs;
+}
+
 void order_pass(struct order_state *s, int64_t now_ms)
 {
     const struct order_tuning *t = &TUNING;
@@ -267,7 +289,10 @@ void order_pass(struct order_state *s, int64_t now_ms)
         served = patience / 100 * t->of_longest_most;
     if (patience < served)
         patience = served; /* the longest wait so far is spent: to wait less buys nothing */
-    s->patience_ms = patience < PATIENCE_LEAST_MS ? PATIENCE_LEAST_MS : patience;
+    int64_t least = first_patience(s);
+    if (least < PATIENCE_LEAST_MS)
+        least = PATIENCE_LEAST_MS;
+    s->patience_ms = patience < least ? least : patience;
 }
 
 int64_t order_score(const struct order_state *s, int16_t base, uint16_t pace, int64_t wait_ms)

@@ -58,6 +58,8 @@ struct order_state {
     int64_t at_ms;         /* of the last pass */
     uint64_t usual;        /* mean weight of the jobs that come, with ORDER_USUAL_BITS more of fraction */
     uint64_t usual_shares; /* and of weight x share, with 12 bits of fraction less */
+    uint64_t work;         /* mean of the jobs that come: expected s x share, the share in 1/2^20 */
+    uint64_t work_squared; /* and of expected s^2 x share */
     uint64_t came;         /* submits since mean_began_ms */
     int64_t look_ms;       /* the caller's: when what is kept back is looked at again; past: nothing is due */
     int64_t patience_ms;   /* T: the scale of waiting, as of the last pass */

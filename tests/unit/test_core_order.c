@@ -190,7 +190,32 @@ static void patience_is_as_long_as_the_queue_and_forgets_in_two_windows(void **s
     assert_in_range(f->s.patience_ms, patience / 2, patience * 2);
     for (int64_t t = 1; t <= 40; t++)
         order_pass(&f->s, t * ORDER_WINDOW_MS);
+    assert_in_range(f->s.patience_ms, HOUR,
+                    13 * HOUR); /* the length of its jobs is all that it still knows */
+}
+
+static void before_a_load_is_known_patience_follows_the_length_of_jobs(void **state)
+{
+    struct fixture *f = *state;
+    ran(f, 1, HOUR, 64, HOUR, 10);
+    order_pass(&f->s, 0);
+    int64_t first = f->s.patience_ms;
+    assert_in_range(first, 5 * HOUR, 13 * HOUR);
+    ran(f, 1, HOUR, 64, HOUR, 1000);
+    order_pass(&f->s, 1);
+    assert_in_range(f->s.patience_ms, HOUR, first - 1); /* the more have come, the less it counts */
+    ran(f, 1, HOUR, 64, HOUR, 3000);
+    order_pass(&f->s, 2);
     assert_int_equal(f->s.patience_ms, HOUR);
+}
+
+static void short_jobs_however_many_leave_the_first_patience_to_the_long_ones(void **state)
+{
+    struct fixture *f = *state;
+    ran(f, 1, 8 * HOUR, 64, 8 * HOUR, 10);
+    ran(f, 2, MINUTE, 1, MINUTE, 90);
+    order_pass(&f->s, 0);
+    assert_true(f->s.patience_ms > 48 * HOUR);
 }
 
 static void a_head_turns_strict_by_waiting(void **state)
@@ -311,7 +336,7 @@ static void the_same_calls_give_the_same_bytes(void **state)
 static void the_records_have_no_padding(void **state)
 {
     (void)state;
-    assert_int_equal(sizeof(struct order_state), 15 * 8 + 2 * ORDER_USERS);
+    assert_int_equal(sizeof(struct order_state), 17 * 8 + 2 * ORDER_USERS);
     assert_int_equal(sizeof(struct order_job), 4 * 8 + 4 * 4 + 2 * ORDER_LEVELS);
     assert_int_equal(sizeof(struct order_memory), 24 * ORDER_CELLS);
 }
@@ -331,6 +356,8 @@ int main(void)
         T(whoever_waits_long_enough_goes_first),
         T(a_wide_job_ages_faster_than_a_narrow_one),
         T(patience_is_as_long_as_the_queue_and_forgets_in_two_windows),
+        T(before_a_load_is_known_patience_follows_the_length_of_jobs),
+        T(short_jobs_however_many_leave_the_first_patience_to_the_long_ones),
         T(a_head_turns_strict_by_waiting),
         T(only_a_job_that_may_end_at_once_may_delay_a_head),
         T(a_long_job_leaves_the_last_room_to_short_ones_for_a_while),
