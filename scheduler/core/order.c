@@ -36,7 +36,7 @@ struct order_tuning {
     uint64_t room_jobs;           /* and room for so many of the usual ones at most */
     uint64_t room_longer;         /* a job is long if its weight is so many times below the usual one */
     int64_t room_wait;            /* percent of 1 / weight that it may wait for the others' sake */
-    int64_t room_patience;        /* and percent of the patience */
+    int64_t room_patience;        /* and percent of the patience that the load has shown */
     uint64_t room_came;           /* only after so many submits of late */
     uint64_t room_coming;         /* and where so many are to be expected in that time */
     uint64_t gamble;              /* least weight x mean of a candidate that may delay a head */
@@ -106,7 +106,7 @@ void order_init(struct order_state *s, struct order_memory *m, int64_t now_ms)
     memset(m, 0, sizeof *m);
     memset(s->recent, RECENT_NONE, sizeof s->recent);
     s->window_began_ms = s->mean_began_ms = s->at_ms = now_ms;
-    s->patience_ms = PATIENCE_LEAST_MS;
+    s->patience_ms = s->shown_ms = PATIENCE_LEAST_MS;
 }
 
 static void find_cells(const struct order_state *s, const struct order_job *job, bool limited,
@@ -289,10 +289,9 @@ void order_pass(struct order_state *s, int64_t now_ms)
         served = patience / 100 * t->of_longest_most;
     if (patience < served)
         patience = served; /* the longest wait so far is spent: to wait less buys nothing */
-    int64_t least = first_patience(s);
-    if (least < PATIENCE_LEAST_MS)
-        least = PATIENCE_LEAST_MS;
-    s->patience_ms = patience < least ? least : patience;
+    s->shown_ms = patience < PATIENCE_LEAST_MS ? PATIENCE_LEAST_MS : patience;
+    int64_t first = first_patience(s);
+    s->patience_ms = first > s->shown_ms ? first : s->shown_ms;
 }
 
 int64_t order_score(const struct order_state *s, int16_t base, uint16_t pace, int64_t wait_ms)
@@ -314,7 +313,7 @@ int64_t order_keeps_back(const struct order_state *s, const struct order_job *jo
     if (!is_long || left >= room || job->share > whole - room)
         return 0;
     int64_t most = (int64_t)((UINT64_C(1) << 40) / job->weight) * t->room_wait / 100;
-    int64_t patient = s->patience_ms / 100 * t->room_patience;
+    int64_t patient = s->shown_ms / 100 * t->room_patience;
     if (most > patient)
         most = patient;
     /* Room is kept for those that come, as often as they do. */

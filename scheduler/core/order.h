@@ -63,6 +63,7 @@ struct order_state {
     uint64_t came;         /* submits since mean_began_ms */
     int64_t look_ms;       /* the caller's: when what is kept back is looked at again; past: nothing is due */
     int64_t patience_ms;   /* T: the scale of waiting, as of the last pass */
+    int64_t shown_ms;      /* what of it the load has shown, not the length of jobs */
     uint8_t recent[ORDER_USERS][2]; /* how each user's last two jobs ended */
 };
 
@@ -113,7 +114,7 @@ int64_t order_score(const struct order_state *s, int16_t base, uint16_t pace, in
 
 /* Until which wait a job that has room leaves it to shorter ones; 0: it doesn't. `left` is the part of the
  * pool, in 1/2^32, that would be free beside it: the more is left, the sooner. Never past half of the
- * patience. */
+ * patience that the load has shown. */
 int64_t order_keeps_back(const struct order_state *s, const struct order_job *job, uint64_t left);
 
 /* Whether a head that has waited so long gets a reservation on declared times, which nothing may delay. */
