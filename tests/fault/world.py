@@ -210,7 +210,8 @@ class Berth:
                 roles["supervisor"].append(pid)
             elif any(self.state in a for a in args):
                 for word, role in (("scheduler", "scheduler"), ("executor", "executor"), ("submit", "cli"), ("cancel", "cli"), ("--detach", "cli")):
-                    if word in args:
+                    # Between fork and exec a child still has its parent's arguments: it is no executor, but a shim to be.
+                    if word in args and table.get(ppid, (0, []))[1] != args:
                         roles[role].append(pid)
         tasks = os.path.join(self.executor, "tasks")
         for task in os.listdir(tasks) if os.path.isdir(tasks) else []:
