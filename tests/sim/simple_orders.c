@@ -101,7 +101,7 @@ static void start(struct schedule *s, uint32_t at)
     memmove(&s->waiting[i], &s->waiting[i + 1], (--s->waits - i) * sizeof *s->waiting);
 }
 
-/* Into s->waiting; `waits`: none waits. */
+/* An index into s->waiting, where someone is. */
 static size_t first_in_order(const struct schedule *s)
 {
     size_t best = 0;
