@@ -511,6 +511,15 @@ void agent_leave(struct agent *agent)
 {
     agent->leaving = true;
     session_destroy(take_ptr(agent->session));
-    if (!agent->tasks.count) /* made again at the next start; with tasks it is theirs */
-        cgroup_tree_remove(&agent->config->isolation.cgroups);
+}
+
+void agent_part(struct agent *agent)
+{
+    struct map_slot *slot;
+    for (size_t i = 0; (slot = map_next(&agent->tasks, &i));)
+        task_part(slot->value);
+    /* Only then: a shim that still finds us removes its own group alone. Made again by who needs them. */
+    char left[CGROUP_PATH_MAX + 128];
+    if (!cgroup_tree_remove(&agent->config->isolation.cgroups, left, sizeof left) && !agent->tasks.count)
+        log_warn("a cgroup of this node stays: %s", left);
 }

@@ -25,5 +25,8 @@ struct agent *agent_create(uv_loop_t *loop, struct executor_config *config, cons
 void agent_look_at_gpus(struct executor_config *config, cJSON *inventory);
 /* Ends the session and sends nothing more, just before the process ends. Tasks go on. */
 void agent_leave(struct agent *agent);
+/* When the loop has ended: parts with the shims and takes this node's empty cgroups along. A shim that ends
+ * later sees that it is alone and takes what it leaves. */
+void agent_part(struct agent *agent);
 
 #endif

@@ -18,7 +18,7 @@
 #define FILE_BYTES_MAX (1u << 20)
 #define DEPTH_MAX 8
 #define KILL_ROUNDS_MAX 64
-#define BASE_TRIES_MAX 100
+#define BASE_TRIES_MAX 1000
 #define BUSY_ROUND_NS 1000000
 
 bool cgroup_file_read(const char *folder, const char *file, struct buf *out)
@@ -389,13 +389,27 @@ static bool has_groups(const char *path)
     return false;
 }
 
-void cgroup_tree_remove(const struct cgroup_tree *t)
+/* The kernel hides processes that die from cgroup.procs before they have left their group. */
+static int remove_base(const char *base)
 {
-    /* The kernel hides processes that die from cgroup.procs before they have left their group. */
-    for (size_t i = 0; i < t->n; i++)
-        for (int try = 0; rmdir(t->h[i].base) != 0 && errno == EBUSY && try < BASE_TRIES_MAX; try++) {
-            if (has_groups(t->h[i].base))
-                break;
-            nanosleep(&(struct timespec){.tv_nsec = BUSY_ROUND_NS}, NULL);
-        }
+    int why = 0;
+    for (int try = 0; try < BASE_TRIES_MAX; try++) {
+        why = rmdir(base) == 0 ? 0 : errno;
+        if (why != EBUSY || has_groups(base))
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = BUSY_ROUND_NS}, NULL);
+    }
+    return why == ENOENT ? 0 : why;
+}
+
+bool cgroup_tree_remove(const struct cgroup_tree *t, char *left, size_t size)
+{
+    bool gone = true;
+    for (size_t i = 0; i < t->n; i++) {
+        int why = remove_base(t->h[i].base);
+        if (why && gone && left)
+            snprintf(left, size, "%s: %s", t->h[i].base, strerror(why));
+        gone = gone && !why;
+    }
+    return gone;
 }

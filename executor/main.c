@@ -297,12 +297,13 @@ int executor_main(int argc, char **argv)
     }
     running.agent = isolate(&config, &err) ? agent_create(running.loop, &config, secret.data, &err) : NULL;
     if (!running.agent) {
-        cgroup_tree_remove(&config.isolation.cgroups);
+        cgroup_tree_remove(&config.isolation.cgroups, NULL, 0);
         complain("the executor can't start", &err);
         _exit(1);
     }
     FAULT("executor.started");
     uv_run(running.loop, UV_RUN_DEFAULT);
+    agent_part(running.agent);
     fflush(NULL);
     _exit(0); /* not exit(3): workers may still run, and libraries must not be torn down under them */
 }

@@ -305,6 +305,11 @@ static void on_closed(uv_handle_t *handle)
     free(task);
 }
 
+void task_part(struct task *task)
+{
+    shim_client_close(take_ptr(task->client));
+}
+
 void task_free(struct task *task)
 {
     fetch_cancel(task->fetch);

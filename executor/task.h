@@ -72,6 +72,7 @@ void task_stdin(struct task *task, uint64_t seq, const char *base64, bool eof);
 void task_resize(struct task *task, unsigned rows, unsigned cols);
 /* The scheduler has answered a request that went out then (boot clock): the fence begins anew. */
 void task_contact(struct task *task, int64_t contact_ms);
+void task_part(struct task *task); /* closes the connection to its shim: this process ends */
 /* The first delta that still waits for the task's shim; UINT64_MAX for none. */
 uint64_t task_oldest_delta(const struct task *task);
 #endif

@@ -184,8 +184,8 @@ size_t ctl_poll(struct shim *s, struct pollfd *p);
 void ctl_serve(struct shim *s, const struct pollfd *p, size_t n);
 void ctl_tell(struct shim *s, const char *line); /* to all; without newline */
 void ctl_stdin_room(struct shim *s, size_t bytes);
-bool ctl_connected(const struct shim *s);
-void ctl_finish(struct shim *s); /* gives what is queued a moment to leave */
+bool ctl_connected(const struct shim *s); /* an executor holds its end open, now */
+void ctl_finish(struct shim *s);          /* gives what is queued a moment to leave */
 
 /* life.c: what ctl asks for */
 void life_stop(struct shim *s, int64_t grace_ms, const char *reason);
