@@ -117,6 +117,7 @@ class Berth:
 
     def __init__(self, berth, fault=None, action="kill"):
         self.berth = berth
+        self.began_s = time.time()
         self.root = tempfile.mkdtemp(prefix="berth-fault-", dir=PLACE)
         self.state = os.path.join(self.root, "state")
         self.executor = os.path.join(self.state, "executor")
@@ -262,9 +263,19 @@ class Berth:
 
     # what is left
 
+    def own_cgroups(self):
+        """Inodes come again, and with them the groups' names: one that a killed executor of before left elsewhere in memory's hierarchy isn't ours."""
+        found = []
+        for path in cgroups_of(self.executor):
+            try:
+                found += [path] if os.stat(path).st_ctime >= self.began_s else []
+            except OSError:
+                pass
+        return found
+
     def leftovers(self):
         """By the state folder's unique name: processes (environment or arguments), mounts, cgroups."""
-        found = ["cgroup %s (processes %s, groups %s)" % ((path,) + inside_cgroup(path)) for path in cgroups_of(self.executor)]
+        found = ["cgroup %s (processes %s, groups %s)" % ((path,) + inside_cgroup(path)) for path in self.own_cgroups()]
         marker = os.path.basename(self.root)
         for pid, (_, args) in processes().items():
             if pid == os.getpid():
@@ -295,9 +306,10 @@ class Berth:
                 raise Failure("left behind: " + "; ".join(left))
 
     def only_empty_folders(self, left):
-        """The node's own groups with nothing in them hold nothing, and its next start uses them. Seen twice on a CI machine, in memory's
-        hierarchy alone, and in thousands of runs nowhere else: told with what is needed to explain it, and no failure while it is that rare."""
-        folders = cgroups_of(self.executor)
+        """The node's own groups with nothing in them hold nothing, and its next start uses them. Seen twice on CI machines, in memory's
+        hierarchy alone (perhaps one of a killed executor of before: own_cgroups), and in thousands of runs nowhere else: told with what is
+        needed to explain it, and no failure while it is that rare."""
+        folders = self.own_cgroups()
         if len(left) > len(folders) or any(inside_cgroup(f) != ([], []) for f in folders):
             return False
         Berth.folders_left += 1

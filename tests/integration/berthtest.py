@@ -72,6 +72,13 @@ def cgroups_of(executor, tasks_only=False):
     return found
 
 
+def remove_cgroups_of(executor):
+    """What a killed executor left: empty by now, and in the way of nobody but who looks for leftovers."""
+    for path in reversed(cgroups_of(executor)):
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+
+
 def clean_environment(**more):
     """The environment of a user's shell: nothing of Berth's, no PYTHONUNBUFFERED; None takes a name out."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("BERTH") and k not in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")}
@@ -126,6 +133,8 @@ class Berth:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         wait_for("processes of the test to leave", lambda: not self.processes(), 30)
+        with contextlib.suppress(OSError):
+            remove_cgroups_of(os.path.join(self.state, "executor"))
         shutil.rmtree(self.root, ignore_errors=True)
         return False
 
