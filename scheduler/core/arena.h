@@ -18,7 +18,7 @@
 _Noreturn void core_assert_failed(const char *what, const char *file);
 
 #define CORE_MAGIC UINT64_C(0x31656e6f63687442)
-#define CORE_ARENA_VERSION 4
+#define CORE_ARENA_VERSION 5
 /* A start is charged this much work, so one step starts at most CORE_STEP_WORK / CORE_WORK_START tasks beside
  * one gang, which is decided whole; room for that many is made before each step. */
 #define CORE_WORK_START 8

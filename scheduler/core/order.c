@@ -16,6 +16,8 @@ __extension__ typedef unsigned __int128 order_wide;
 #define WAITS_MAX 16 /* in patiences: beyond it a job does not age */
 
 #define USUAL_JOBS 1024            /* submits over which the usual weight and work are means */
+#define EXACT_JOBS 32              /* ends that tell whether declared times can be relied on */
+#define EXACT_MOST_PERCENT 105     /* mean of limit / run up to which they can */
 #define USUAL_RUN_MAX_S (1u << 21) /* 24 days: longer ones count as this */
 
 enum { RECENT_NONE = 4, RECENT_KINDS = 5, LIMIT_NONE = ORDER_LIMIT_CELLS - 1, PROCS_OCTAVES = 10 };
@@ -24,22 +26,27 @@ enum { RECENT_NONE = 4, RECENT_KINDS = 5, LIMIT_NONE = ORDER_LIMIT_CELLS - 1, PR
 struct order_tuning {
     int64_t by_mean, by_weight; /* parts of log2 E[r] and of -log2 E[1/r] in the base */
     int64_t by_share;           /* percent of log2 share that is added */
+    int64_t by_share_exact;     /* the same where declared times are exact */
     int64_t by_width;           /* percent by which a job as wide as the pool ages faster than a narrow one */
     int64_t age;                /* bits that a job gains by waiting one patience; it grows with the square */
     int64_t of_peak, of_mean, of_longest; /* percent of each that make the patience */
-    int64_t of_longest_most;      /* percent of the patience by the load that the longest wait may make */
-    int64_t first;                /* percent of the usual run time that are the patience at first */
-    int64_t first_jobs;           /* submits after which it rests on the load alone */
-    int64_t strict;               /* percent of the patience after which a head's reservation is strict */
-    int64_t worth;                /* percent by which what a candidate saves must exceed the head's loss */
-    int64_t room;                 /* percent of the pool that is kept free of long jobs */
-    uint64_t room_jobs;           /* and room for so many of the usual ones at most */
-    uint64_t room_longer;         /* a job is long if its weight is so many times below the usual one */
-    int64_t room_wait;            /* percent of 1 / weight that it may wait for the others' sake */
-    int64_t room_patience;        /* and percent of the patience that the load has shown */
-    uint64_t room_came;           /* only after so many submits of late */
-    uint64_t room_coming;         /* and where so many are to be expected in that time */
-    uint64_t gamble;              /* least weight x mean of a candidate that may delay a head */
+    int64_t of_longest_most; /* percent of the patience by the load that the longest wait may make */
+    int64_t first;           /* percent of the usual run time that are the patience at first */
+    int64_t first_jobs;      /* submits after which it rests on the load alone */
+    int64_t calm; /* usual run times that are the least patience on a calm pool, see calm_patience() */
+    int64_t calm_below,
+        calm_above;        /* percent of the pool that comes: up to here it is calm, from here it isn't */
+    uint64_t calm_came;    /* only after so many submits of late */
+    int64_t strict;        /* percent of the patience after which a head's reservation is strict */
+    int64_t worth;         /* percent by which what a candidate saves must exceed the head's loss */
+    int64_t room;          /* percent of the pool that is kept free of long jobs */
+    uint64_t room_jobs;    /* and room for so many of the usual ones at most */
+    uint64_t room_longer;  /* a job is long if its weight is so many times below the usual one */
+    int64_t room_wait;     /* percent of 1 / weight that it may wait for the others' sake */
+    int64_t room_patience; /* and percent of the patience that the load has shown */
+    uint64_t room_came;    /* only after so many submits of late */
+    uint64_t room_coming;  /* and where so many are to be expected in that time */
+    uint64_t gamble;       /* least weight x mean of a candidate that may delay a head */
     uint64_t prior[ORDER_LEVELS]; /* jobs at which a level's cell counts as much as the level before */
 };
 
@@ -47,6 +54,7 @@ static const struct order_tuning TUNING = {
     .by_mean = 222,
     .by_weight = 55,
     .by_share = 15,
+    .by_share_exact = 30,
     .by_width = 32,
     .age = 17,
     .of_peak = 118,
@@ -55,6 +63,10 @@ static const struct order_tuning TUNING = {
     .of_longest_most = 133,
     .first = 1900,
     .first_jobs = 3000,
+    .calm = 60,
+    .calm_below = 70,
+    .calm_above = 80,
+    .calm_came = 100,
     .strict = 85,
     .worth = 160,
     .room = 21,
@@ -127,13 +139,13 @@ static void find_cells(const struct order_state *s, const struct order_job *job,
     cell[3] = (uint16_t)(first + mixed(habit) % ORDER_HABIT_CELLS);
 }
 
-static int16_t base_of(const struct order_job *job)
+static int16_t base_of(const struct order_job *job, bool exact)
 {
     const struct order_tuning *t = &TUNING;
     int64_t slow = (INT64_C(40) << 16) - order_log2(job->weight);
     int64_t bits = (t->by_mean * order_log2((uint64_t)job->mean_ms) + t->by_weight * slow) /
                        (t->by_mean + t->by_weight) +
-                   t->by_share * order_log2(job->share) / 100;
+                   (exact ? t->by_share_exact : t->by_share) * order_log2(job->share) / 100;
     return (int16_t)(bits / (65536 / ORDER_BASE_STEPS));
 }
 
@@ -168,7 +180,7 @@ bool order_expect(struct order_state *s, const struct order_memory *m, struct or
     job->weight = (inverse << 24) / (est < FLOOR_MS ? FLOOR_MS : est);
     if (job->weight == 0)
         job->weight = 1;
-    job->base = base_of(job);
+    job->base = base_of(job, s->exact);
     uint64_t load = order_load(job);
     s->load += load - job->load;
     job->load = load;
@@ -235,6 +247,8 @@ void order_end(struct order_state *s, struct order_memory *m, const struct order
             c->inverse /= 2;
         }
     }
+    const struct order_cell *all = &m->cell[0];
+    s->exact = all->n >= EXACT_JOBS * CELL_JOB && all->inverse <= (all->n << 16) / 100 * EXACT_MOST_PERCENT;
     uint8_t *recent = s->recent[mixed(job->user) % ORDER_USERS];
     recent[1] = recent[0];
     recent[0] = run < 60 * 1000 ? 0 : run < 600 * 1000 ? 1 : run < 3600 * 1000 ? 2 : 3;
@@ -259,15 +273,34 @@ static void forget(struct order_state *s, int64_t now_ms)
     s->mean_began_ms += (now_ms - s->mean_began_ms) / 2;
 }
 
-/* Before a load has shown how long jobs must wait, their length tells the scale: the mean run time of what
- * the pool works at, some times over. The more jobs have come, the less it counts. */
+/* The mean run time of what the pool works at. */
+static int64_t usual_run_ms(const struct order_state *s)
+{
+    return s->work == 0 ? 0 : (int64_t)(s->work_squared / s->work) * 1000;
+}
+
+/* Before a load has shown how long jobs must wait, their length tells the scale. The more jobs have come, the
+ * less it counts. */
 static int64_t first_patience(const struct order_state *s)
 {
     int64_t left = TUNING.first_jobs - (int64_t)s->came;
-    if (left <= 0 || s->work == 0)
+    return left <= 0 ? 0 : usual_run_ms(s) * TUNING.first / 100 * left / TUNING.first_jobs;
+}
+
+/* A pool that gets clearly less work than it can do is done with it again and again, and then those run that
+ * were passed over: where declared times are exact, so that nobody passes by mistake, much patience costs
+ * little. */
+static int64_t calm_patience(const struct order_state *s)
+{
+    const struct order_tuning *t = &TUNING;
+    int64_t elapsed_s = (s->at_ms - s->mean_began_ms) / 1000;
+    if (!s->exact || s->came < t->calm_came || elapsed_s == 0)
         return 0;
-    int64_t usual_ms = (int64_t)(s->work_squared / s->work) * 1000;
-    return usual_ms * TUNING.first / 100 * left / TUNING.first_jobs;
+    order_wide comes = (order_wide)s->work * s->came * 100 / (uint64_t)elapsed_s >> 20;
+    if (comes >= (uint64_t)t->calm_above)
+        return 0;
+    int64_t above = (int64_t)comes - t->calm_below, span = t->calm_above - t->calm_below;
+    return usual_run_ms(s) * t->calm * (above <= 0 ? span : span - above) / span;
 }
 
 void order_pass(struct order_state *s, int64_t now_ms)
@@ -290,8 +323,8 @@ void order_pass(struct order_state *s, int64_t now_ms)
     if (patience < served)
         patience = served; /* the longest wait so far is spent: to wait less buys nothing */
     s->shown_ms = patience < PATIENCE_LEAST_MS ? PATIENCE_LEAST_MS : patience;
-    int64_t first = first_patience(s);
-    s->patience_ms = first > s->shown_ms ? first : s->shown_ms;
+    int64_t first = first_patience(s), calm = calm_patience(s), least = first > calm ? first : calm;
+    s->patience_ms = least > s->shown_ms ? least : s->shown_ms;
 }
 
 int64_t order_score(const struct order_state *s, int16_t base, uint16_t pace, int64_t wait_ms)

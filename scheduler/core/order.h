@@ -61,6 +61,7 @@ struct order_state {
     uint64_t work;         /* mean of the jobs that come: expected s x share, the share in 1/2^20 */
     uint64_t work_squared; /* and of expected s^2 x share */
     uint64_t came;         /* submits since mean_began_ms */
+    uint64_t exact;        /* 1: jobs run as long as they declare */
     int64_t look_ms;       /* the caller's: when what is kept back is looked at again; past: nothing is due */
     int64_t patience_ms;   /* T: the scale of waiting, as of the last pass */
     int64_t shown_ms;      /* what of it the load has shown, not the length of jobs */

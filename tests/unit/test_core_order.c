@@ -218,6 +218,41 @@ static void short_jobs_however_many_leave_the_first_patience_to_the_long_ones(vo
     assert_true(f->s.patience_ms > 48 * HOUR);
 }
 
+/* Jobs of an hour on a quarter of the pool, one each `every_ms`, that run for part of what they declare. */
+static int64_t patience_after_jobs(struct fixture *f, int64_t every_ms, int64_t run_ms)
+{
+    for (int i = 1; i <= 4000; i++) {
+        ran(f, 1, HOUR, 64, run_ms, 1);
+        order_pass(&f->s, i * every_ms);
+    }
+    return f->s.patience_ms;
+}
+
+static void a_calm_pool_with_exact_times_has_much_patience(void **state)
+{
+    assert_in_range(patience_after_jobs(*state, 30 * MINUTE, HOUR), 40 * HOUR, 80 * HOUR);
+}
+
+static void a_busy_pool_has_the_patience_that_its_load_shows(void **state)
+{
+    assert_int_equal(patience_after_jobs(*state, 15 * MINUTE, HOUR), HOUR);
+}
+
+static void a_calm_pool_with_poor_times_has_the_patience_that_its_load_shows(void **state)
+{
+    assert_int_equal(patience_after_jobs(*state, 30 * MINUTE, 50 * MINUTE), HOUR);
+}
+
+static void width_costs_more_where_times_are_exact(void **state)
+{
+    struct fixture *f = *state;
+    ran(f, 1, HOUR, 64, HOUR, 100);
+    int exact = submitted(f, 1, HOUR, 255).base - submitted(f, 1, HOUR, 1).base;
+    ran(f, 1, HOUR, 64, 50 * MINUTE, 1000);
+    int poor = submitted(f, 1, HOUR, 255).base - submitted(f, 1, HOUR, 1).base;
+    assert_true(exact > poor + 8); /* half a bit */
+}
+
 static void a_head_turns_strict_by_waiting(void **state)
 {
     struct fixture *f = *state;
@@ -336,7 +371,7 @@ static void the_same_calls_give_the_same_bytes(void **state)
 static void the_records_have_no_padding(void **state)
 {
     (void)state;
-    assert_int_equal(sizeof(struct order_state), 18 * 8 + 2 * ORDER_USERS);
+    assert_int_equal(sizeof(struct order_state), 19 * 8 + 2 * ORDER_USERS);
     assert_int_equal(sizeof(struct order_job), 4 * 8 + 4 * 4 + 2 * ORDER_LEVELS);
     assert_int_equal(sizeof(struct order_memory), 24 * ORDER_CELLS);
 }
@@ -358,6 +393,10 @@ int main(void)
         T(patience_is_as_long_as_the_queue_and_forgets_in_two_windows),
         T(before_a_load_is_known_patience_follows_the_length_of_jobs),
         T(short_jobs_however_many_leave_the_first_patience_to_the_long_ones),
+        T(a_calm_pool_with_exact_times_has_much_patience),
+        T(a_busy_pool_has_the_patience_that_its_load_shows),
+        T(a_calm_pool_with_poor_times_has_the_patience_that_its_load_shows),
+        T(width_costs_more_where_times_are_exact),
         T(a_head_turns_strict_by_waiting),
         T(only_a_job_that_may_end_at_once_may_delay_a_head),
         T(a_long_job_leaves_the_last_room_to_short_ones_for_a_while),
