@@ -519,7 +519,7 @@ void agent_part(struct agent *agent)
     for (size_t i = 0; (slot = map_next(&agent->tasks, &i));)
         task_part(slot->value);
     /* Only then: a shim that still finds us removes its own group alone. Made again by who needs them. */
-    char left[CGROUP_PATH_MAX + 128];
-    if (!cgroup_tree_remove(&agent->config->isolation.cgroups, left, sizeof left) && !agent->tasks.count)
-        log_warn("a cgroup of this node stays: %s", left);
+    struct error err = {0};
+    if (!cgroup_tree_remove(&agent->config->isolation.cgroups, &err) && !agent->tasks.count)
+        log_warn("a cgroup of this node stays: %s", err.message);
 }

@@ -18,7 +18,8 @@
 #define FILE_BYTES_MAX (1u << 20)
 #define DEPTH_MAX 8
 #define KILL_ROUNDS_MAX 64
-#define BASE_TRIES_MAX 1000
+#define BASE_TRIES_MAX 100
+#define BUSY_ROUNDS_MAX 1000
 #define BUSY_ROUND_NS 1000000
 
 bool cgroup_file_read(const char *folder, const char *file, struct buf *out)
@@ -393,7 +394,7 @@ static bool has_groups(const char *path)
 static int remove_base(const char *base)
 {
     int why = 0;
-    for (int try = 0; try < BASE_TRIES_MAX; try++) {
+    for (int round = 0; round < BUSY_ROUNDS_MAX; round++) {
         why = rmdir(base) == 0 ? 0 : errno;
         if (why != EBUSY || has_groups(base))
             break;
@@ -402,14 +403,13 @@ static int remove_base(const char *base)
     return why == ENOENT ? 0 : why;
 }
 
-bool cgroup_tree_remove(const struct cgroup_tree *t, char *left, size_t size)
+bool cgroup_tree_remove(const struct cgroup_tree *t, struct error *err)
 {
     bool gone = true;
     for (size_t i = 0; i < t->n; i++) {
         int why = remove_base(t->h[i].base);
-        if (why && gone && left)
-            snprintf(left, size, "%s: %s", t->h[i].base, strerror(why));
-        gone = gone && !why;
+        if (why && gone)
+            gone = error_errno(err, why, "can't remove the cgroup %s", t->h[i].base);
     }
     return gone;
 }

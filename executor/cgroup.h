@@ -55,9 +55,9 @@ struct cgroup_usage {
 /* Finds and sets up the base folders for `tag`. Never fails: a machine without cgroups gives n == 0 and
  * `why`. */
 void cgroup_tree_setup(struct cgroup_tree *t, const char *tag);
-/* Removes the base folders that are empty; false where one stayed: `left` (may be NULL) gets the first one's
- * path and why. One that holds tasks' groups stays, one with processes that die is tried for a moment. */
-bool cgroup_tree_remove(const struct cgroup_tree *t, char *left, size_t size);
+/* Removes the base folders that are empty; false, with the first one's error, where one stayed. One that
+ * holds tasks' groups stays, one with processes that die is tried for a second. */
+bool cgroup_tree_remove(const struct cgroup_tree *t, struct error *err);
 
 /* "v2:CONTROLLERS:BASE" (controllers as a number), for the spec, and back. out at least CGROUP_PATH_MAX + 32.
  */

@@ -199,7 +199,7 @@ bool isolation_probe(struct isolation *iso, const char *tag, struct error *err)
 
 void isolation_finish(struct isolation *iso)
 {
-    cgroup_tree_remove(&iso->cgroups, NULL, 0);
+    cgroup_tree_remove(&iso->cgroups, NULL);
     for (size_t i = 0; i < iso->n_missing; i++)
         free(iso->missing[i]);
     free(iso->crun);

@@ -297,7 +297,7 @@ int executor_main(int argc, char **argv)
     }
     running.agent = isolate(&config, &err) ? agent_create(running.loop, &config, secret.data, &err) : NULL;
     if (!running.agent) {
-        cgroup_tree_remove(&config.isolation.cgroups, NULL, 0);
+        cgroup_tree_remove(&config.isolation.cgroups, NULL);
         complain("the executor can't start", &err);
         _exit(1);
     }

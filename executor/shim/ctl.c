@@ -300,12 +300,12 @@ void ctl_serve(struct shim *s, const struct pollfd *p, size_t n)
 
 bool ctl_connected(const struct shim *s)
 {
-    bool connected = false;
     for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
         struct pollfd p = {.fd = s->ctl->c[i].fd, .events = POLLRDHUP}; /* nobody may have read its end yet */
-        connected = connected || (p.fd >= 0 && poll(&p, 1, 0) == 0);
+        if (p.fd >= 0 && poll(&p, 1, 0) == 0)
+            return true;
     }
-    return connected;
+    return false;
 }
 
 void ctl_finish(struct shim *s)

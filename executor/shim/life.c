@@ -631,7 +631,7 @@ int life_run(struct shim *s)
          s->has_cgroup && !cgroup_remove(&s->tree, s->spec.cgroup_name) && clock_boot_ms() < until;)
         serve_once(s, signal_fd, EMPTY_ROUND_MS);
     if (s->has_cgroup && !ctl_connected(s)) /* no executor is there to do it */
-        cgroup_tree_remove(&s->tree, NULL, 0);
+        cgroup_tree_remove(&s->tree, NULL);
     FAULT("shim.before_end");
     give_back_kept(s);
     ctl_finish(s);

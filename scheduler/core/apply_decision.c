@@ -371,7 +371,7 @@ static const char *apply_settled(struct core *core, const struct core_decision *
 /* The scale of waiting is set anew: the queue was looked at, and something could have started. */
 static const char *apply_patience(struct core *core)
 {
-    order_pass(core->order, (int64_t)core->h->facts.now_ms);
+    order_pass(core->order, core->learned, (int64_t)core->h->facts.now_ms);
     return NULL;
 }
 

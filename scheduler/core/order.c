@@ -30,23 +30,23 @@ struct order_tuning {
     int64_t by_width;           /* percent by which a job as wide as the pool ages faster than a narrow one */
     int64_t age;                /* bits that a job gains by waiting one patience; it grows with the square */
     int64_t of_peak, of_mean, of_longest; /* percent of each that make the patience */
-    int64_t of_longest_most; /* percent of the patience by the load that the longest wait may make */
-    int64_t first;           /* percent of the usual run time that are the patience at first */
-    int64_t first_jobs;      /* submits after which it rests on the load alone */
-    int64_t calm; /* usual run times that are the least patience on a calm pool, see calm_patience() */
-    int64_t calm_below,
-        calm_above;        /* percent of the pool that comes: up to here it is calm, from here it isn't */
-    uint64_t calm_came;    /* only after so many submits of late */
-    int64_t strict;        /* percent of the patience after which a head's reservation is strict */
-    int64_t worth;         /* percent by which what a candidate saves must exceed the head's loss */
-    int64_t room;          /* percent of the pool that is kept free of long jobs */
-    uint64_t room_jobs;    /* and room for so many of the usual ones at most */
-    uint64_t room_longer;  /* a job is long if its weight is so many times below the usual one */
-    int64_t room_wait;     /* percent of 1 / weight that it may wait for the others' sake */
-    int64_t room_patience; /* and percent of the patience that the load has shown */
-    uint64_t room_came;    /* only after so many submits of late */
-    uint64_t room_coming;  /* and where so many are to be expected in that time */
-    uint64_t gamble;       /* least weight x mean of a candidate that may delay a head */
+    int64_t of_longest_most;      /* percent of the patience by the load that the longest wait may make */
+    int64_t first;                /* percent of the usual run time that are the patience at first */
+    int64_t first_jobs;           /* submits after which it rests on the load alone */
+    int64_t calm;                 /* usual run times that are the least patience on a calm pool */
+    int64_t calm_below;           /* percent of the pool that comes, up to which it is calm */
+    int64_t calm_above;           /* and from which it isn't */
+    uint64_t calm_came;           /* only after so many submits of late */
+    int64_t strict;               /* percent of the patience after which a head's reservation is strict */
+    int64_t worth;                /* percent by which what a candidate saves must exceed the head's loss */
+    int64_t room;                 /* percent of the pool that is kept free of long jobs */
+    uint64_t room_jobs;           /* and room for so many of the usual ones at most */
+    uint64_t room_longer;         /* a job is long if its weight is so many times below the usual one */
+    int64_t room_wait;            /* percent of 1 / weight that it may wait for the others' sake */
+    int64_t room_patience;        /* and percent of the patience that the load has shown */
+    uint64_t room_came;           /* only after so many submits of late */
+    uint64_t room_coming;         /* and where so many are to be expected in that time */
+    uint64_t gamble;              /* least weight x mean of a candidate that may delay a head */
     uint64_t prior[ORDER_LEVELS]; /* jobs at which a level's cell counts as much as the level before */
 };
 
@@ -139,6 +139,13 @@ static void find_cells(const struct order_state *s, const struct order_job *job,
     cell[3] = (uint16_t)(first + mixed(habit) % ORDER_HABIT_CELLS);
 }
 
+/* Do jobs run as long as they declare? */
+static bool times_are_exact(const struct order_memory *m)
+{
+    const struct order_cell *all = &m->cell[0];
+    return all->n >= EXACT_JOBS * CELL_JOB && all->inverse <= (all->n << 16) / 100 * EXACT_MOST_PERCENT;
+}
+
 static int16_t base_of(const struct order_job *job, bool exact)
 {
     const struct order_tuning *t = &TUNING;
@@ -180,7 +187,7 @@ bool order_expect(struct order_state *s, const struct order_memory *m, struct or
     job->weight = (inverse << 24) / (est < FLOOR_MS ? FLOOR_MS : est);
     if (job->weight == 0)
         job->weight = 1;
-    job->base = base_of(job, s->exact);
+    job->base = base_of(job, times_are_exact(m));
     uint64_t load = order_load(job);
     s->load += load - job->load;
     job->load = load;
@@ -247,8 +254,6 @@ void order_end(struct order_state *s, struct order_memory *m, const struct order
             c->inverse /= 2;
         }
     }
-    const struct order_cell *all = &m->cell[0];
-    s->exact = all->n >= EXACT_JOBS * CELL_JOB && all->inverse <= (all->n << 16) / 100 * EXACT_MOST_PERCENT;
     uint8_t *recent = s->recent[mixed(job->user) % ORDER_USERS];
     recent[1] = recent[0];
     recent[0] = run < 60 * 1000 ? 0 : run < 600 * 1000 ? 1 : run < 3600 * 1000 ? 2 : 3;
@@ -290,11 +295,11 @@ static int64_t first_patience(const struct order_state *s)
 /* A pool that gets clearly less work than it can do is done with it again and again, and then those run that
  * were passed over: where declared times are exact, so that nobody passes by mistake, much patience costs
  * little. */
-static int64_t calm_patience(const struct order_state *s)
+static int64_t calm_patience(const struct order_state *s, const struct order_memory *m)
 {
     const struct order_tuning *t = &TUNING;
     int64_t elapsed_s = (s->at_ms - s->mean_began_ms) / 1000;
-    if (!s->exact || s->came < t->calm_came || elapsed_s == 0)
+    if (!times_are_exact(m) || s->came < t->calm_came || elapsed_s == 0)
         return 0;
     order_wide comes = (order_wide)s->work * s->came * 100 / (uint64_t)elapsed_s >> 20;
     if (comes >= (uint64_t)t->calm_above)
@@ -303,7 +308,7 @@ static int64_t calm_patience(const struct order_state *s)
     return usual_run_ms(s) * t->calm * (above <= 0 ? span : span - above) / span;
 }
 
-void order_pass(struct order_state *s, int64_t now_ms)
+void order_pass(struct order_state *s, const struct order_memory *m, int64_t now_ms)
 {
     const struct order_tuning *t = &TUNING;
     s->integral += s->backlog_ms / 1000 * ((now_ms - s->at_ms) / 1000);
@@ -323,7 +328,7 @@ void order_pass(struct order_state *s, int64_t now_ms)
     if (patience < served)
         patience = served; /* the longest wait so far is spent: to wait less buys nothing */
     s->shown_ms = patience < PATIENCE_LEAST_MS ? PATIENCE_LEAST_MS : patience;
-    int64_t first = first_patience(s), calm = calm_patience(s), least = first > calm ? first : calm;
+    int64_t first = first_patience(s), calm = calm_patience(s, m), least = first > calm ? first : calm;
     s->patience_ms = least > s->shown_ms ? least : s->shown_ms;
 }
 

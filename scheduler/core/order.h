@@ -61,7 +61,6 @@ struct order_state {
     uint64_t work;         /* mean of the jobs that come: expected s x share, the share in 1/2^20 */
     uint64_t work_squared; /* and of expected s^2 x share */
     uint64_t came;         /* submits since mean_began_ms */
-    uint64_t exact;        /* 1: jobs run as long as they declare */
     int64_t look_ms;       /* the caller's: when what is kept back is looked at again; past: nothing is due */
     int64_t patience_ms;   /* T: the scale of waiting, as of the last pass */
     int64_t shown_ms;      /* what of it the load has shown, not the length of jobs */
@@ -107,7 +106,7 @@ void order_leave(struct order_state *s, struct order_job *job, int64_t wait_ms);
 void order_end(struct order_state *s, struct order_memory *m, const struct order_job *job, int64_t run_ms);
 
 /* Opens a pass: sets patience_ms. Only a pass in which some waiting job fits what is free may call it. */
-void order_pass(struct order_state *s, int64_t now_ms);
+void order_pass(struct order_state *s, const struct order_memory *m, int64_t now_ms);
 
 /* Lower goes first; equal scores by submit time, then id. Jobs of one base and pace keep their order of
  * submit. */

@@ -315,8 +315,10 @@ class Berth:
         Berth.folders_left += 1
         for folder in folders:
             print("    note: %s stayed and is empty, made %d s ago; rmdir: %s" % (folder, time.time() - os.stat(folder).st_ctime, rmdir_says(folder)))
+        if Berth.folders_left > FOLDERS_LEFT_MAX:
+            return False  # destroy() tells the rest
         self.tell()
-        return Berth.folders_left <= FOLDERS_LEFT_MAX
+        return True
 
     def tell(self):
         """What a failure is explained by, where the folder isn't at hand."""

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 
-from berthtest import BUILD, CACHE, SOURCE, Skip, ordinary_user, wait_for
+from berthtest import BUILD, CACHE, SOURCE, Skip, cgroups_of, ordinary_user, remove_cgroups_of, wait_for
 
 
 def reachable(path):
@@ -58,7 +58,7 @@ class Tasks:
         os.chmod(self.root, 0o700)
         if user:
             os.chown(self.root, user.pw_uid, user.pw_gid)
-        forget_stale_groups(self.root)
+        remove_cgroups_of(self.root)  # what a killed run of before left under the same name: inodes come again
 
     def __enter__(self):
         return self
@@ -119,31 +119,12 @@ def leftovers(root):
     names = os.listdir(root)
     with open("/proc/self/mountinfo") as f:
         found += [line.split()[4] for line in f if line.split()[4].startswith(root)]
-    for base, folders, _ in os.walk("/sys/fs/cgroup"):
-        if "berth-" in base:
-            found += [os.path.join(base, name) for name in folders if name in names and owned_here(os.path.join(base, name), root)]
+    found += [path for path in cgroups_of(root, tasks_only=True) if os.path.basename(path) in names]
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
             if os.readlink("/proc/%s/fd/3" % pid).startswith(root + "/"):
                 found.append("process %s" % pid)
     return found
-
-
-def forget_stale_groups(root):
-    """What a killed run of before left under the same name: groups are named for the folder's inode, and inodes come again."""
-    for base, _, _ in os.walk("/sys/fs/cgroup", topdown=False):
-        if "berth-" in base and owned_here(base, root):
-            with contextlib.suppress(OSError):
-                os.rmdir(base)
-
-
-def owned_here(group, root):
-    """Task names of another state folder may be the same: the folder above is named for the state folder (isolation_tag)."""
-    st = os.stat(root)
-    h = 0xcbf29ce484222325
-    for byte in st.st_dev.to_bytes(8, "little") + st.st_ino.to_bytes(8, "little"):
-        h = (h ^ byte) * 0x100000001b3 % (1 << 64)
-    return "berth-b%012x" % (h & 0xffffffffffff) in group
 
 
 def users():
