@@ -60,7 +60,7 @@ static int tell(const struct error *err, int code)
 
 /* ---- the check ---- */
 
-static void write_json(const struct kept_report *report, const struct core *core, struct buf *out)
+static void write_json(const struct kept_report *report, struct core *core, struct buf *out)
 {
     char hash[24];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)core_hash(core));

@@ -14,12 +14,11 @@ static void node_silence(struct core *core, struct node *node, bool fence)
     for (uint32_t slot = node->first_task; slot; slot = core->tasks[slot].node_next) {
         struct task *task = &core->tasks[slot];
         const struct job_facts *job = &core->jobs[task->job_slot].facts;
-        task_open(core, task);
+        task_changes(core, task);
         task->facts.silent = 1;
         bool waits = fence && job->on_node_loss == CORE_LOSS_REQUEUE && !task->facts.abandoned &&
                      task->facts.state != TASK_EXITED;
         wake_task(core, slot, waits ? now + job->fence_after_ms + job->grace_ms + CORE_FENCE_MARGIN_MS : 0);
-        task_close(core, task);
     }
 }
 
@@ -27,9 +26,8 @@ static void node_silence(struct core *core, struct node *node, bool fence)
 static void node_heard(struct core *core, struct node *node)
 {
     for (uint32_t slot = node->first_task; slot; slot = core->tasks[slot].node_next) {
-        task_open(core, &core->tasks[slot]);
+        task_changes(core, &core->tasks[slot]);
         wake_task(core, slot, 0);
-        task_close(core, &core->tasks[slot]);
     }
 }
 
@@ -47,7 +45,7 @@ static const char *apply_node_event(struct core *core, const struct core_event *
     struct node *node = &core->nodes[slot];
     bool down = event->kind == CORE_EVENT_NODE_DOWN, lost = event->kind == CORE_EVENT_NODE_LOST;
     shapes_forget_node(core, node);
-    node_open(core, node);
+    node_changes(core, node);
     if ((down || lost) && node->facts.up) {
         node->facts.up = 0;
         node->facts.since_ms = core->h->facts.now_ms;
@@ -61,7 +59,6 @@ static const char *apply_node_event(struct core *core, const struct core_event *
         node->facts.draining = 1;
     if (event->kind == CORE_EVENT_NODE_RESUME)
         node->facts.draining = 0;
-    node_close(core, node);
     if (!down)
         reserve_stir(core);
     node_refresh(core, slot);
@@ -82,12 +79,11 @@ static void job_note_end(struct core *core, struct job *job, const struct task_f
 {
     if (job->facts.ended && job->facts.end_kind != END_NONE)
         return;
-    job_open(core, job);
+    job_changes(core, job);
     job->facts.ended = 1;
     job->facts.end_kind = task->end_kind;
     job->facts.end_code = task->end_code;
     job->facts.end_signal = task->end_signal;
-    job_close(core, job);
 }
 
 static void apply_task_event(struct core *core, const struct core_event *event)
@@ -99,7 +95,7 @@ static void apply_task_event(struct core *core, const struct core_event *event)
     struct task_facts *facts = &task->facts;
     bool exits = event->kind == CORE_EVENT_TASK_EXIT || event->kind == CORE_EVENT_TASK_OVER;
     bool first_exit = exits && facts->state != TASK_EXITED;
-    task_open(core, task);
+    task_changes(core, task);
     if (core->nodes[task->node_slot].facts.up)
         facts->silent = 0;
     if (event->kind == CORE_EVENT_TASK_STATE && task_may_move(facts->state, event->as.task.as.state))
@@ -114,7 +110,6 @@ static void apply_task_event(struct core *core, const struct core_event *event)
     }
     if (facts->wake_ms && (!facts->silent || facts->state == TASK_EXITED))
         wake_task(core, slot, 0);
-    task_close(core, task);
     struct job *job = &core->jobs[task->job_slot];
     if (first_exit && !facts->abandoned && facts->attempt == job->facts.attempt)
         job_note_end(core, job, facts);
@@ -144,7 +139,7 @@ static void apply_update(struct core *core, const struct core_update *u)
     struct job_facts *f = &job->facts;
     bool waits = job_waits(f);
     queue_leave(core, slot);
-    job_open(core, job);
+    job_changes(core, job);
     if (u->set_held && waits)
         f->held = u->held;
     if (u->set_priority) {
@@ -162,7 +157,6 @@ static void apply_update(struct core *core, const struct core_update *u)
     if (u->set_array_limit && f->array_count)
         array_limit(core, f, u->array_limit);
     job_set_wake(core, slot);
-    job_close(core, job);
     queue_enter(core, slot);
     if (waits)
         stir(core, slot);
@@ -171,9 +165,8 @@ static void apply_update(struct core *core, const struct core_update *u)
         if (task->facts.attempt != f->attempt)
             continue;
         uint64_t limit = u->time_limit_ms;
-        task_open(core, task);
+        task_changes(core, task);
         task_resort(core, t, limit ? task->facts.began_ms + limit + f->grace_ms : CORE_NEVER);
-        task_close(core, task);
     }
 }
 
@@ -185,10 +178,9 @@ static void requeue_all(struct core *core)
         if (!job->facts.present || !job_waits(&job->facts))
             continue;
         queue_leave(core, slot);
-        job_open(core, job);
+        job_changes(core, job);
         job->facts.aged = job->facts.aged && core->h->facts.age_ms;
         job_set_wake(core, slot);
-        job_close(core, job);
         queue_enter(core, slot);
     }
 }
@@ -204,9 +196,8 @@ static void apply_config(struct core *core, const struct core_config *c)
     f->share_half_life_ms = c->share_half_life_ms;
     for (uint32_t slot = 1; slot <= f->tenant_count; slot++) {
         struct tenant *t = &core->tenants[slot];
-        tenant_open(core, t);
+        tenant_changes(core, t);
         t->facts.place = tenant_place(core, t);
-        tenant_close(core, t);
     }
     requeue_all(core);
 }
@@ -219,14 +210,13 @@ static void apply_quota(struct core *core, const struct core_quota *q)
         return;
     }
     struct tenant *t = &core->tenants[tenant_get(core, q->scope, q->id, q->family)];
-    tenant_open(core, t);
+    tenant_changes(core, t);
     t->facts.own_limits = q->cores || q->gpu_milli || q->running || q->queued; /* all 0: everyone's again */
     t->facts.limit_cores = q->cores;
     t->facts.limit_gpu_milli = q->gpu_milli;
     t->facts.limit_running = q->running;
     t->facts.limit_queued = q->queued;
     t->facts.approved = q->approved;
-    tenant_close(core, t);
     if (q->scope == CORE_QUOTA_PRINCIPAL && q->family)
         approvals_settle(core, q->id);
 }

@@ -55,10 +55,7 @@ static uint32_t job_enter(struct core *core, const struct core_submit *s)
     f->state = JOB_NOT_STARTED;
     array_enter(core, f, s);
     learn_submit(core, f);
-    job_close(core, &core->jobs[slot]);
-    job_open(core, &core->jobs[slot]);
     take_needs(core, slot, s);
-    job_close(core, &core->jobs[slot]);
     return slot;
 }
 
@@ -90,10 +87,9 @@ void job_forget_waiting(struct core *core, uint32_t slot)
     queue_leave(core, slot);
     holds_drop(core, slot);
     need_drop_all(core, slot);
-    job_open(core, job);
+    job_changes(core, job);
     if (job->facts.wake_ms)
         wake_job(core, slot, 0);
-    job_close(core, job);
 }
 
 static const char *apply_job_state(struct core *core, const struct core_event *event,
@@ -122,7 +118,7 @@ static const char *apply_job_state(struct core *core, const struct core_event *e
         queue_leave(core, slot);
     tenant_count(core, f, -1);
     licences_use(core, f, holds_licences(f, to) - holds_licences(f, from));
-    job_open(core, job);
+    job_changes(core, job);
     if (leaves)
         learn_leave(core, f, to == JOB_PREPARING && !f->array_count);
     if (to == JOB_PREPARING && !f->array_count)
@@ -149,7 +145,6 @@ static const char *apply_job_state(struct core *core, const struct core_event *e
         job_set_wake(core, slot);
     if (job_state_is_final(to))
         learn_end(core, f);
-    job_close(core, job);
     tenant_count(core, f, 1);
     if (job_state_is_final(to) && f->array) {
         if (f->stirred) /* it was to be canceled with its array */
@@ -201,18 +196,15 @@ static const char *apply_start(struct core *core, const struct core_decision *d)
         task->facts.began_ms = now;
         task->facts.reservation = reservation;
         task->facts.guess_ms = sooner(now + (uint64_t)f->order.mean_ms, ends);
-        task_close(core, task);
-        node_open(core, node);
+        node_changes(core, node);
         lease_take(core, node, f, lease);
-        node_close(core, node);
     }
     shapes_count_fit(core, node);
     if (!slot)
         return "no room for another task";
     if (f->attempt != id.attempt) {
-        job_open(core, job);
+        job_changes(core, job);
         f->attempt = id.attempt;
-        job_close(core, job);
     }
     return NULL;
 }
@@ -221,14 +213,12 @@ static const char *apply_stop(struct core *core, const struct core_decision *d, 
 {
     struct task *task = &core->tasks[slot];
     struct job *job = &core->jobs[task->job_slot];
-    task_open(core, task);
+    task_changes(core, task);
     task->facts.stop_reason = (uint8_t)d->as.stop.reason;
     task->facts.grace_ms = d->as.stop.grace_ms;
     task->facts.forced |= d->as.stop.force;
-    task_close(core, task);
-    job_open(core, job);
+    job_changes(core, job);
     job->facts.forced |= d->as.stop.force;
-    job_close(core, job);
     return NULL;
 }
 
@@ -243,13 +233,11 @@ static const char *apply_freed(struct core *core, const struct core_decision *d,
     uint64_t ran_s = (core->h->facts.now_ms - task->facts.began_ms) / 1000;
     uint64_t width = lease_width(&task->facts.lease) + (uint32_t)__builtin_popcount(task->facts.lease.gpus);
     tenant_charge(core, job->principal, width * ran_s);
-    task_open(core, task);
+    task_changes(core, task);
     task->facts.released = 1;
-    task_close(core, task);
     shapes_forget_fit(core, node);
-    node_open(core, node);
+    node_changes(core, node);
     lease_return(core, node, &task->facts.lease);
-    node_close(core, node);
     shapes_count_fit(core, node);
     return NULL;
 }
@@ -276,22 +264,20 @@ static const char *apply_abandon(struct core *core, const struct core_decision *
 {
     struct task *task = &core->tasks[slot];
     (void)d;
-    task_open(core, task);
+    task_changes(core, task);
     task->facts.abandoned = 1;
     if (task->facts.wake_ms)
         wake_task(core, slot, 0);
-    task_close(core, task);
     struct job *job = &core->jobs[task->job_slot];
     struct job_facts *f = &job->facts;
     bool exited = task->facts.state == TASK_EXITED && task->facts.end_kind != END_NODE_LOST;
     if (exited || task->facts.attempt != f->attempt || f->state == JOB_QUEUED ||
         job_state_is_final(f->state) || (f->ended && f->end_kind != END_NONE))
         return NULL;
-    job_open(core, job);
+    job_changes(core, job);
     f->ended = 1;
     f->end_kind = END_NODE_LOST;
     f->end_code = f->end_signal = 0;
-    job_close(core, job);
     return NULL;
 }
 
@@ -301,20 +287,18 @@ static const char *apply_requeue(struct core *core, const struct core_decision *
 {
     struct job *job = &core->jobs[slot];
     if (d->as.requeue.reason == CORE_REASON_NONE) { /* others were stopped for it */
-        job_open(core, job);
+        job_changes(core, job);
         job->facts.preempted_ms = d->as.requeue.until_ms;
-        job_close(core, job);
         return NULL;
     }
     if (job->facts.state == JOB_QUEUED || job_state_is_final(job->facts.state) || job->facts.array_count)
         return "a job to be queued again that isn't under way";
-    job_open(core, job);
+    job_changes(core, job);
     job->facts.requeue = (uint8_t)d->as.requeue.reason;
     if (d->as.requeue.reason == CORE_REASON_RETRY) {
         job->facts.retries--;
         job->facts.retried++;
     }
-    job_close(core, job);
     return NULL;
 }
 
@@ -349,13 +333,12 @@ static const char *apply_wake_job(struct core *core, const struct core_decision 
 {
     struct job *job = &core->jobs[slot];
     uint64_t at = d->as.plan.at_ms;
-    job_open(core, job);
+    job_changes(core, job);
     if (at) {
         job->facts.begin_ms = at;
     } else {
         job->facts.aged = 1; /* it has waited long enough to count as one class higher */
     }
-    job_close(core, job);
     return NULL;
 }
 
@@ -381,9 +364,8 @@ static const char *apply_share(struct core *core, const struct core_decision *d)
     if (!slot)
         return "a share of nobody";
     struct tenant *t = &core->tenants[slot];
-    tenant_open(core, t);
+    tenant_changes(core, t);
     t->facts.place = d->as.share.place;
-    tenant_close(core, t);
     for (uint32_t job = 1; job <= core->h->job.high; job++) {
         if (core->jobs[job].klass && core->jobs[job].facts.principal == t->facts.id) {
             queue_leave(core, job);

@@ -241,6 +241,7 @@ static uint64_t checksum(const struct header *h)
 
 void core_checkpoint(struct core *core, const void **bytes, size_t *length)
 {
+    records_hash(core);
     core->h->checksum = checksum(core->h);
     *bytes = core->h;
     *length = core->bytes;
@@ -292,8 +293,9 @@ struct core *core_restore(const void *bytes, size_t length, const char **why)
     return core;
 }
 
-uint64_t core_hash(const struct core *core)
+uint64_t core_hash(struct core *core)
 {
+    records_hash(core);
     return core->h->sum + header_hash(&core->h->facts) + learn_hash(core);
 }
 

@@ -4,8 +4,8 @@
  * is one memcpy.
  *
  * A record has `facts` (what the state hash covers, without padding) and links (indexes that follow from the
- * facts). Whoever changes facts does it between x_open and x_close, which keep the hash; links may change
- * freely.
+ * facts). Whoever changes facts calls x_changes first, and the next core_hash hashes the record anew; links
+ * may change freely.
  */
 #ifndef BERTH_SCHEDULER_CORE_ARENA_H
 #define BERTH_SCHEDULER_CORE_ARENA_H
@@ -18,7 +18,7 @@
 _Noreturn void core_assert_failed(const char *what, const char *file);
 
 #define CORE_MAGIC UINT64_C(0x31656e6f63687442)
-#define CORE_ARENA_VERSION 5
+#define CORE_ARENA_VERSION 6
 /* A start is charged this much work, so one step starts at most CORE_STEP_WORK / CORE_WORK_START tasks beside
  * one gang, which is decided whole; room for that many is made before each step. */
 #define CORE_WORK_START 8
@@ -107,6 +107,7 @@ struct job {
     uint32_t next_free;
     uint32_t first_element; /* of an array: elements under way, or canceled ahead of their turn */
     uint32_t element_prev, element_next; /* of such an element */
+    uint32_t changed_next;               /* not 0: it is in the list of changed ones */
 };
 
 struct task_facts {
@@ -145,7 +146,7 @@ struct task {
     uint32_t next_free;
     uint32_t present; /* 1: the slot is in use */
     uint32_t width;   /* its lease's cores */
-    uint32_t zero;
+    uint32_t changed_next;
 };
 
 struct node_facts {
@@ -199,6 +200,7 @@ struct node {
     struct caps total;                 /* of what is present */
     struct caps free;
     uint32_t first_seat; /* of reservations */
+    uint32_t changed_next;
 };
 
 /* What makes two requests alike for every node. */
@@ -292,7 +294,7 @@ struct tenant {
     uint64_t gpu_milli;
     uint32_t running, queued;
     uint32_t first_klass; /* of a principal: where its jobs wait */
-    uint32_t zero;
+    uint32_t changed_next;
 };
 
 /* A reservation, and its seats: nodes of which it has an amount. */
@@ -315,6 +317,8 @@ struct resv {
     uint32_t seat_count;
     uint32_t present;
     uint32_t next_free;
+    uint32_t changed_next;
+    uint32_t zero;
 };
 
 struct seat {
@@ -386,8 +390,10 @@ struct header {
         uint64_t cores, cpus, gpu_milli, memory_bytes;
     } pool;               /* what the usable nodes have together */
     struct caps_sum idle; /* and what of it nobody has: the sum of the tree's leaves */
-    uint64_t sum;         /* of the hashes of all records */
-    uint64_t array_jobs;  /* how many arrays there are */
+    uint64_t sum;         /* of the hashes of all records but the changed ones */
+    uint32_t job_changed, task_changed, node_changed, tenant_changed, resv_changed; /* lists of those */
+    uint32_t changed_zero;
+    uint64_t array_jobs; /* how many arrays there are */
     struct header_facts facts;
     uint32_t resv_capacity, seat_capacity;
     struct table resv, seat;
@@ -443,18 +449,21 @@ uint64_t resv_hash(const struct resv *resv);
 uint64_t seat_hash(const struct core *core, const struct seat *seat);
 uint64_t node_inventory_hash(const struct node *node);
 
-void job_open(struct core *core, struct job *job);
-void job_close(struct core *core, struct job *job);
-void task_open(struct core *core, struct task *task);
-void task_close(struct core *core, struct task *task);
-void node_open(struct core *core, struct node *node);
-void node_close(struct core *core, struct node *node);
-void tenant_open(struct core *core, struct tenant *tenant);
-void tenant_close(struct core *core, struct tenant *tenant);
-void resv_open(struct core *core, struct resv *resv);
-void resv_close(struct core *core, struct resv *resv);
+/* Before the first change of its facts since the last state hash, and as often as one likes. */
+void job_changes(struct core *core, struct job *job);
+void task_changes(struct core *core, struct task *task);
+void node_changes(struct core *core, struct node *node);
+void tenant_changes(struct core *core, struct tenant *tenant);
+void resv_changes(struct core *core, struct resv *resv);
+/* It changes to all zeros, facts and links; it stays in the list of changed ones. */
+void job_clear(struct core *core, struct job *job);
+void task_clear(struct core *core, struct task *task);
+void node_clear(struct core *core, struct node *node);
+void tenant_clear(struct core *core, struct tenant *tenant);
+void resv_clear(struct core *core, struct resv *resv);
+void records_hash(struct core *core); /* makes `sum` that of all records */
 
-/* New records are open, zeroed but for their id. 0: no room. */
+/* New records count as changed, and are zeroed but for their id. 0: no room. */
 uint32_t job_take(struct core *core, uint64_t id);
 uint32_t task_take(struct core *core, uint32_t job_slot, uint32_t node_slot, uint32_t rank, uint64_t ends_ms,
                    uint32_t width);

@@ -123,9 +123,8 @@ void array_stir(struct core *core, uint32_t slot, bool force)
     if (!slot || !array->facts.array_count)
         return;
     if (force) {
-        job_open(core, array);
+        job_changes(core, array);
         array->facts.forced = 1;
-        job_close(core, array);
     }
     for (uint32_t e = array->first_element; e; e = core->jobs[e].element_next) {
         if (!job_state_is_final(core->jobs[e].facts.state))
@@ -142,7 +141,7 @@ void array_count_end(struct core *core, uint32_t element)
     struct job *array = &core->jobs[slot];
     struct job_facts *f = &array->facts;
     bool full = array_full(f);
-    job_open(core, array);
+    job_changes(core, array);
     f->array_live--;
     f->array_completed += e->state == JOB_COMPLETED;
     f->array_failed += e->state == JOB_FAILED;
@@ -155,7 +154,6 @@ void array_count_end(struct core *core, uint32_t element)
     }
     if (full && !array_full(f))
         f->array_turn_ms = core->h->facts.now_ms;
-    job_close(core, array);
     if (!array_keeps(core, element))
         unlink_element(core, slot, element);
     queue_enter(core, slot);
@@ -185,7 +183,6 @@ static uint32_t make(struct core *core, uint32_t slot, uint64_t id)
     f->waits_on = 0;
     f->array_count = f->array_limit = f->array_next = f->array_ahead = 0;
     f->array_live = f->array_completed = f->array_failed = f->array_canceled = 0;
-    job_close(core, &core->jobs[element]);
     tenant_count(core, f, 1);
     link_element(core, slot, element);
     return element;
@@ -205,7 +202,7 @@ const char *apply_element(struct core *core, const struct core_event *event, con
         return "no room for another job";
     holds_drop(core, slot); /* the promise was to the next element */
     tenant_count(core, f, -1);
-    job_open(core, array);
+    job_changes(core, array);
     f->array_live++;
     f->preempted_ms = 0;
     if (id == f->id + f->array_next + 1)
@@ -214,7 +211,6 @@ const char *apply_element(struct core *core, const struct core_event *event, con
         f->array_ahead++;
     pass_over(core, slot);
     learn_rescale(core, f);
-    job_close(core, array);
     tenant_count(core, f, 1);
     if (!job_waits(f))
         job_forget_waiting(core, slot);

@@ -21,6 +21,8 @@ static const char *check_header(const struct core *core)
         return "header: a link is beyond the records";
     if (h->facts.policy >= CORE_POLICY_COUNT || h->facts.pass_due > 1)
         return "header: an unknown policy";
+    if (h->job_changed || h->task_changed || h->node_changed || h->tenant_changed || h->resv_changed)
+        return "header: records have changed since the last core_hash";
     if (core->jobs[0].size || core->jobs[0].facts.present || core->klasses[0].size ||
         core->tasks[0].present || core->nodes[0].facts.present)
         return "header: slot 0 is in use";

@@ -15,14 +15,14 @@ static bool job_links(const struct header *h, const struct job *j)
            j->first_needed <= h->need.high && j->first_hold <= h->hold.high && j->stir_next <= h->job.high &&
            j->next_free <= h->job.high && j->heap_at <= h->heap_count && f->present <= 1 &&
            j->first_element <= h->job.high && j->element_prev <= h->job.high &&
-           j->element_next <= h->job.high;
+           j->element_next <= h->job.high && !j->changed_next;
 }
 
 static bool task_links(const struct header *h, const struct task *t)
 {
     return t->job_slot <= h->job.high && t->node_slot <= h->facts.node_count && t->job_next <= h->task.high &&
            t->node_prev <= h->task.high && t->node_next <= h->task.high && t->heap_at <= h->heap_count &&
-           t->next_free <= h->task.high && t->present <= 1;
+           t->next_free <= h->task.high && t->present <= 1 && !t->changed_next;
 }
 
 static bool klass_links(const struct header *h, const struct klass *k)
@@ -62,7 +62,12 @@ static bool node_links(const struct header *h, const struct node *n)
             return false;
     }
     return n->first_task <= h->task.high && n->last_task <= h->task.high && n->first_hold <= h->hold.high &&
-           n->facts.present <= 1;
+           n->facts.present <= 1 && !n->changed_next;
+}
+
+static bool tenant_links(const struct header *h, const struct tenant *t)
+{
+    return t->first_klass <= h->klass.high && !t->changed_next;
 }
 
 static bool map_links(const uint32_t *map, uint32_t size, uint32_t high)
@@ -92,6 +97,7 @@ const char *check_links(const struct core *core)
     ALL(needs, h->need.high, need_links)
     ALL(holds, h->hold.high, hold_links)
     ALL(nodes, h->facts.node_count, node_links)
+    ALL(tenants, h->facts.tenant_count, tenant_links)
     for (uint32_t i = 0; i < CORE_PROMISES_MAX; i++) {
         if (h->promised[i] > h->job.high)
             return "header: a promised job is beyond the records";

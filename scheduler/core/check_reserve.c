@@ -51,6 +51,8 @@ const char *check_reservations(const struct core *core, uint64_t *sum)
     if (h->resv.high > h->resv_capacity || h->seat.high > h->seat_capacity || h->facts.refill_due > 1)
         return "reservations: a count is beyond the capacity";
     for (uint32_t slot = 1; !why && slot <= h->resv.high; slot++) {
+        if (core->resvs[slot].changed_next)
+            return "reservation: its hash waits to be made";
         if (!core->resvs[slot].present)
             continue;
         count++;

@@ -528,7 +528,7 @@ void core_step(struct core *core, uint64_t now_ms, const struct core_event *even
 const char *core_apply(struct core *core, uint64_t now_ms, const struct core_event *event,
                        const struct core_decisions *decisions);
 
-uint64_t core_hash(const struct core *core); /* kept up to date by each step: O(1) */
+uint64_t core_hash(struct core *core); /* O(what changed since the last call) */
 uint64_t core_now(const struct core *core);
 /* True where a CONTINUE is due: a daemon that recovered sends one. */
 bool core_continue_due(const struct core *core);
@@ -539,8 +539,8 @@ uint64_t core_promises_voided(const struct core *core);
 /* 0: none. A daemon that recovered arms its timer by it. */
 uint64_t core_timer_at(const struct core *core);
 
-/* Full pass over everything: hash, indexes, free lists, sums of leases. NULL: all well; else a static text.
- * For tests, replay and checkpoints. */
+/* Full pass over everything: hash, indexes, free lists, sums of leases. Call core_hash first if anything may
+ * have changed since. NULL: all well; else a static text. For tests, replay and checkpoints. */
 const char *core_check(const struct core *core);
 
 /* *copy becomes equal to core (one memcpy, after a reallocation where sizes differ). False: no memory. */

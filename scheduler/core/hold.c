@@ -68,10 +68,9 @@ static void drop_all(struct core *core, uint32_t job_slot)
 static void note(struct core *core, uint32_t job_slot, uint64_t at_ms, uint64_t end_ms)
 {
     struct job *job = &core->jobs[job_slot];
-    job_open(core, job);
+    job_changes(core, job);
     job->facts.hold_ms = at_ms;
     job->facts.hold_end_ms = end_ms;
-    job_close(core, job);
 }
 
 void holds_promise(struct core *core, uint32_t job_slot, uint64_t at_ms, uint64_t end_ms)

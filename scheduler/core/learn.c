@@ -157,10 +157,9 @@ void learn_again(struct core *core, uint32_t principal)
     }
     for (uint32_t i = 0; i < count; i++) {
         struct job *job = &core->jobs[jobs[i]];
-        job_open(core, job);
+        job_changes(core, job);
         bool moved = order_expect(core->order, core->learned, &job->facts.order);
         learn_scale(core, &job->facts);
-        job_close(core, job);
         if (!moved)
             continue;
         queue_leave(core, jobs[i]);

@@ -12,9 +12,8 @@ void stir(struct core *core, uint32_t slot)
     struct job *job = &core->jobs[slot];
     if (job->facts.stirred)
         return;
-    job_open(core, job);
+    job_changes(core, job);
     job->facts.stirred = 1;
-    job_close(core, job);
     job->stir_next = 0;
     *(h->stir_last ? &core->jobs[h->stir_last].stir_next : &h->stir_first) = slot;
     h->stir_last = slot;
@@ -28,9 +27,8 @@ static void take_out(struct core *core, uint32_t slot, uint32_t before)
     if (h->stir_last == slot)
         h->stir_last = before;
     job->stir_next = 0;
-    job_open(core, job);
+    job_changes(core, job);
     job->facts.stirred = 0;
-    job_close(core, job);
 }
 
 void unstir(struct core *core, uint32_t slot)
@@ -126,10 +124,9 @@ void need_tell(struct core *core, uint32_t on)
             continue;
         struct job *job = &core->jobs[waiter];
         unlink_need(core, slot);
-        job_open(core, job);
+        job_changes(core, job);
         job->facts.waits_on--;
         job->facts.forlorn |= outcome == NEED_LOST;
-        job_close(core, job);
         stir(core, waiter);
     }
 }

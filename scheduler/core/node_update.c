@@ -106,7 +106,7 @@ const char *node_take_inventory(struct core *core, uint32_t id, const struct cor
     }
     if (!slot)
         return "no room for another node";
-    node_open(core, node);
+    node_changes(core, node);
     take_cores(node, inventory);
     take_gpus(node, inventory);
     node->labels = inventory->labels;
@@ -118,7 +118,6 @@ const char *node_take_inventory(struct core *core, uint32_t id, const struct cor
         node->facts.since_ms = core->h->facts.now_ms;
     node->facts.up = 1;
     node->facts.lost = 0;
-    node_close(core, node);
     node_refresh(core, slot);
     shapes_count_node(core, node);
     shapes_settle(core);

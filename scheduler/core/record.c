@@ -1,6 +1,7 @@
 /*
- * Slots and hashes of records. Owns the free lists and the sum of hashes: the sum is right whenever no record
- * is open. Slots are given out in an order that depends on the history alone, never on the arena's size.
+ * Slots and hashes of records. Owns the free lists, the lists of changed records and the sum of hashes: the
+ * sum is that of all records that are not in a list of changed ones. Slots are given out in an order that
+ * depends on the history alone, never on the arena's size.
  */
 #include <string.h>
 
@@ -106,7 +107,7 @@ _Static_assert(sizeof(struct resv_facts) == 16 + 48 + 24 + 4 * CORE_RESERVATION_
 
 uint64_t resv_hash(const struct resv *resv)
 {
-    return core_hash_bytes(KIND_RESV, &resv->facts, sizeof resv->facts);
+    return resv->present ? core_hash_bytes(KIND_RESV, &resv->facts, sizeof resv->facts) : 0;
 }
 
 uint64_t seat_hash(const struct core *core, const struct seat *seat)
@@ -134,22 +135,51 @@ uint64_t node_inventory_hash(const struct node *node)
     return core_mix(h ^ node->gpu_present ^ (uint64_t)node->fabric << 32) ^ core_mix(node->pool);
 }
 
-#define OPEN_AND_CLOSE(type)                                                                                 \
-    void type##_open(struct core *core, struct type *record)                                                 \
+#define CHANGED_LAST UINT32_MAX /* a record's changed_next where no other follows */
+
+/* A record goes into the list once, however often it changes before the next state hash. */
+#define CHANGES(type)                                                                                        \
+    void type##_changes(struct core *core, struct type *record)                                              \
     {                                                                                                        \
+        if (record->changed_next)                                                                            \
+            return;                                                                                          \
         core->h->sum -= record->hash;                                                                        \
+        record->changed_next = core->h->type##_changed ? core->h->type##_changed : CHANGED_LAST;             \
+        core->h->type##_changed = (uint32_t)(record - core->type##s);                                        \
     }                                                                                                        \
-    void type##_close(struct core *core, struct type *record)                                                \
+    void type##_clear(struct core *core, struct type *record)                                                \
     {                                                                                                        \
-        record->hash = type##_hash(record);                                                                  \
-        core->h->sum += record->hash;                                                                        \
+        type##_changes(core, record);                                                                        \
+        uint32_t changed_next = record->changed_next;                                                        \
+        memset(record, 0, sizeof *record);                                                                   \
+        record->changed_next = changed_next;                                                                 \
+    }                                                                                                        \
+    static void type##s_hash(struct core *core)                                                              \
+    {                                                                                                        \
+        for (uint32_t slot = core->h->type##_changed, next; slot; slot = next) {                             \
+            struct type *record = &core->type##s[slot];                                                      \
+            next = record->changed_next == CHANGED_LAST ? 0 : record->changed_next;                          \
+            record->changed_next = 0;                                                                        \
+            record->hash = type##_hash(record);                                                              \
+            core->h->sum += record->hash;                                                                    \
+        }                                                                                                    \
+        core->h->type##_changed = 0;                                                                         \
     }
 
-OPEN_AND_CLOSE(job)
-OPEN_AND_CLOSE(task)
-OPEN_AND_CLOSE(node)
-OPEN_AND_CLOSE(tenant)
-OPEN_AND_CLOSE(resv)
+CHANGES(job)
+CHANGES(task)
+CHANGES(node)
+CHANGES(tenant)
+CHANGES(resv)
+
+void records_hash(struct core *core)
+{
+    jobs_hash(core);
+    tasks_hash(core);
+    nodes_hash(core);
+    tenants_hash(core);
+    resvs_hash(core);
+}
 
 /* ---- slots ---- */
 
@@ -164,7 +194,7 @@ uint32_t job_take(struct core *core, uint64_t id)
     else
         return 0;
     struct job *job = &core->jobs[slot];
-    memset(job, 0, sizeof *job);
+    job_clear(core, job);
     job->facts.id = id;
     job->facts.present = 1;
     idmap_put(core, IDMAP_JOB, slot);
@@ -181,8 +211,7 @@ void job_give(struct core *core, uint32_t slot)
     CORE_ASSERT(!job->first_element && !job->element_prev && !job->element_next);
     h->array_jobs -= job->facts.array_count != 0;
     idmap_drop(core, IDMAP_JOB, slot);
-    h->sum -= job->hash;
-    memset(job, 0, sizeof *job);
+    job_clear(core, job);
     job->next_free = h->job.free;
     h->job.free = slot;
     h->facts.job_count--;
@@ -254,7 +283,7 @@ uint32_t task_take(struct core *core, uint32_t job_slot, uint32_t node_slot, uin
         return 0;
     struct task *task = &core->tasks[slot];
     struct job *job = &core->jobs[job_slot];
-    memset(task, 0, sizeof *task);
+    task_clear(core, task);
     task->present = 1;
     task->facts.job = job->facts.id;
     task->facts.node = core->nodes[node_slot].facts.id;
@@ -285,8 +314,7 @@ void task_give(struct core *core, uint32_t slot)
     job->task_count--;
     node_unlink(core, slot);
     core->nodes[task->node_slot].task_count--;
-    h->sum -= task->hash;
-    memset(task, 0, sizeof *task);
+    task_clear(core, task);
     task->next_free = h->task.free;
     h->task.free = slot;
     h->facts.task_count--;
@@ -300,7 +328,7 @@ uint32_t node_take(struct core *core, uint32_t id)
         return 0;
     uint32_t slot = ++h->facts.node_count;
     struct node *node = &core->nodes[slot];
-    memset(node, 0, sizeof *node);
+    node_clear(core, node);
     node->facts.id = id;
     node->facts.present = 1;
     idmap_put(core, IDMAP_NODE, slot);

@@ -121,9 +121,8 @@ static void seat_drop(struct core *core, uint32_t slot)
 
 static void task_counts_for(struct core *core, uint32_t slot, uint32_t reservation)
 {
-    task_open(core, &core->tasks[slot]);
+    task_changes(core, &core->tasks[slot]);
     core->tasks[slot].facts.reservation = reservation;
-    task_close(core, &core->tasks[slot]);
 }
 
 /* Those of its users that count for none, and will be there when it begins. */
@@ -171,7 +170,7 @@ static const char *made(struct core *core, const struct core_event *event, const
     if (!slot)
         return "no room for another reservation";
     struct resv *resv = &core->resvs[slot];
-    memset(resv, 0, sizeof *resv);
+    resv_clear(core, resv);
     resv->present = 1;
     struct resv_facts *f = &resv->facts;
     f->id = r->reservation;
@@ -184,7 +183,6 @@ static const char *made(struct core *core, const struct core_event *event, const
     for (uint32_t i = 0; i < r->user_count; i++)
         f->users[i] = r->users[i].v;
     h->resv_count++;
-    resv_close(core, resv);
     return NULL;
 }
 
@@ -194,10 +192,9 @@ static void over(struct core *core, uint32_t slot)
     struct resv *resv = &core->resvs[slot];
     while (resv->first_seat)
         unseat(core, resv->first_seat);
-    resv_open(core, resv);
     h->resv_begun -= resv->facts.begun;
     h->resv_count--;
-    memset(resv, 0, sizeof *resv);
+    resv_clear(core, resv);
     resv->next_free = h->resv.free;
     h->resv.free = slot;
     reserve_stir(core);
@@ -238,10 +235,9 @@ const char *apply_reserved(struct core *core, const struct core_event *event, co
     else if (what == CORE_RESERVED_OVER)
         over(core, slot);
     else if (what == CORE_RESERVED_BEGUN && !core->resvs[slot].facts.begun) {
-        resv_open(core, &core->resvs[slot]);
+        resv_changes(core, &core->resvs[slot]);
         core->resvs[slot].facts.begun = 1;
         core->h->resv_begun++;
-        resv_close(core, &core->resvs[slot]);
     } else
         return "a reservation that begins twice";
     core->h->resv_wake_ms = reserve_wake(core);

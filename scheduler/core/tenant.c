@@ -17,12 +17,11 @@ uint32_t tenant_get(struct core *core, enum core_quota_scope scope, uint32_t id,
     CORE_ASSERT(core->h->facts.tenant_count < core->h->tenant_capacity);
     slot = ++core->h->facts.tenant_count;
     struct tenant *t = &core->tenants[slot];
-    memset(t, 0, sizeof *t);
+    tenant_clear(core, t);
     t->facts.id = id;
     t->facts.scope = scope;
     t->facts.family = family;
     t->facts.use_at_ms = core->h->facts.now_ms;
-    tenant_close(core, t);
     idmap_put(core, IDMAP_TENANT, slot);
     return slot;
 }
@@ -117,11 +116,10 @@ void tenant_charge(struct core *core, uint32_t principal, uint64_t core_seconds)
 {
     struct tenant *t = &core->tenants[tenant_find(core, CORE_QUOTA_PRINCIPAL, principal)];
     uint64_t now = core->h->facts.now_ms;
-    tenant_open(core, t);
+    tenant_changes(core, t);
     t->facts.use =
         decayed(t->facts.use, now - t->facts.use_at_ms, core->h->facts.share_half_life_ms) + core_seconds;
     t->facts.use_at_ms = now;
-    tenant_close(core, t);
 }
 
 uint32_t tenant_place(const struct core *core, const struct tenant *t)
