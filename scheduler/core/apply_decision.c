@@ -26,10 +26,6 @@ static uint32_t job_enter(struct core *core, const struct core_submit *s)
     if (!slot)
         return 0;
     struct job_facts *f = &core->jobs[slot].facts;
-    struct job_tenant tenants[TENANTS_OF_JOB_MAX];
-    uint32_t tenant_count = job_tenants(s->principal.v, s->workspace, s->family, tenants);
-    for (uint32_t i = 0; i < tenant_count; i++)
-        tenant_get(core, tenants[i].scope, tenants[i].id, tenants[i].family);
     f->seq = s->seq;
     f->request = s->request;
     f->licences = s->licences;
@@ -52,6 +48,7 @@ static uint32_t job_enter(struct core *core, const struct core_submit *s)
     f->retry_wait_ms = s->retry_wait_ms;
     f->family = s->family;
     f->reservation = s->reservation;
+    tenant_enter(core, &core->jobs[slot]);
     f->state = JOB_NOT_STARTED;
     array_enter(core, f, s);
     learn_submit(core, f);
@@ -105,6 +102,7 @@ static const char *apply_job_state(struct core *core, const struct core_event *e
     struct job_facts *f = &job->facts;
     enum job_state from = f->state;
     bool same = to == from;
+    enum tenant_part part = tenant_part(f);
     if (same ? !job_waits(f) : !job_state_can(from, to))
         return "a job's state that can't follow";
     if (f->array_count && job_state_is_final(to) && f->array_live)
@@ -116,7 +114,6 @@ static const char *apply_job_state(struct core *core, const struct core_event *e
         job_forget_waiting(core, slot);
     else
         queue_leave(core, slot);
-    tenant_count(core, f, -1);
     licences_use(core, f, holds_licences(f, to) - holds_licences(f, from));
     job_changes(core, job);
     if (leaves)
@@ -145,7 +142,7 @@ static const char *apply_job_state(struct core *core, const struct core_event *e
         job_set_wake(core, slot);
     if (job_state_is_final(to))
         learn_end(core, f);
-    tenant_count(core, f, 1);
+    tenant_count(core, job, part);
     if (job_state_is_final(to) && f->array) {
         if (f->stirred) /* it was to be canceled with its array */
             unstir(core, slot);
@@ -229,10 +226,9 @@ static const char *apply_freed(struct core *core, const struct core_decision *d,
     (void)d;
     if (task->facts.released)
         return "a lease freed twice";
-    const struct job_facts *job = &core->jobs[task->job_slot].facts;
     uint64_t ran_s = (core->h->facts.now_ms - task->facts.began_ms) / 1000;
-    uint64_t width = lease_width(&task->facts.lease) + (uint32_t)__builtin_popcount(task->facts.lease.gpus);
-    tenant_charge(core, job->principal, width * ran_s);
+    uint64_t width = task->width + (uint32_t)__builtin_popcount(task->facts.lease.gpus);
+    tenant_charge(core, &core->jobs[task->job_slot], width * ran_s);
     task_changes(core, task);
     task->facts.released = 1;
     shapes_forget_fit(core, node);

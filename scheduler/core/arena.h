@@ -31,6 +31,7 @@ _Noreturn void core_assert_failed(const char *what, const char *file);
 #define CORE_TENANTS_MAX (1u << 17) /* principals and workspaces */
 #define CORE_SEATS_MAX (CORE_RESERVATIONS_MAX * CORE_INSTANCES_MAX)
 #define CORE_NEVER UINT64_MAX
+#define TENANTS_OF_JOB_MAX 5
 /* Elements of arrays that one step can make jobs of: each costs a start, and one more may be canceled. */
 #define CORE_STEP_ELEMENTS_MAX (CORE_STEP_WORK / CORE_WORK_START + 2)
 
@@ -106,8 +107,9 @@ struct job {
     uint32_t heap_at;
     uint32_t next_free;
     uint32_t first_element; /* of an array: elements under way, or canceled ahead of their turn */
-    uint32_t element_prev, element_next; /* of such an element */
-    uint32_t changed_next;               /* not 0: it is in the list of changed ones */
+    uint32_t element_prev, element_next;  /* of such an element */
+    uint32_t changed_next;                /* not 0: it is in the list of changed ones */
+    uint32_t tenants[TENANTS_OF_JOB_MAX]; /* whose sums and limits it counts in, as job_tenants names them */
 };
 
 struct task_facts {
@@ -492,8 +494,13 @@ void idmap_rebuild(struct core *core);
 /* tenant.c: principals and workspaces */
 uint32_t tenant_get(struct core *core, enum core_quota_scope scope, uint32_t id,
                     uint32_t family); /* made where it is new */
-/* Counts the job in or out, as it is now. */
-void tenant_count(struct core *core, const struct job_facts *job, int sign);
+/* The records of those that a new job counts for; made where they are new. */
+void tenant_enter(struct core *core, struct job *job);
+/* What a job is in their sums, as it is now. */
+enum tenant_part { TENANT_PART_NONE, TENANT_PART_QUEUED, TENANT_PART_RUNNING };
+enum tenant_part tenant_part(const struct job_facts *job);
+/* Counts the job as what it is now, and no longer as what it was. */
+void tenant_count(struct core *core, const struct job *job, enum tenant_part was);
 /* What a job would hold while it runs. */
 void tenant_amounts(const struct job_facts *job, uint64_t *cores, uint64_t *gpu_milli);
 /* The limits in force, in the order of everyone[]. */
@@ -502,7 +509,7 @@ void tenant_limits(const struct core *core, const struct tenant *t, uint32_t lim
 bool tenant_allows(const struct core *core, const struct klass *klass);
 void tenant_attach(struct core *core, uint32_t klass);
 void tenant_detach(struct core *core, uint32_t klass);
-void tenant_charge(struct core *core, uint32_t principal, uint64_t core_seconds);
+void tenant_charge(struct core *core, const struct job *job, uint64_t core_seconds);
 /* The place that its use gives the principal now. */
 uint32_t tenant_place(const struct core *core, const struct tenant *t);
 
@@ -610,7 +617,6 @@ void holds_promise(struct core *core, uint32_t job_slot, uint64_t at_ms, uint64_
 uint32_t policy_place(const struct core *core, const struct job_facts *job, uint32_t share_place);
 
 /* family.c: whose quotas a job counts against, and approval */
-#define TENANTS_OF_JOB_MAX 5
 struct job_tenant {
     enum core_quota_scope scope;
     uint32_t id, family;
@@ -623,7 +629,7 @@ bool job_counts_in(const struct job_facts *job, const struct tenant_facts *t);
 /* False: its family is restricted and its principal not approved there. */
 bool job_approved(const struct core *core, const struct job_facts *job);
 /* Whether the quotas of all these let as much more start. */
-bool tenants_allow(const struct core *core, const struct job_facts *job, uint64_t cores, uint64_t gpu_milli);
+bool tenants_allow(const struct core *core, const struct job *job, uint64_t cores, uint64_t gpu_milli);
 void apply_family(struct core *core, const struct core_family *family);
 uint32_t refused_quota_code(const struct job_tenant *tenant, enum core_quota_limit limit);
 

@@ -183,7 +183,8 @@ static uint32_t make(struct core *core, uint32_t slot, uint64_t id)
     f->waits_on = 0;
     f->array_count = f->array_limit = f->array_next = f->array_ahead = 0;
     f->array_live = f->array_completed = f->array_failed = f->array_canceled = 0;
-    tenant_count(core, f, 1);
+    tenant_enter(core, &core->jobs[element]);
+    tenant_count(core, &core->jobs[element], TENANT_PART_NONE);
     link_element(core, slot, element);
     return element;
 }
@@ -201,7 +202,7 @@ const char *apply_element(struct core *core, const struct core_event *event, con
     if (!make(core, slot, id))
         return "no room for another job";
     holds_drop(core, slot); /* the promise was to the next element */
-    tenant_count(core, f, -1);
+    enum tenant_part part = tenant_part(f);
     job_changes(core, array);
     f->array_live++;
     f->preempted_ms = 0;
@@ -211,7 +212,7 @@ const char *apply_element(struct core *core, const struct core_event *event, con
         f->array_ahead++;
     pass_over(core, slot);
     learn_rescale(core, f);
-    tenant_count(core, f, 1);
+    tenant_count(core, array, part);
     if (!job_waits(f))
         job_forget_waiting(core, slot);
     else if (!job_ready(f))

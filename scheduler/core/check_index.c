@@ -268,9 +268,12 @@ const char *check_tenants(const struct core *core, uint64_t *sum)
         struct job_tenant whose[TENANTS_OF_JOB_MAX];
         uint32_t count = f->present ? job_tenants(f->principal, f->workspace, f->family, whose) : 0;
         for (uint32_t i = 0; i < count; i++) {
-            if (!tenant_find_in(core, whose[i].scope, whose[i].id, whose[i].family))
-                return "tenant: a job's has no record";
+            uint32_t slot = tenant_find_in(core, whose[i].scope, whose[i].id, whose[i].family);
+            if (!slot || core->jobs[j].tenants[i] != slot)
+                return "tenant: a job's has no record, or it counts for another";
         }
+        if (count && count < TENANTS_OF_JOB_MAX && core->jobs[j].tenants[count])
+            return "tenant: a job counts for too many";
         if (!f->present || !job_runs(f))
             continue;
         spot[f->priority_class] += f->preemptible;

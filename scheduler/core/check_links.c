@@ -7,10 +7,12 @@
 static bool job_links(const struct header *h, const struct job *j)
 {
     const struct job_facts *f = &j->facts;
-    bool licences = true;
+    bool in_range = true;
     for (uint32_t i = 0; i < RESOURCE_LICENCE_KINDS_MAX; i++)
-        licences = licences && f->licences.id[i] < RESOURCE_LICENCES_MAX;
-    return licences && j->left <= h->job.high && j->right <= h->job.high && j->klass <= h->klass.high &&
+        in_range = in_range && f->licences.id[i] < RESOURCE_LICENCES_MAX;
+    for (uint32_t i = 0; i < TENANTS_OF_JOB_MAX; i++)
+        in_range = in_range && j->tenants[i] <= h->facts.tenant_count;
+    return in_range && j->left <= h->job.high && j->right <= h->job.high && j->klass <= h->klass.high &&
            j->first_task <= h->task.high && j->first_need <= h->need.high &&
            j->first_needed <= h->need.high && j->first_hold <= h->hold.high && j->stir_next <= h->job.high &&
            j->next_free <= h->job.high && j->heap_at <= h->heap_count && f->present <= 1 &&

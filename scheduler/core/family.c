@@ -1,7 +1,8 @@
 /*
  * Families of sizes: whose quotas a job counts against, and who may run what is restricted. Whether a family
  * is restricted is a bit in the header; who is approved in it is a fact of the tenant (principal, family).
- * Invariant: a job that is in the core has a tenant record for each that job_tenants names.
+ * Invariant: a job that is in the core has a tenant record for each that job_tenants names, the principal
+ * first.
  */
 #include "scheduler/core/arena.h"
 
@@ -50,12 +51,10 @@ static bool within(uint64_t have, uint64_t more, uint32_t limit)
     return !limit || have + more <= limit;
 }
 
-bool tenants_allow(const struct core *core, const struct job_facts *job, uint64_t cores, uint64_t gpu_milli)
+bool tenants_allow(const struct core *core, const struct job *job, uint64_t cores, uint64_t gpu_milli)
 {
-    struct job_tenant all[TENANTS_OF_JOB_MAX];
-    uint32_t count = job_tenants(job->principal, job->workspace, job->family, all);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct tenant *t = &core->tenants[tenant_find_in(core, all[i].scope, all[i].id, all[i].family)];
+    for (uint32_t i = 0; i < TENANTS_OF_JOB_MAX && job->tenants[i]; i++) {
+        const struct tenant *t = &core->tenants[job->tenants[i]];
         uint32_t limits[4];
         tenant_limits(core, t, limits);
         if (!within(t->cores, cores, limits[CORE_QUOTA_CORES]) ||

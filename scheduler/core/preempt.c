@@ -53,7 +53,7 @@ static bool may_go(const struct core *core, const struct task *task, const struc
 static uint64_t lost_with(const struct core *core, const struct task *task)
 {
     uint64_t ran = core->h->facts.now_ms - task->facts.began_ms;
-    uint64_t width = lease_width(&task->facts.lease) + (uint32_t)__builtin_popcount(task->facts.lease.gpus);
+    uint64_t width = task->width + (uint32_t)__builtin_popcount(task->facts.lease.gpus);
     return ran * width * core->jobs[task->job_slot].facts.instance_count;
 }
 

@@ -18,7 +18,7 @@ _Static_assert(sizeof(struct header_facts) ==
 _Static_assert(sizeof(struct tenant_facts) == 56, "no padding");
 _Static_assert(sizeof(struct shape_key) == 56 && sizeof(struct klass_key) == 72,
                "no padding: keys are compared");
-_Static_assert(sizeof(struct job) == 448, "a pending job's cost");
+_Static_assert(sizeof(struct job) == 472, "a pending job's cost");
 
 _Static_assert(sizeof(struct order_job) == 56 && sizeof(struct order_state) % 8 == 0 &&
                    sizeof(struct order_cell) == 24,

@@ -248,7 +248,7 @@ static bool limits_allow(const struct wishing *w)
     like.request = w->wish->request;
     like.instance_count = w->wish->instance_count;
     tenant_amounts(&like, &cores, &gpus);
-    return job_approved(core, job) && tenants_allow(core, &like, cores, gpus) &&
+    return job_approved(core, job) && tenants_allow(core, &core->jobs[w->job], cores, gpus) &&
            licences_free(core, &job->licences);
 }
 

@@ -34,29 +34,46 @@ void tenant_amounts(const struct job_facts *job, uint64_t *cores, uint64_t *gpu_
     *gpu_milli = share * job->instance_count;
 }
 
-static void count_one(struct core *core, const struct job_tenant *whose, const struct job_facts *job,
-                      int sign)
-{
-    struct tenant *t = &core->tenants[tenant_find_in(core, whose->scope, whose->id, whose->family)];
-    uint64_t cores, gpus;
-    if (job_waits(job)) { /* an array is one that waits, for as long as some of it does */
-        t->queued += (uint32_t)sign;
-        return;
-    }
-    if (!job_runs(job))
-        return;
-    tenant_amounts(job, &cores, &gpus);
-    t->running += (uint32_t)sign;
-    t->cores += (uint64_t)(int64_t)sign * cores;
-    t->gpu_milli += (uint64_t)(int64_t)sign * gpus;
-}
-
-void tenant_count(struct core *core, const struct job_facts *job, int sign)
+void tenant_enter(struct core *core, struct job *job)
 {
     struct job_tenant all[TENANTS_OF_JOB_MAX];
-    uint32_t count = job_tenants(job->principal, job->workspace, job->family, all);
+    uint32_t count = job_tenants(job->facts.principal, job->facts.workspace, job->facts.family, all);
     for (uint32_t i = 0; i < count; i++)
-        count_one(core, &all[i], job, sign);
+        job->tenants[i] = tenant_get(core, all[i].scope, all[i].id, all[i].family);
+}
+
+enum tenant_part tenant_part(const struct job_facts *job)
+{
+    if (job_waits(job)) /* an array is one that waits, for as long as some of it does */
+        return TENANT_PART_QUEUED;
+    return job_runs(job) ? TENANT_PART_RUNNING : TENANT_PART_NONE;
+}
+
+static void count_part(struct core *core, const struct job *job, enum tenant_part part, int sign)
+{
+    uint64_t cores, gpus;
+    tenant_amounts(&job->facts, &cores, &gpus);
+    for (uint32_t i = 0; i < TENANTS_OF_JOB_MAX && job->tenants[i]; i++) {
+        struct tenant *t = &core->tenants[job->tenants[i]];
+        if (part == TENANT_PART_QUEUED) {
+            t->queued += (uint32_t)sign;
+        } else {
+            t->running += (uint32_t)sign;
+            t->cores += (uint64_t)(int64_t)sign * cores;
+            t->gpu_milli += (uint64_t)(int64_t)sign * gpus;
+        }
+    }
+}
+
+void tenant_count(struct core *core, const struct job *job, enum tenant_part was)
+{
+    enum tenant_part is = tenant_part(&job->facts);
+    if (is == was)
+        return;
+    if (was != TENANT_PART_NONE)
+        count_part(core, job, was, -1);
+    if (is != TENANT_PART_NONE)
+        count_part(core, job, is, 1);
 }
 
 void tenant_limits(const struct core *core, const struct tenant *t, uint32_t limits[4])
@@ -75,10 +92,10 @@ void tenant_limits(const struct core *core, const struct tenant *t, uint32_t lim
 
 bool tenant_allows(const struct core *core, const struct klass *klass)
 {
-    const struct job_facts *job = &core->jobs[klass->head].facts;
+    const struct job *job = &core->jobs[klass->head];
     uint64_t cores, gpus;
-    tenant_amounts(job, &cores, &gpus);
-    return job_approved(core, job) && tenants_allow(core, job, cores, gpus);
+    tenant_amounts(&job->facts, &cores, &gpus);
+    return job_approved(core, &job->facts) && tenants_allow(core, job, cores, gpus);
 }
 
 void tenant_attach(struct core *core, uint32_t klass)
@@ -112,9 +129,9 @@ static uint64_t decayed(uint64_t use, uint64_t elapsed_ms, uint64_t half_life_ms
     return use - (use >> 11) * part - ((use & 2047) * part >> 11);
 }
 
-void tenant_charge(struct core *core, uint32_t principal, uint64_t core_seconds)
+void tenant_charge(struct core *core, const struct job *job, uint64_t core_seconds)
 {
-    struct tenant *t = &core->tenants[tenant_find(core, CORE_QUOTA_PRINCIPAL, principal)];
+    struct tenant *t = &core->tenants[job->tenants[0]];
     uint64_t now = core->h->facts.now_ms;
     tenant_changes(core, t);
     t->facts.use =
