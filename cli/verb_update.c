@@ -1,4 +1,4 @@
-/* berth hold, berth release, berth update: what a waiting job's own rules are. */
+/* berth hold, berth release, berth update: what a job's own rules are. */
 #include "cli/verbs.h"
 
 #include "base/cleanup.h"
@@ -27,7 +27,7 @@ static const struct opt hold_opts[] = {
 static const struct opt update_opts[] = {
     {"priority", 0, "CLASS|N", "low, medium or high, or a whole number within the class (higher goes first)",
      OPT_STRING, offsetof(struct update_args, priority)},
-    {"time", 0, "T", "its time limit (90, 15m, 1h30m, D-HH:MM:SS; 0: none), while it waits", OPT_STRING,
+    {"time", 0, "T", "its time limit (90, 15m, 1h30m, D-HH:MM:SS; 0: none), also while it runs", OPT_STRING,
      offsetof(struct update_args, time)},
     {"begin", 0, "TIME",
      "not before that (2026-12-24T18:00:00Z, \"2026-12-24 18:00\" here, +2h from now; +0: at once), while it "
@@ -149,7 +149,7 @@ const struct verb verb_release = {
 const struct verb verb_update = {
     .name = "update",
     .synopsis = "NAME... [--priority CLASS|N] [--time T] [--begin TIME] [--array-limit N]",
-    .summary = "change a waiting job's priority, time limit, begin time or an array's limit",
+    .summary = "change a job's priority or time limit, its begin time or an array's limit while it waits",
     .options = update_opts,
     .args_size = sizeof(struct update_args),
     .run = run_update,

@@ -274,6 +274,15 @@ static void on_stop(struct agent *agent, struct task *task, uint64_t seq, const 
               json_bool(delta, "force", false));
 }
 
+static void on_limit(struct agent *agent, struct task *task, uint64_t seq, const cJSON *delta)
+{
+    (void)agent;
+    (void)seq;
+    int64_t limit_ms = json_int(delta, "time_limit_ms", -1);
+    if (limit_ms >= 0)
+        task_limit(task, limit_ms);
+}
+
 static void on_release(struct agent *agent, struct task *task, uint64_t seq, const cJSON *delta)
 {
     (void)agent;
@@ -305,7 +314,7 @@ static void on_delta(void *data, const char *type, uint64_t seq, const cJSON *de
         void (*handle)(struct agent *, struct task *, uint64_t, const cJSON *);
     } table[] = {
         {"start", false, on_start}, {"stop", true, on_stop},     {"release", true, on_release},
-        {"stdin", true, on_stdin},  {"resize", true, on_resize},
+        {"stdin", true, on_stdin},  {"resize", true, on_resize}, {"limit", true, on_limit},
     };
     struct agent *agent = data;
     const char *name = json_str(delta, "task", NULL);

@@ -199,6 +199,11 @@ void shim_client_pause(struct shim_client *c, bool pause)
     send_line(c, pause ? "pause" : "resume");
 }
 
+void shim_client_limit(struct shim_client *c, int64_t limit_ms)
+{
+    send_line(c, "limit %" PRId64, limit_ms);
+}
+
 bool shim_client_stdin(struct shim_client *c, const void *bytes, size_t n, bool eof, struct error *err)
 {
     if (c->closed || c->ended)

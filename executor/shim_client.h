@@ -42,6 +42,7 @@ void shim_client_close(struct shim_client *c);
 void shim_client_stop(struct shim_client *c, uint64_t grace_ms, const char *reason);
 void shim_client_kill(struct shim_client *c); /* by force, at once; reason as given before, else cancel */
 void shim_client_pause(struct shim_client *c, bool pause);
+void shim_client_limit(struct shim_client *c, int64_t limit_ms); /* of its whole run; 0: none */
 /* ERROR_LIMIT when more than SHIM_STDIN_OUTSTANDING_MAX would be outstanding; ERROR_CONFLICT without stdin.
  */
 bool shim_client_stdin(struct shim_client *c, const void *bytes, size_t n, bool eof, struct error *err);

@@ -64,6 +64,7 @@ void task_after(struct task *task, int64_t ms, void (*fn)(struct task *))
 static struct task *create(struct task_context *context, struct order *order)
 {
     struct task *task = xcalloc(1, sizeof *task);
+    task->limit_ms = -1;
     task->context = context;
     task->order = order;
     task->folder = xasprintf("%s/tasks/%s", context->config->state_dir, order->task);

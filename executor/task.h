@@ -68,6 +68,7 @@ void task_wanted(struct task *task);        /* it is among the orders */
 void task_unwanted(struct task *task);      /* it is not: end it, say nothing, remove it */
 void task_release(struct task *task);       /* the scheduler has recorded the end */
 void task_stop(struct task *task, const char *reason, int64_t grace_ms, bool force);
+void task_limit(struct task *task, int64_t limit_ms); /* its time limit, changed; 0: none */
 void task_stdin(struct task *task, uint64_t seq, const char *base64, bool eof);
 void task_resize(struct task *task, unsigned rows, unsigned cols);
 /* The scheduler has answered a request that went out then (boot clock): the fence begins anew. */

@@ -48,6 +48,7 @@ struct task {
         char reason[32];
         int64_t grace_ms;
     } stop;
+    int64_t limit_ms;  /* its time limit if that was changed since the order; -1: it wasn't */
     struct list input; /* struct task_input */
     size_t input_bytes;
     unsigned rows, cols; /* 0: no resize yet */

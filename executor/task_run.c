@@ -79,6 +79,8 @@ void task_meet_shim(struct task *task)
         shim_client_kill(task->client);
     else if (task->stop.wanted)
         task_stop(task, task->stop.reason, task->stop.grace_ms, task->stop.force);
+    if (task->limit_ms >= 0)
+        shim_client_limit(task->client, task->limit_ms);
     if (task->rows)
         shim_client_resize(task->client, task->rows, task->cols);
     flush_input(task);
@@ -116,6 +118,15 @@ void task_stop(struct task *task, const char *reason, int64_t grace_ms, bool for
         uv_timer_stop(&task->timer);
         task_end_cancelled(task);
     }
+}
+
+void task_limit(struct task *task, int64_t limit_ms)
+{
+    if (task->life >= LIFE_EXITED || task->shim_lost)
+        return;
+    task->limit_ms = limit_ms; /* a shim that is still to come is told when it is met */
+    if (task->client)
+        shim_client_limit(task->client, limit_ms);
 }
 
 void task_contact(struct task *task, int64_t contact_ms)

@@ -1,13 +1,15 @@
 /*
- * Rules: the policy, a waiting job's own (held, priority, begin, time limit), and what a node may be used
+ * Rules: the policy, a job's own (held, priority, begin, time limit), and what a node may be used
  * for. Every change is an event of the core, so that it survives as the jobs do.
  */
 #include "scheduler/api.h"
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "proto/array.h"
+#include "proto/units.h"
 #include "scheduler/engine.h"
 
 #include <string.h>
@@ -129,6 +131,81 @@ void api_post_policy(struct http_request *req, void *context)
 
 /* ---- a job ---- */
 
+/* For how long its present attempt has run. */
+static int64_t ran_ms(const struct job *job)
+{
+    int64_t now = clock_wall_ms(), ran = 0;
+    for (uint32_t i = 0; i < job->task_count; i++) {
+        const struct task *task = &job->tasks[i];
+        if (task->attempt == job->attempt && task->started_ms && now - task->started_ms > ran)
+            ran = now - task->started_ms;
+    }
+    return ran;
+}
+
+static bool limit_can_change(const struct core_update *u, const struct core_job_view *view,
+                             const struct job *job, struct error *err)
+{
+    if (!u->set_time_limit || view->waits)
+        return true;
+    if (view->array_count) {
+        error_set(err, ERROR_CONFLICT, "all of the array has begun");
+        return error_hint(err, "change an element's time limit: %s@INDEX", job->name);
+    }
+    int64_t so_far = ran_ms(job);
+    if (!u->time_limit_ms || (int64_t)u->time_limit_ms > so_far)
+        return true;
+    char limit[24], ran[24];
+    error_field(err, "time_limit_s", "the job has run for %s already, longer than %s",
+                units_format_duration(so_far / 1000 * 1000, ran),
+                units_format_duration((int64_t)u->time_limit_ms, limit));
+    return error_hint(err, "berth cancel %s ends it", job->name);
+}
+
+/* Those that run are told; a node without a session hears it when it comes back. */
+struct new_limit {
+    struct daemon *daemon;
+    uint64_t job;
+};
+
+static void tell_limit(void *data)
+{
+    struct new_limit *limit = data;
+    struct daemon *d = limit->daemon;
+    const struct job *job = jobs_get(&d->jobs, limit->job);
+    for (uint32_t i = 0; job && i < job->task_count; i++) {
+        const struct task *task = &job->tasks[i];
+        struct task_id id = {.job = {job->id}, .attempt = task->attempt, .rank = task->rank};
+        struct core_task_view view;
+        if (!core_task_get(d->core, id, &view) || view.abandoned || view.state == TASK_EXITED)
+            continue;
+        struct node *node = nodes_get(&d->nodes, view.node.v);
+        if (node && node->in_session)
+            engine_push_limit(node, id, job->time_limit_ms);
+    }
+    free(limit);
+}
+
+/* What people see, and what orders are written from. */
+static void keep_update(struct daemon *d, struct job *job, const struct core_update *u, bool runs)
+{
+    if (u->set_priority)
+        jobs_change_rule(&d->jobs, job, "priority",
+                         cJSON_CreateString(priority_class_name(u->priority_class)));
+    if (!u->set_time_limit)
+        return;
+    double seconds = (double)u->time_limit_ms / 1000;
+    jobs_change_rule(&d->jobs, job, "time_limit_s",
+                     seconds > 0 ? cJSON_CreateNumber(seconds) : cJSON_CreateNull());
+    job->time_limit_ms = (int64_t)u->time_limit_ms;
+    if (!runs)
+        return;
+    job->limit_changed = true;
+    struct new_limit *limit = xcalloc(1, sizeof *limit);
+    *limit = (struct new_limit){.daemon = d, .job = job->id};
+    journal_then(d->journal, tell_limit, NULL, limit);
+}
+
 static bool read_update(const cJSON *body, struct core_update *u, const struct core_job_view *view,
                         struct error *err)
 {
@@ -166,10 +243,6 @@ static bool read_update(const cJSON *body, struct core_update *u, const struct c
     if (u->set_array_limit && !view->array_count)
         return error_field(err, "array_limit", "the job is no array");
     u->array_limit = (uint32_t)limit;
-    if (u->set_time_limit && !view->waits) {
-        error_set(err, ERROR_CONFLICT, "the job runs already: its keeper has its time limit");
-        return error_hint(err, "the time limit can be changed while a job waits");
-    }
     if ((u->set_held || u->set_begin || u->set_array_limit) && !view->waits)
         return error_set(err, ERROR_CONFLICT, "the job does not wait any more: it is %s",
                          job_state_name(view->state));
@@ -199,12 +272,14 @@ void api_post_update(struct http_request *req, void *context)
     bool ok = engine_writable(d, &err);
     if (ok && !core_job_get(d->core, (struct job_id){id}, &view))
         ok = error_set(&err, ERROR_CONFLICT, "the job has ended: %s", job_state_name(job->state));
-    ok = ok && read_update(body, &event.as.update, &view, &err) && engine_step(d, &event, &err);
+    ok = ok && read_update(body, &event.as.update, &view, &err) &&
+         limit_can_change(&event.as.update, &view, job, &err) && engine_step(d, &event, &err);
     if (!respond(req, &err, ok))
         return;
     job = jobs_get(&d->jobs, id);
     struct buf text = {0};
     if (job) {
+        keep_update(d, job, &event.as.update, !view.waits);
         engine_look(d, job);
         job_object_write(job, JOB_OBJECT_SHORT, NULL, &text);
     }

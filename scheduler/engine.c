@@ -64,6 +64,13 @@ void engine_push_stop(struct node *node, struct task_id task, enum core_stop_rea
     node_push_task(node, DELTA_STOP, "stop", task, fields);
 }
 
+void engine_push_limit(struct node *node, struct task_id task, int64_t limit_ms)
+{
+    char fields[48];
+    snprintf(fields, sizeof fields, "\"time_limit_ms\":%lld", (long long)limit_ms);
+    node_push_task(node, DELTA_LIMIT, "limit", task, fields);
+}
+
 static void stop_effect(struct daemon *d, struct node *node, const struct effect *e)
 {
     (void)d;

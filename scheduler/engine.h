@@ -25,6 +25,8 @@ void engine_look(const struct daemon *d, struct job *job);
 bool engine_write_order(struct daemon *d, const struct node *node, struct task_id task, struct buf *out);
 
 /* Tells the node to end a task. */
+/* The time limit of a job under way, as it is now. */
+void engine_push_limit(struct node *node, struct task_id task, int64_t limit_ms);
 void engine_push_stop(struct node *node, struct task_id task, enum core_stop_reason reason, uint32_t grace_ms,
                       bool force);
 

@@ -162,6 +162,9 @@ static struct hello_answer *plan_answer(struct node *node, struct http_request *
         a->tasks[a->count++] = ids[i];
         if (view.stopping && view.state != TASK_EXITED)
             engine_push_stop(node, ids[i], view.stop_reason, view.grace_ms, view.forced);
+        const struct job *job = jobs_get(&d->jobs, ids[i].job.v);
+        if (job && job->limit_changed && view.state != TASK_EXITED)
+            engine_push_limit(node, ids[i], job->time_limit_ms);
     }
     free(ids);
     return a;

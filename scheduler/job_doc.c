@@ -66,6 +66,8 @@ char *job_doc_write(const struct job *job)
     json_add_int(o, "started_ms", job->started_ms);
     json_add_int(o, "uid", job->uid);
     json_add_int(o, "time_limit_ms", job->time_limit_ms);
+    if (job->limit_changed)
+        cJSON_AddTrueToObject(o, "limit_changed");
     json_add_int(o, "grace_ms", job->grace_ms);
     json_add_str(o, "manifest", job->manifest);
     cJSON_AddBoolToObject(o, "stdin", job->wants_stdin);
@@ -160,6 +162,7 @@ struct job *job_doc_read(const struct journal_job *row, struct error *err)
     job->fixed = xstrdup(row->fixed);
     job->uid = (uid_t)json_int(o, "uid", (int64_t)(uid_t)-1);
     job->time_limit_ms = json_int(o, "time_limit_ms", 0);
+    job->limit_changed = json_bool(o, "limit_changed", false);
     job->grace_ms = json_int(o, "grace_ms", 0);
     snprintf(job->manifest, sizeof job->manifest, "%s", json_str(o, "manifest", ""));
     job->wants_stdin = json_bool(o, "stdin", false);

@@ -193,6 +193,20 @@ void jobs_touch(struct job_table *t, struct job *job)
     list_append(&t->dirty, &job->dirty_link);
 }
 
+void jobs_change_rule(struct job_table *t, struct job *job, const char *field, cJSON *value)
+{
+    _cleanup_json_ cJSON *fixed = json_parse(job->fixed, strlen(job->fixed), NULL);
+    if (!fixed || !cJSON_ReplaceItemInObjectCaseSensitive(fixed, field, value)) {
+        log_error("job %s: its record has no %s to change", job->name, field);
+        cJSON_Delete(value);
+        return;
+    }
+    free(job->fixed);
+    job->fixed = json_text(fixed);
+    job->inserted = false; /* so that it is written again */
+    jobs_touch(t, job);
+}
+
 void jobs_write_dirty(struct job_table *t, struct journal *journal)
 {
     struct job *job, *tmp;

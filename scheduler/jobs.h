@@ -68,7 +68,8 @@ struct job {
     /* what orders need beyond the job file */
     uid_t uid;
     int64_t time_limit_ms, grace_ms;
-    char manifest[65]; /* "" without code */
+    bool limit_changed; /* since an order was written with it, maybe: nodes are told again */
+    char manifest[65];  /* "" without code */
     bool wants_stdin, split_streams;
     bool distributed;   /* its tasks get a port to meet at */
     uint32_t processes; /* of each task */
@@ -125,6 +126,9 @@ bool jobs_name_taken(struct job_table *t, struct journal_reader *reader, const c
 /* A name that can be typed: two words and the id. out holds 64 bytes. */
 void jobs_make_name(uint64_t id, char *out);
 
+/* One of its own rules is another now: in what people see, and in the journal with the next batch. Takes over
+ * `value`. */
+void jobs_change_rule(struct job_table *t, struct job *job, const char *field, cJSON *value);
 /* Notes that it changed: written with the next batch. */
 void jobs_touch(struct job_table *t, struct job *job);
 /* Adds all changed ones to the journal's open batch. */

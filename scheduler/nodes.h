@@ -25,7 +25,7 @@
 
 struct daemon;
 
-enum delta_kind { DELTA_START, DELTA_STOP, DELTA_RELEASE, DELTA_STDIN, DELTA_RESIZE };
+enum delta_kind { DELTA_START, DELTA_STOP, DELTA_RELEASE, DELTA_STDIN, DELTA_RESIZE, DELTA_LIMIT };
 
 /* One line of the stream, kept until the node has acknowledged it. */
 struct delta {

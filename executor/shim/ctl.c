@@ -23,7 +23,7 @@
 #define STDIN_BYTES_MAX (1u << 20)
 #define OUT_BYTES_MAX 65536
 #define FINISH_WAIT_MS 1000
-#define GRACE_MS_MAX (INT64_MAX / 4)
+#define TIME_MS_MAX (INT64_MAX / 4)
 
 struct connection {
     int fd; /* -1: free */
@@ -98,7 +98,7 @@ static void do_stop(struct shim *s, const char *line)
     words_after(line, "stop", &grace_ms, 1, &rest);
     if (*rest)
         snprintf(reason, sizeof reason, "%s", rest);
-    life_stop(s, grace_ms < 0 ? 0 : grace_ms > GRACE_MS_MAX ? GRACE_MS_MAX : grace_ms, reason);
+    life_stop(s, grace_ms < 0 ? 0 : grace_ms > TIME_MS_MAX ? TIME_MS_MAX : grace_ms, reason);
 }
 
 static void do_kill(struct shim *s, const char *line)
@@ -133,6 +133,13 @@ static void do_resize(struct shim *s, const char *line)
         life_resize(s, (unsigned)v[0], (unsigned)v[1]);
 }
 
+static void do_limit(struct shim *s, const char *line)
+{
+    int64_t limit_ms;
+    if (words_after(line, "limit", &limit_ms, 1, NULL) == 1 && limit_ms >= 0 && limit_ms < TIME_MS_MAX)
+        life_limit(s, limit_ms);
+}
+
 static void do_contact(struct shim *s, const char *line)
 {
     int64_t at_ms;
@@ -143,8 +150,8 @@ static void do_contact(struct shim *s, const char *line)
 static const struct {
     const char *word;
     void (*run)(struct shim *s, const char *line);
-} verbs[] = {{"stop", do_stop}, {"kill", do_kill},     {"pause", do_pause},    {"resume", do_resume},
-             {"eof", do_eof},   {"resize", do_resize}, {"contact", do_contact}};
+} verbs[] = {{"stop", do_stop}, {"kill", do_kill},     {"pause", do_pause},     {"resume", do_resume},
+             {"eof", do_eof},   {"resize", do_resize}, {"contact", do_contact}, {"limit", do_limit}};
 
 /* Our copy of a GPU's lock: a descriptor of ours, not to be closed; -1 where the task has no such GPU. */
 static int gpu_lock_of(const struct shim *s, const char *uuid)

@@ -212,14 +212,31 @@ static void accept_console(struct shim *s)
     close(peer);
 }
 
+/* A warning that was given is given again only if its time comes anew. */
+static void set_limit(struct shim *s)
+{
+    int64_t limit = s->spec.time_limit_ms;
+    s->limit_at_ms = limit > 0 ? s->runs_since_ms + limit : 0;
+    s->warn_at_ms = limit > 0 && s->spec.warn_ms > 0 ? s->limit_at_ms - s->spec.warn_ms : 0;
+    if (s->outcome.warned_at_ms && s->warn_at_ms <= clock_boot_ms())
+        s->warn_at_ms = 0;
+}
+
+void life_limit(struct shim *s, int64_t limit_ms)
+{
+    if (is_state(s, "ending") || s->outcome.payload_exited)
+        return; /* its end keeps the reason that it has */
+    s->spec.time_limit_ms = limit_ms;
+    if (s->outcome.payload_started)
+        set_limit(s);
+}
+
 static void payload_runs(struct shim *s)
 {
     s->outcome.payload_started = true;
     s->started_ms = clock_wall_ms();
-    if (s->spec.time_limit_ms > 0)
-        s->limit_at_ms = clock_boot_ms() + s->spec.time_limit_ms;
-    if (s->spec.time_limit_ms > 0 && s->spec.warn_ms > 0)
-        s->warn_at_ms = s->limit_at_ms - s->spec.warn_ms;
+    s->runs_since_ms = clock_boot_ms();
+    set_limit(s);
     if (!is_state(s, "ending"))
         life_set_state(s, "running");
     FAULT("shim.running");

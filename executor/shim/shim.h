@@ -156,7 +156,8 @@ struct shim {
 
     const char *state; /* starting, running, paused, ending */
     int64_t started_ms, ended_ms;
-    int64_t limit_at_ms, warn_at_ms, kill_at_ms, retry_at_ms, give_up_at_ms; /* CLOCK_BOOTTIME; 0: none */
+    int64_t runs_since_ms, limit_at_ms, warn_at_ms, kill_at_ms, retry_at_ms,
+        give_up_at_ms; /* CLOCK_BOOTTIME; 0: none */
     struct outcome outcome;
     struct ctl *ctl;
     int64_t fence_at_ms; /* CLOCK_BOOTTIME; with spec.fence_after_ms */
@@ -191,6 +192,7 @@ void ctl_finish(struct shim *s);          /* gives what is queued a moment to le
 void life_stop(struct shim *s, int64_t grace_ms, const char *reason);
 void life_kill(struct shim *s, const char *reason);
 void life_pause(struct shim *s, bool pause);
+void life_limit(struct shim *s, int64_t limit_ms); /* of its whole run; 0: none */
 void life_resize(struct shim *s, unsigned rows, unsigned cols);
 void life_set_state(struct shim *s, const char *state);
 

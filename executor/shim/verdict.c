@@ -184,7 +184,9 @@ static bool judge_stop(const struct shim *s, struct verdict *v)
         v->kind = "time_limit";
         snprintf(v->text, sizeof v->text, "time limit of %" PRId64 " s reached%s%s",
                  s->spec.time_limit_ms / 1000, warning, how);
-        snprintf(v->advice, sizeof v->advice, "--time (limits.timeout in a job file) sets the time limit");
+        snprintf(v->advice, sizeof v->advice,
+                 "--time (limits.timeout in a job file) sets the time limit, "
+                 "and berth update --time changes it while a job runs");
     } else if (strcmp(o->stop_reason, "log_limit") == 0) {
         char limit[32];
         human((uint64_t)s->spec.log_limit_bytes, limit, sizeof limit);
