@@ -24,9 +24,9 @@ void engine_look(const struct daemon *d, struct job *job);
 /* The text of a start order; false where its job file can't be read. */
 bool engine_write_order(struct daemon *d, const struct node *node, struct task_id task, struct buf *out);
 
-/* Tells the node to end a task. */
-/* The time limit of a job under way, as it is now. */
+/* Tells the node the time limit of a job under way, as it is now. */
 void engine_push_limit(struct node *node, struct task_id task, int64_t limit_ms);
+/* Tells the node to end a task. */
 void engine_push_stop(struct node *node, struct task_id task, enum core_stop_reason reason, uint32_t grace_ms,
                       bool force);
 
