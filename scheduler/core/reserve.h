@@ -45,6 +45,7 @@ struct reserve_ask {
     const struct job_facts *job; /* who wants to stand there from at_ms to end_ms */
     uint32_t node_slot;
     enum plan_times times;
+    bool planned; /* `free` is what a plan sees: what has outlived its time has ended */
     uint64_t at_ms, end_ms;
     struct caps want;
     struct caps free; /* of the node at at_ms */

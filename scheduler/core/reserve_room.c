@@ -59,10 +59,24 @@ struct caps reserve_amounts(const struct node *node, const struct resv *resv)
     return amounts;
 }
 
+/* A moment, and how it is seen. What has outlived its time holds its lease still; a plan takes it as ended,
+ * here as in what it takes to be free: else the same amount would count twice. */
+struct moment {
+    enum plan_times times;
+    uint64_t at_ms;
+    bool planned;
+};
+
+static bool holds_at(const struct core *core, const struct task_facts *task, struct moment m)
+{
+    bool still = !m.planned && m.at_ms <= core->h->facts.now_ms;
+    return !task->released && (still || plan_end(core, task, m.times) > m.at_ms);
+}
+
 bool reserve_holds(const struct core *core, const struct task_facts *task, enum plan_times times,
                    uint64_t at_ms)
 {
-    return !task->released && (at_ms <= core->h->facts.now_ms || plan_end(core, task, times) > at_ms);
+    return holds_at(core, task, (struct moment){times, at_ms, false});
 }
 
 static void lease_caps(const struct node *node, const struct resource_lease *lease, struct caps *sum)
@@ -83,19 +97,18 @@ struct caps reserve_lease(const struct node *node, const struct task_facts *task
     return sum;
 }
 
-struct caps reserve_free(const struct core *core, const struct node *node, enum plan_times times,
-                         uint64_t at_ms)
+static struct caps free_at(const struct core *core, const struct node *node, struct moment m)
 {
     struct caps free = node->free;
     uint64_t memory = node->facts.memory_used;
     uint32_t pool = node->facts.pool_used, gpus = 0;
-    if (at_ms <= core->h->facts.now_ms)
+    if (!m.planned && m.at_ms <= core->h->facts.now_ms)
         return free;
     for (uint32_t t = node->first_task; t; t = core->tasks[t].node_next) {
         const struct task_facts *task = &core->tasks[t].facts;
         if (task->released)
             continue;
-        if (reserve_holds(core, task, times, at_ms)) {
+        if (holds_at(core, task, m)) {
             gpus |= task->lease.gpus;
             continue;
         }
@@ -110,8 +123,14 @@ struct caps reserve_free(const struct core *core, const struct node *node, enum 
     return free;
 }
 
+struct caps reserve_free(const struct core *core, const struct node *node, enum plan_times times,
+                         uint64_t at_ms)
+{
+    return free_at(core, node, (struct moment){times, at_ms, false});
+}
+
 /* A GPU counts as the reservation's where nobody else has a part of it. */
-struct caps reserve_rest(const struct core *core, uint32_t seat, enum plan_times times, uint64_t at_ms)
+static struct caps rest_at(const struct core *core, uint32_t seat, struct moment m)
 {
     const struct resv *resv = &core->resvs[core->seats[seat].resv_slot];
     const struct node *node = &core->nodes[core->seats[seat].node_slot];
@@ -119,7 +138,7 @@ struct caps reserve_rest(const struct core *core, uint32_t seat, enum plan_times
     uint32_t mine = 0, others = 0;
     for (uint32_t t = node->first_task; t; t = core->tasks[t].node_next) {
         const struct task_facts *task = &core->tasks[t].facts;
-        if (!reserve_holds(core, task, times, at_ms))
+        if (!holds_at(core, task, m))
             continue;
         bool counts = task->reservation == resv->facts.id;
         *(counts ? &mine : &others) |= task->lease.gpus;
@@ -131,10 +150,20 @@ struct caps reserve_rest(const struct core *core, uint32_t seat, enum plan_times
     return rest;
 }
 
+struct caps reserve_rest(const struct core *core, uint32_t seat, enum plan_times times, uint64_t at_ms)
+{
+    return rest_at(core, seat, (struct moment){times, at_ms, false});
+}
+
 static bool active(const struct core *core, uint32_t seat, uint64_t at_ms)
 {
     const struct resv_facts *f = &core->resvs[core->seats[seat].resv_slot].facts;
     return f->begin_ms <= at_ms && at_ms < f->end_ms;
+}
+
+static struct moment seen(const struct reserve_ask *ask, uint64_t at_ms)
+{
+    return (struct moment){ask->times, at_ms, ask->planned};
 }
 
 /* The rests then: of `own` (a slot of a reservation; 0: none), and of all others together. */
@@ -147,7 +176,7 @@ static void rests(const struct reserve_ask *ask, uint32_t own, uint64_t at_ms, s
         uint32_t resv = core->seats[s].resv_slot;
         if (!active(core, s, at_ms))
             continue;
-        struct caps rest = reserve_rest(core, s, ask->times, at_ms);
+        struct caps rest = rest_at(core, s, seen(ask, at_ms));
         if (ask->also_of == core->resvs[resv].facts.id)
             caps_less(&rest, &ask->also);
         caps_more(resv == own ? mine : others, &rest);
@@ -165,8 +194,8 @@ static bool room_at(const struct reserve_ask *ask, uint32_t own, uint64_t at_ms)
     if (caps_none(&others))
         return true; /* who asks knows that there is room */
     if (at_ms > ask->at_ms) {
-        struct caps then = reserve_free(ask->core, node, ask->times, at_ms);
-        struct caps before = reserve_free(ask->core, node, ask->times, ask->at_ms);
+        struct caps then = free_at(ask->core, node, seen(ask, at_ms));
+        struct caps before = free_at(ask->core, node, seen(ask, ask->at_ms));
         caps_less(&then, &before);
         caps_more(&free, &then);
     }
@@ -294,7 +323,7 @@ void reserve_less(const struct core *core, const struct job_facts *job, uint32_t
              o = core->seats[o].node_next) {
             if (!active(core, o, at) || reserve_admits(core, core->seats[o].resv_slot, job->principal))
                 continue;
-            struct caps rest = reserve_rest(core, o, times, at);
+            struct caps rest = rest_at(core, o, (struct moment){times, at, true});
             caps_more(&sum, &rest);
         }
         caps_most(&most, &sum);

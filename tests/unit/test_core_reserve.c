@@ -341,6 +341,26 @@ static void what_passes_a_promised_job_leaves_room_for_both(void **state)
     assert_int_equal(job_view(f, 2).state, JOB_PREPARING); /* as promised */
 }
 
+/* What such a task gives back is the reservation's again, and nothing that others can be promised. */
+static void what_outlives_its_limit_inside_promises_nobody_its_place(void **state)
+{
+    struct fixture *f = *state;
+    policy(f, CORE_POLICY_EASY);
+    node_up(f, 1, 8, 0, GIB);
+    reserve(f, reserving(1, 2, 6, f->now_ms, f->now_ms + 3 * HOUR));
+    submit(f, lasting(1, 2, 4, 10 * MINUTE));
+    assert_int_equal(started(f, 1)->as.start.reservation, 1);
+    f->now_ms += 11 * MINUTE;
+    submit(f, lasting(2, 1, 4, HOUR));
+    assert_null(started(f, 2));
+    assert_int_equal(job_view(f, 2).promised_ms, 1000 + 3 * HOUR);
+    struct core_event over = about_task(CORE_EVENT_TASK_OVER, 1, 1, 1);
+    over.as.task.as.exit.ran = true;
+    fed(f, &over);
+    assert_null(started(f, 2));
+    assert_int_equal(job_view(f, 2).promised_ms, 1000 + 3 * HOUR);
+}
+
 static void a_lost_node_is_replaced_where_any_node_will_do(void **state)
 {
     struct fixture *f = *state;
@@ -469,6 +489,7 @@ int main(void)
         TEST(jobs_of_its_users_that_run_already_count_for_it),
         TEST(a_promise_that_it_breaks_is_taken_back_by_name),
         TEST(what_passes_a_promised_job_leaves_room_for_both),
+        TEST(what_outlives_its_limit_inside_promises_nobody_its_place),
         TEST(a_lost_node_is_replaced_where_any_node_will_do),
         TEST(nothing_is_preempted_for_those_who_may_not_use_it),
         TEST(who_is_stopped_beside_a_reservation_is_enough_for_the_winner),
