@@ -238,8 +238,8 @@ bool lease_fits(const struct node *node, const struct resource_lease *lease)
     }
     if (lease->pool > (node->pool > f->pool_used ? node->pool - f->pool_used : 0))
         return false;
-    return any && f->memory_used <= f->memory_bytes &&
-           lease->memory_bytes <= f->memory_bytes - f->memory_used &&
+    uint64_t memory = f->memory_bytes > f->memory_used ? f->memory_bytes - f->memory_used : 0;
+    return any && lease->memory_bytes <= memory &&
            (lease->gpus ? lease->gpu_milli_each > 0 && lease->gpu_milli_each <= RESOURCE_GPU_WHOLE
                         : lease->gpu_milli_each == 0);
 }

@@ -59,7 +59,7 @@ bool model_fits(const struct mnode *node, const struct core_submit *submit, bool
     }
     uint64_t used = empty ? 0 : node->memory_used;
     return cores && r->cores <= cores && r->cpus <= cpus && wanted <= gpus &&
-           used <= node->inventory.memory_bytes && r->memory_bytes <= node->inventory.memory_bytes - used;
+           (!r->memory_bytes || used + r->memory_bytes <= node->inventory.memory_bytes);
 }
 
 uint32_t model_nodes(const struct sim *sim, const struct core_submit *submit, enum model_nodes which)

@@ -117,7 +117,7 @@ void model_lease_start(struct sim *sim, const struct mjob *job, const struct cor
     node->memory_used += lease->memory_bytes;
     if (!(r->flags & RESOURCE_EXCLUSIVE) && lease->memory_bytes != r->memory_bytes)
         sim_fail(sim, "a lease that isn't what was asked for");
-    if (node->memory_used > node->inventory.memory_bytes)
+    if (lease->memory_bytes && node->memory_used > node->inventory.memory_bytes)
         sim_fail(sim, "memory of node %u is leased beyond what it has", d->as.start.node.v);
 }
 

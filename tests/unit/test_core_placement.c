@@ -113,6 +113,8 @@ static void a_smaller_node_owes_what_it_leased_before(void **state)
     assert_true(core_node_get(f->core, (struct node_id){1}, &view));
     assert_int_equal(view.free.memory_bytes, 0);
     assert_int_equal(view.free.cores, 2);
+    submit(f, wanting(3, 1, 0, 0));
+    assert_non_null(started(f, 3)); /* who wants no memory lacks none */
     submit(f, wanting(2, 1, 0, GIB));
     assert_null(started(f, 2));
     lives(f, 1, 1, 1);
