@@ -265,7 +265,10 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
     if (why->expected_ms && !why->fits_now && why->expected_ms != why->promised_ms)
         say(text, "it should start %s%s", when(why->expected_ms, at),
             why->promised_ms ? "" : "; no start is promised");
-    if (why->kept_until_ms)
+    if (why->kept_until_ms && why->planned)
+        say(text, "the room that is left is kept for others until %s: so the queue is planned, as things are",
+            when(why->kept_until_ms, at));
+    else if (why->kept_until_ms)
         say(text, "the room that is left is kept for shorter jobs until %s, or until more is free",
             when(why->kept_until_ms, at));
     else if (why->fits_now)

@@ -350,7 +350,7 @@ static const char *apply_settled(struct core *core, const struct core_decision *
 /* The scale of waiting is set anew: the queue was looked at, and something could have started. */
 static const char *apply_patience(struct core *core)
 {
-    order_pass(core->order, core->learned, (int64_t)core->h->facts.now_ms);
+    order_pass(core->order, core->learned, (int64_t)core->h->facts.now_ms, false);
     return NULL;
 }
 
@@ -425,6 +425,8 @@ const char *apply_decision(struct core *core, const struct core_event *event, co
         return apply_share(core, d);
     case CORE_DECISION_PATIENCE:
         return apply_patience(core);
+    case CORE_DECISION_QUEUE_PLAN:
+        return queue_plan_make(core);
     case CORE_DECISION_RESERVATION:
         return apply_reserved(core, event, d);
     case CORE_DECISION_ROOM:

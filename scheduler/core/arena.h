@@ -18,7 +18,7 @@
 _Noreturn void core_assert_failed(const char *what, const char *file);
 
 #define CORE_MAGIC UINT64_C(0x31656e6f63687442)
-#define CORE_ARENA_VERSION 6
+#define CORE_ARENA_VERSION 7
 /* A start is charged this much work, so one step starts at most CORE_STEP_WORK / CORE_WORK_START tasks beside
  * one gang, which is decided whole; room for that many is made before each step. */
 #define CORE_WORK_START 8
@@ -616,6 +616,10 @@ void holds_promise(struct core *core, uint32_t job_slot, uint64_t at_ms, uint64_
 /* policy.c: a job's place in the order of classes, from what is expected of it and its principal's share */
 uint32_t policy_place(const struct core *core, const struct job_facts *job, uint32_t share_place);
 
+/* queue_plan.c: the queue planned as a whole */
+/* What the decision QUEUE_PLAN does; NULL, or why it can't be. */
+const char *queue_plan_make(struct core *core);
+
 /* family.c: whose quotas a job counts against, and approval */
 struct job_tenant {
     enum core_quota_scope scope;
@@ -640,6 +644,12 @@ void learn_end(struct core *core, const struct job_facts *job);
 void learn_again(struct core *core, uint32_t principal); /* what waits of one of whom a job has ended */
 /* Its dominant resource's part of the pool, in 1/2^32. */
 uint32_t learn_share(const struct core *core, const struct job_facts *job);
+/* Which of its amounts that is; -1: it wants nothing that there is. */
+int learn_dominant(const struct core *core, const struct job_facts *job);
+/* Of that amount (memory in MiB): what the job wants, what the usable nodes have, and what of it is idle. */
+uint64_t learn_wants(const struct job_facts *job, int which);
+uint64_t learn_pool(const struct core *core, int which);
+uint64_t learn_idle(const struct core *core, int which);
 /* The part of its dominant resource, in 1/2^32 of the pool, that would be idle beside it. */
 uint64_t learn_left(const struct core *core, const struct job_facts *job);
 uint64_t learn_hash(const struct core *core); /* of the state; learned cells are in the sum */

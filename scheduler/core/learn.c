@@ -61,6 +61,34 @@ uint32_t learn_share(const struct core *core, const struct job_facts *job)
     return dominant(core, job, &which);
 }
 
+int learn_dominant(const struct core *core, const struct job_facts *job)
+{
+    int which;
+    dominant(core, job, &which);
+    return which;
+}
+
+uint64_t learn_wants(const struct job_facts *job, int which)
+{
+    uint64_t want[AMOUNTS];
+    wanted_by(job, want);
+    return want[which];
+}
+
+uint64_t learn_pool(const struct core *core, int which)
+{
+    uint64_t have[AMOUNTS];
+    amounts_of(&core->h->pool, have);
+    return have[which];
+}
+
+uint64_t learn_idle(const struct core *core, int which)
+{
+    uint64_t idle[AMOUNTS];
+    amounts_of(&core->h->idle, idle);
+    return idle[which];
+}
+
 uint64_t learn_left(const struct core *core, const struct job_facts *job)
 {
     uint64_t want[AMOUNTS], have[AMOUNTS], idle[AMOUNTS];
@@ -84,7 +112,7 @@ void learn_submit(struct core *core, struct job_facts *job)
     if (!core->order->at_ms)
         order_init(core->order, core->learned, (int64_t)core->h->facts.now_ms);
     order_submit(core->order, core->learned, job->principal, (int64_t)job->time_limit_ms, amount, share,
-                 &job->order);
+                 (int64_t)core->h->facts.now_ms, &job->order);
     learn_scale(core, job);
 }
 
@@ -173,6 +201,8 @@ const char *check_learned(const struct core *core, uint64_t *sum)
     for (uint32_t slot = 1; slot <= core->h->job.high; slot++) {
         const struct job_facts *f = &core->jobs[slot].facts;
         load += f->order.load;
+        if (!job_waits(f) && (f->order.start_ms || f->order.after_ms || f->order.turn))
+            return "order: a job is in the plan and doesn't wait";
         for (int i = 0; f->present && i < ORDER_LEVELS; i++) {
             if (f->order.cell[i] >= ORDER_CELLS)
                 return "order: a cell that isn't there";

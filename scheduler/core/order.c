@@ -36,7 +36,9 @@ struct order_tuning {
     int64_t calm;                 /* usual run times that are the least patience on a calm pool */
     int64_t calm_below;           /* percent of the pool that comes, up to which it is calm */
     int64_t calm_above;           /* and from which it isn't */
+    int64_t calm_planned;         /* usual run times that are the least patience there for a plan */
     uint64_t calm_came;           /* only after so many submits of late */
+    uint64_t plan_came;           /* the queue is planned only after so many */
     int64_t strict;               /* percent of the patience after which a head's reservation is strict */
     int64_t worth;                /* percent by which what a candidate saves must exceed the head's loss */
     int64_t room;                 /* percent of the pool that is kept free of long jobs */
@@ -66,7 +68,9 @@ static const struct order_tuning TUNING = {
     .calm = 60,
     .calm_below = 70,
     .calm_above = 80,
+    .calm_planned = 20,
     .calm_came = 100,
+    .plan_came = 40,
     .strict = 85,
     .worth = 160,
     .room = 21,
@@ -118,7 +122,7 @@ void order_init(struct order_state *s, struct order_memory *m, int64_t now_ms)
     memset(m, 0, sizeof *m);
     memset(s->recent, RECENT_NONE, sizeof s->recent);
     s->window_began_ms = s->mean_began_ms = s->at_ms = now_ms;
-    s->patience_ms = s->shown_ms = PATIENCE_LEAST_MS;
+    s->patience_ms = s->shown_ms = s->bound_ms = PATIENCE_LEAST_MS;
 }
 
 static void find_cells(const struct order_state *s, const struct order_job *job, bool limited,
@@ -203,8 +207,16 @@ static void lean(uint64_t *mean, uint64_t value, uint64_t jobs)
         *mean -= (*mean - value) / jobs;
 }
 
+uint32_t order_width(uint32_t share)
+{
+    uint32_t width = 0;
+    while (width < ORDER_WIDTHS - 1 && share > UINT64_C(1) << (33 - ORDER_WIDTHS + width))
+        width++;
+    return width;
+}
+
 void order_submit(struct order_state *s, const struct order_memory *m, uint32_t user, int64_t limit_ms,
-                  uint32_t procs, uint32_t share, struct order_job *job)
+                  uint32_t procs, uint32_t share, int64_t now_ms, struct order_job *job)
 {
     memset(job, 0, sizeof *job);
     job->est_ms = limit_ms <= 0                 ? ORDER_EST_NONE_MS
@@ -220,6 +232,9 @@ void order_submit(struct order_state *s, const struct order_memory *m, uint32_t 
     uint64_t jobs = s->came < USUAL_JOBS ? s->came : USUAL_JOBS, weight = job->weight << ORDER_USUAL_BITS;
     lean(&s->usual, weight, jobs);
     lean(&s->usual_shares, weight * (job->share >> 12), jobs);
+    for (uint32_t i = 0; i < ORDER_WIDTHS; i++)
+        lean(&s->widths[i], order_width(job->share) == i ? weight : 0, jobs);
+    s->hours[(uint64_t)now_ms / (3600 * 1000) % ORDER_HOURS]++;
     uint64_t run_s = (uint64_t)job->mean_ms / 1000;
     if (run_s > USUAL_RUN_MAX_S)
         run_s = USUAL_RUN_MAX_S;
@@ -232,6 +247,8 @@ void order_leave(struct order_state *s, struct order_job *job, int64_t wait_ms)
 {
     s->load -= job->load;
     job->load = 0;
+    job->start_ms = job->after_ms = 0;
+    job->turn = 0;
     if (wait_ms > s->longest_ms[0])
         s->longest_ms[0] = wait_ms;
 }
@@ -275,6 +292,8 @@ static void forget(struct order_state *s, int64_t now_ms)
     s->longest_ms[0] = 0;
     s->integral /= 2;
     s->came /= 2;
+    for (uint32_t i = 0; i < ORDER_HOURS; i++)
+        s->hours[i] /= 2;
     s->mean_began_ms += (now_ms - s->mean_began_ms) / 2;
 }
 
@@ -292,23 +311,40 @@ static int64_t first_patience(const struct order_state *s)
     return left <= 0 ? 0 : usual_run_ms(s) * TUNING.first / 100 * left / TUNING.first_jobs;
 }
 
+/* Percent of the work that the pool can do which comes; -1: nobody knows yet. */
+static int64_t comes_percent(const struct order_state *s)
+{
+    int64_t elapsed_s = (s->at_ms - s->mean_began_ms) / 1000;
+    if (s->came < TUNING.calm_came || elapsed_s <= 0)
+        return -1;
+    order_wide comes = (order_wide)s->work * s->came * 100 / (uint64_t)elapsed_s >> 20;
+    return comes > INT32_MAX ? INT32_MAX : (int64_t)comes;
+}
+
 /* A pool that gets clearly less work than it can do is done with it again and again, and then those run that
  * were passed over: where declared times are exact, so that nobody passes by mistake, much patience costs
  * little. */
-static int64_t calm_patience(const struct order_state *s, const struct order_memory *m)
+static int64_t calm_patience(const struct order_state *s, const struct order_memory *m, int64_t usual_runs)
 {
     const struct order_tuning *t = &TUNING;
-    int64_t elapsed_s = (s->at_ms - s->mean_began_ms) / 1000;
-    if (!times_are_exact(m) || s->came < t->calm_came || elapsed_s == 0)
+    int64_t comes = comes_percent(s);
+    if (!times_are_exact(m) || comes < 0 || comes >= t->calm_above)
         return 0;
-    order_wide comes = (order_wide)s->work * s->came * 100 / (uint64_t)elapsed_s >> 20;
-    if (comes >= (uint64_t)t->calm_above)
-        return 0;
-    int64_t above = (int64_t)comes - t->calm_below, span = t->calm_above - t->calm_below;
-    return usual_run_ms(s) * t->calm * (above <= 0 ? span : span - above) / span;
+    int64_t above = comes - t->calm_below, span = t->calm_above - t->calm_below;
+    return usual_run_ms(s) * usual_runs * (above <= 0 ? span : span - above) / span;
 }
 
-void order_pass(struct order_state *s, const struct order_memory *m, int64_t now_ms)
+bool order_plans(const struct order_state *s, const struct order_memory *m)
+{
+    return times_are_exact(m) && s->came >= TUNING.plan_came;
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+void order_pass(struct order_state *s, const struct order_memory *m, int64_t now_ms, bool planned)
 {
     const struct order_tuning *t = &TUNING;
     s->integral += s->backlog_ms / 1000 * ((now_ms - s->at_ms) / 1000);
@@ -328,8 +364,10 @@ void order_pass(struct order_state *s, const struct order_memory *m, int64_t now
     if (patience < served)
         patience = served; /* the longest wait so far is spent: to wait less buys nothing */
     s->shown_ms = patience < PATIENCE_LEAST_MS ? PATIENCE_LEAST_MS : patience;
-    int64_t first = first_patience(s), calm = calm_patience(s, m), least = first > calm ? first : calm;
-    s->patience_ms = least > s->shown_ms ? least : s->shown_ms;
+    int64_t least = most(s->shown_ms, first_patience(s));
+    s->bound_ms = most(least, calm_patience(s, m, t->calm));
+    s->patience_ms = planned ? most(least, calm_patience(s, m, t->calm_planned)) : s->bound_ms;
+    s->planned = planned;
 }
 
 int64_t order_score(const struct order_state *s, int16_t base, uint16_t pace, int64_t wait_ms)
@@ -363,7 +401,7 @@ int64_t order_keeps_back(const struct order_state *s, const struct order_job *jo
 
 bool order_strict(const struct order_state *s, int64_t head_wait_ms)
 {
-    return head_wait_ms > s->patience_ms / 100 * TUNING.strict;
+    return head_wait_ms > s->bound_ms / 100 * TUNING.strict;
 }
 
 int64_t order_ending(int64_t start_ms, int64_t mean_ms, int64_t declared_end_ms, int64_t now_ms)

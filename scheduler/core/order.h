@@ -30,7 +30,9 @@ enum {
     ORDER_RECENT_CELLS = 8000, /* and by how the user's last two jobs ended */
     ORDER_HABIT_CELLS = 2048,  /* by user, processors and exact limit (hashed) */
     ORDER_CELLS = 1 + ORDER_LIMIT_CELLS + ORDER_SIZE_CELLS + ORDER_RECENT_CELLS + ORDER_HABIT_CELLS,
-    ORDER_USERS = 1024 /* users share a slot by hash: a clash costs accuracy and nothing else */
+    ORDER_USERS = 1024, /* users share a slot by hash: a clash costs accuracy and nothing else */
+    ORDER_HOURS = 24,
+    ORDER_WIDTHS = 8 /* up to 1/128 of the pool, 1/64, .., all of it */
 };
 
 /* Sums over ended jobs, in 1/1024 job: of run / limit (32 bits of fraction), of limit / run (16 bits; both at
@@ -61,18 +63,27 @@ struct order_state {
     uint64_t work;         /* mean of the jobs that come: expected s x share, the share in 1/2^20 */
     uint64_t work_squared; /* and of expected s^2 x share */
     uint64_t came;         /* submits since mean_began_ms */
-    int64_t look_ms;       /* the caller's: when what is kept back is looked at again; past: nothing is due */
-    int64_t patience_ms;   /* T: the scale of waiting, as of the last pass */
-    int64_t shown_ms;      /* what of it the load has shown, not the length of jobs */
+    uint64_t widths[ORDER_WIDTHS]; /* mean weight of the jobs that come, likewise; where it is of another
+                                      width it counts as 0 */
+    uint32_t hours[ORDER_HOURS];   /* submits since mean_began_ms by the hour of the day (UTC) */
+    int64_t look_ms;     /* the caller's: when what is kept back is looked at again; past: nothing is due */
+    int64_t patience_ms; /* T: the scale of waiting, as of the last pass */
+    int64_t shown_ms;    /* what of it the load has shown, not the length of jobs */
+    int64_t bound_ms;    /* what it would be without a plan */
+    uint64_t planned;    /* 1: the last pass planned the queue (search.h) */
     uint8_t recent[ORDER_USERS][2]; /* how each user's last two jobs ended */
 };
 
 /* One job's part, kept by the caller from submit to end. */
 struct order_job {
-    int64_t est_ms;  /* declared limit, as order_submit() took it */
-    int64_t mean_ms; /* expected run time; frozen once it starts */
-    uint64_t weight; /* expectation of 1 / max(run, 10 s) */
-    uint64_t load;   /* its part of order_state.load while it waits, else 0 */
+    int64_t est_ms;   /* declared limit, as order_submit() took it */
+    int64_t mean_ms;  /* expected run time; frozen once it starts */
+    uint64_t weight;  /* expectation of 1 / max(run, 10 s) */
+    uint64_t load;    /* its part of order_state.load while it waits, else 0 */
+    int64_t start_ms; /* where the last pass planned the queue: its start in that plan; 0: it had none */
+    int64_t after_ms; /* and before when it wasn't to start; 0: as soon as there is room */
+    uint32_t turn;    /* and its place in the order in which the plan gave room; 0: it had none */
+    uint32_t zero;
     uint32_t user;
     uint32_t procs;
     uint32_t share;
@@ -86,10 +97,13 @@ void order_init(struct order_state *s, struct order_memory *m, int64_t now_ms);
 /* The base-2 logarithm, 16 bits of fraction; of 0 as of 1. */
 int64_t order_log2(uint64_t x);
 
+/* Of a share, 0..ORDER_WIDTHS-1. */
+uint32_t order_width(uint32_t share);
+
 /* `limit_ms` 0: none declared. `procs` is the amount of the dominant resource, `share` its part of the pool.
  * Fills *job, expectation included. */
 void order_submit(struct order_state *s, const struct order_memory *m, uint32_t user, int64_t limit_ms,
-                  uint32_t procs, uint32_t share, struct order_job *job);
+                  uint32_t procs, uint32_t share, int64_t now_ms, struct order_job *job);
 
 /* Looks at a waiting job again: due when a job of its user has ended since. True when its base changed (its
  * pace never does). */
@@ -105,8 +119,13 @@ void order_leave(struct order_state *s, struct order_job *job, int64_t wait_ms);
  * lost with its node: that tells nothing. */
 void order_end(struct order_state *s, struct order_memory *m, const struct order_job *job, int64_t run_ms);
 
-/* Opens a pass: sets patience_ms. Only a pass in which some waiting job fits what is free may call it. */
-void order_pass(struct order_state *s, const struct order_memory *m, int64_t now_ms);
+/* Opens a pass: sets patience_ms. Only a pass in which some waiting job fits what is free may call it.
+ * `planned`: a plan of the queue follows. */
+void order_pass(struct order_state *s, const struct order_memory *m, int64_t now_ms, bool planned);
+
+/* Whether a plan of the queue does better than the order of scores: where declared times are exact, and some
+ * have come by which to tell how many will. */
+bool order_plans(const struct order_state *s, const struct order_memory *m);
 
 /* Lower goes first; equal scores by submit time, then id. Jobs of one base and pace keep their order of
  * submit. */

@@ -6,6 +6,7 @@
 #include "scheduler/core/step.h"
 
 #include "scheduler/core/reserve.h"
+#include "scheduler/core/search.h"
 
 #define CANDIDATES_MAX 4096
 
@@ -395,6 +396,37 @@ static void look_again(struct step *step)
     step_emit(step, &d);
 }
 
+/* Plans the queue and starts what begins now by that. False: not all of it could. */
+static bool start_planned(struct step *step)
+{
+    struct core *core = step->core;
+    struct core_decision d = {.kind = CORE_DECISION_QUEUE_PLAN};
+    struct shadow none;
+    uint64_t due[SEARCH_JOBS_MAX];
+    uint32_t count = 0;
+    none.job = 0;
+    step_emit(step, &d);
+    for (uint32_t k = treap_first((struct treap){core, true}, core->h->klass_root); k;
+         k = treap_next((struct treap){core, true}, core->h->klass_root, k)) {
+        const struct klass *klass = &core->klasses[k];
+        for (uint32_t j = klass->head; j; j = treap_next((struct treap){core, false}, klass->root, j)) {
+            uint64_t at = queue_plan_start(core, &core->jobs[j].facts);
+            if (at && at <= core->h->facts.now_ms && count < SEARCH_JOBS_MAX)
+                due[count++] = core->jobs[j].facts.id;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (step->work <= 0) {
+            leave(step);
+            return true;
+        }
+        uint32_t job = job_find(core, due[i]);
+        if (!pass_class_fits(core, &core->klasses[core->jobs[job].klass]) || !try_start(step, job, &none))
+            return false;
+    }
+    return true;
+}
+
 static void place(struct step *step)
 {
     struct core *core = step->core;
@@ -407,7 +439,10 @@ static void place(struct step *step)
         leave(step);
         return;
     }
-    if (policy->learns && anything_fits(core)) {
+    bool fits = policy->learns && anything_fits(core);
+    if (queue_plan_applies(core) && (!fits || start_planned(step)))
+        return;
+    if (fits) {
         struct core_decision d = {.kind = CORE_DECISION_PATIENCE};
         step_emit(step, &d);
     }

@@ -61,7 +61,9 @@ uint64_t policy_kept_until(const struct core *core, const struct job_facts *job)
     /* A promise is a promise, and what is urgent waits for nobody's sake. */
     if (!policy_of(core)->learns || job->hold_ms || job->priority_class >= PRIORITY_HIGH)
         return 0;
-    uint64_t now = core->h->facts.now_ms;
+    uint64_t now = core->h->facts.now_ms, planned = queue_plan_start(core, job);
+    if (planned)
+        return planned > now ? planned : 0;
     /* Where nothing would be left is the most: it tells of nearly all that they aren't kept. */
     if (job->submitted_ms + (uint64_t)order_keeps_back(core->order, &job->order, 0) <= now)
         return 0;

@@ -134,10 +134,11 @@ struct core_why {
     uint32_t nodes_wanted, nodes_fit; /* in its turn: usable nodes that have room for a task of it now */
     uint64_t begin_ms;                /* it waits for this time; 0: for none */
     uint64_t promised_ms;             /* the latest start; 0: none was promised */
-    uint64_t kept_until_ms; /* there is room, which it leaves to shorter ones until then, as things are; 0: it
+    uint64_t kept_until_ms; /* there is room, which it leaves to others until then, as things are; 0: it
                                doesn't */
-    uint64_t expected_ms;   /* when there should be room for it if nobody goes before; 0: unknown */
-    bool licence_short;     /* of `licence` it wants more than is left */
+    bool planned; /* the whole queue was planned, and expected_ms and kept_until_ms are of that plan */
+    uint64_t expected_ms; /* when there should be room for it if nobody goes before; 0: unknown */
+    bool licence_short;   /* of `licence` it wants more than is left */
     uint32_t licence, licence_wanted, licence_total, licence_used;
     bool quota_reached; /* its principal or workspace may not have more */
     enum core_quota_scope quota_scope;

@@ -7,7 +7,7 @@
 
 #include "scheduler/core/arena.h"
 
-_Static_assert(sizeof(struct job_facts) == 376, "no padding: the hash reads every byte");
+_Static_assert(sizeof(struct job_facts) == 400, "no padding: the hash reads every byte");
 _Static_assert(sizeof(struct task_facts) == 16 + sizeof(struct resource_lease) + 24 + 40,
                "no padding: the hash reads every byte");
 _Static_assert(sizeof(struct node_facts) == 32 + 8 * RESOURCE_CORE_WORDS + 2 * RESOURCE_GPUS_MAX + 16,
@@ -18,9 +18,9 @@ _Static_assert(sizeof(struct header_facts) ==
 _Static_assert(sizeof(struct tenant_facts) == 56, "no padding");
 _Static_assert(sizeof(struct shape_key) == 56 && sizeof(struct klass_key) == 72,
                "no padding: keys are compared");
-_Static_assert(sizeof(struct job) == 472, "a pending job's cost");
+_Static_assert(sizeof(struct job) == 496, "a pending job's cost");
 
-_Static_assert(sizeof(struct order_job) == 56 && sizeof(struct order_state) % 8 == 0 &&
+_Static_assert(sizeof(struct order_job) == 80 && sizeof(struct order_state) % 8 == 0 &&
                    sizeof(struct order_cell) == 24,
                "no padding");
 

@@ -389,6 +389,7 @@ static void decision(struct codec *c, struct core_decision *d)
         break;
     case CORE_DECISION_CONTINUE:
     case CORE_DECISION_PATIENCE:
+    case CORE_DECISION_QUEUE_PLAN:
         break;
     case CORE_DECISION_REQUEUE:
         d->as.requeue.job.v = number(c, d->as.requeue.job.v, JOB_ID_MAX);

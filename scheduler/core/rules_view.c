@@ -134,6 +134,9 @@ uint64_t core_expected_start(const struct core *core, struct job_id id)
     if (!slot || !core->jobs[slot].klass)
         return 0;
     uint64_t promised = core->jobs[slot].facts.hold_ms;
+    uint64_t planned = queue_plan_start(core, &core->jobs[slot].facts);
+    if (planned)
+        return later(planned, core->h->facts.now_ms);
     struct plan_start plan;
     plan_reserve(core, slot, PLAN_EXPECTED, &plan);
     if (promised && promised < plan.at_ms)
@@ -256,13 +259,17 @@ bool core_fits_now(const struct core *core, const struct core_wish *wish)
 {
     struct wishing w = {.core = core, .wish = wish, .job = job_find(core, wish->job.v)};
     if (!w.job || !core->jobs[w.job].klass || core->jobs[w.job].facts.reservation || !wish->instance_count ||
-        !limits_allow(&w) || !find_head(&w))
+        !limits_allow(&w))
+        return false;
+    bool planned = queue_plan_applies(core);
+    if (!planned && !find_head(&w))
         return false;
     struct job_facts like = core->jobs[w.job].facts;
     like.request = wish->request;
     like.instance_count = wish->instance_count;
     like.order.share = learn_share(core, &like);
-    if (policy_kept_until(core, &like))
+    like.time_limit_ms = wish->time_limit_ms;
+    if (planned ? !queue_plan_leaves(core, w.job, &like) : policy_kept_until(core, &like) != 0)
         return false;
     struct shape_key key = shape_key_of(&like);
     uint32_t found = 0;

@@ -98,6 +98,14 @@ uint64_t policy_kept_until(const struct core *core, const struct job_facts *job)
 /* Whether the head has a reservation on declared times, which nothing may delay. */
 bool policy_strict(const struct core *core, uint32_t job_slot);
 
+/* queue_plan.c: the queue planned as a whole, by a policy that learns */
+/* Whether what starts now is better decided by such a plan. */
+bool queue_plan_applies(const struct core *core);
+/* When the waiting job starts by the plan of the last pass; 0: that made none, or none for it. */
+uint64_t queue_plan_start(const struct core *core, const struct job_facts *job);
+/* Whether the plan would leave room now for one like the waiting job, whose own place is left out. */
+bool queue_plan_leaves(const struct core *core, uint32_t job_slot, const struct job_facts *like);
+
 /* pass.c */
 void pass_run(struct step *step);
 bool pass_class_fits(const struct core *core, const struct klass *k);

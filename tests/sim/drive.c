@@ -117,6 +117,7 @@ void drive(struct sim *sim, const struct core_event *plain)
         model_decision(sim, event, d);
         world_decision(sim, d);
         sim->continues += d->kind == CORE_DECISION_CONTINUE;
+        sim->plans += d->kind == CORE_DECISION_QUEUE_PLAN;
         told = told || d->kind == CORE_DECISION_TIMER_AT;
     }
     if (core_timer_at(sim->main) != timer && !told)

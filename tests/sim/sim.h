@@ -116,6 +116,8 @@ struct sim {
     uint64_t timer_ms;  /* 0: none */
     uint32_t continues; /* CONTINUE events owed */
     uint64_t steps;
+    bool exact;     /* one node, and mostly jobs that the default policy plans as a whole */
+    uint64_t plans; /* that it made */
     struct core *main, *applied, *steady;
     struct core_decisions *decisions, *again, *decoded;
     unsigned char *row, *row_again;

@@ -55,6 +55,20 @@ static void rules_of(struct sim *sim, struct core_submit *s)
     }
 }
 
+/* What the whole queue is planned for: cores alone, and times so short that they count as exact. */
+static void make_plain(struct sim *sim, struct core_submit *s)
+{
+    struct rng *r = &sim->rng;
+    memset(&s->request, 0, sizeof s->request);
+    memset(&s->licences, 0, sizeof s->licences);
+    s->request.cores = 1 + (uint32_t)rng_below(r, rng_chance(r, 20) ? SIM_CORES_MAX : 6);
+    s->priority_class = PRIORITY_MEDIUM;
+    s->priority = 0;
+    s->preemptible = false;
+    s->instance_count = 1;
+    s->family = s->array_count = s->array_limit = s->reservation = 0;
+}
+
 void submit_one(struct sim *sim)
 {
     if (sim->job_count + 1 >= SIM_JOBS_MAX)
@@ -94,6 +108,10 @@ void submit_one(struct sim *sim)
         s->principal = rng_chance(r, 80) ? inside->asked.users[0] : s->principal;
         s->time_limit_ms = s->time_limit_ms % 100000;
     }
+    if (sim->exact)
+        s->time_limit_ms = 1000 * (1 + rng_below(r, 10));
+    if (sim->exact && !rng_chance(r, 2))
+        make_plain(sim, s);
     if (fresh)
         sim->jobs[++sim->job_count] = (struct mjob){.submit = *s};
     model_array_submitted(sim, s);
@@ -122,7 +140,7 @@ static void update(struct sim *sim)
     u->set_priority = rng_chance(r, 30);
     u->priority_class = (enum priority_class)rng_below(r, PRIORITY_CLASS_COUNT);
     u->set_time_limit = rng_chance(r, 20);
-    u->time_limit_ms = 1000 * rng_below(r, 1000);
+    u->time_limit_ms = 1000 * (sim->exact ? 1 + rng_below(r, 10) : rng_below(r, 1000));
     u->set_begin = rng_chance(r, 20);
     u->begin_ms = rng_chance(r, 50) ? 0 : sim->now_ms + rng_below(r, 50000);
     u->set_array_limit = rng_chance(r, 30);
@@ -141,6 +159,10 @@ static void configure(struct sim *sim)
     c->age_ms = rng_chance(r, 60) ? 0 : 1 + rng_below(r, 300000);
     c->share_weight = rng_chance(r, 60) ? 0 : (uint32_t)rng_below(r, 9);
     c->share_half_life_ms = 1 + rng_below(r, 1000000);
+    if (sim->exact && rng_chance(r, 95)) {
+        c->policy = CORE_POLICY_BERTH;
+        c->share_weight = 0;
+    }
     drive(sim, &event);
 }
 
@@ -202,7 +224,8 @@ void submit_rules(struct sim *sim)
         world_label(sim, &sim->nodes[rng_below(&sim->rng, sim->node_count)]);
         break;
     case 7:
-        submit_reserve(sim);
+        if (!sim->exact || rng_chance(&sim->rng, 20))
+            submit_reserve(sim);
         break;
     default:
         update(sim);

@@ -396,6 +396,8 @@ static void make_hardware(struct sim *sim, struct wnode *node)
 void world_create(struct sim *sim)
 {
     sim->node_count = 1 + (uint32_t)rng_below(&sim->rng, rng_chance(&sim->rng, 30) ? SIM_NODES_MAX : 6);
+    if (sim->exact)
+        sim->node_count = 1;
     for (uint32_t i = 0; i < sim->node_count; i++) {
         sim->nodes[i].id.v = i + 1;
         make_hardware(sim, &sim->nodes[i]);

@@ -41,7 +41,7 @@ static int teardown(void **state)
 static struct order_job submitted(struct fixture *f, uint32_t user, int64_t limit_ms, uint32_t procs)
 {
     struct order_job job;
-    order_submit(&f->s, &f->m, user, limit_ms, procs, procs << 24, &job);
+    order_submit(&f->s, &f->m, user, limit_ms, procs, procs << 24, 0, &job);
     return job;
 }
 
@@ -136,7 +136,7 @@ static void short_and_narrow_goes_first_and_alike_is_one_class(void **state)
     struct fixture *f = *state;
     struct order_job brief = submitted(f, 1, MINUTE, 4), slow = submitted(f, 1, DAY, 4);
     struct order_job wide = submitted(f, 2, MINUTE, 64), again = submitted(f, 3, MINUTE, 4);
-    order_pass(&f->s, &f->m, 0);
+    order_pass(&f->s, &f->m, 0, false);
     assert_true(order_score(&f->s, brief.base, brief.pace, 0) < order_score(&f->s, slow.base, slow.pace, 0));
     assert_true(brief.base < wide.base);
     assert_int_equal(brief.base, again.base);
@@ -146,8 +146,8 @@ static void whoever_waits_long_enough_goes_first(void **state)
 {
     struct fixture *f = *state;
     struct order_job worst = {0}, best = submitted(f, 1, 1, 1);
-    order_submit(&f->s, &f->m, 1, ORDER_EST_MAX_MS, WHOLE, WHOLE, &worst);
-    order_pass(&f->s, &f->m, 0);
+    order_submit(&f->s, &f->m, 1, ORDER_EST_MAX_MS, WHOLE, WHOLE, 0, &worst);
+    order_pass(&f->s, &f->m, 0, false);
     int64_t before = INT64_MAX;
     for (int64_t wait = 0; wait <= 4 * f->s.patience_ms; wait += f->s.patience_ms / 16) {
         int64_t score = order_score(&f->s, worst.base, worst.pace, wait);
@@ -162,7 +162,7 @@ static void a_wide_job_ages_faster_than_a_narrow_one(void **state)
 {
     struct fixture *f = *state;
     struct order_job narrow = submitted(f, 1, HOUR, 1), wide = submitted(f, 1, HOUR, 255);
-    order_pass(&f->s, &f->m, 0);
+    order_pass(&f->s, &f->m, 0, false);
     int64_t wait = f->s.patience_ms;
     int64_t gained =
         order_score(&f->s, narrow.base, narrow.pace, 0) - order_score(&f->s, narrow.base, narrow.pace, wait);
@@ -175,21 +175,21 @@ static void patience_is_as_long_as_the_queue_and_forgets_in_two_windows(void **s
 {
     struct fixture *f = *state;
     struct order_job jobs[100];
-    order_pass(&f->s, &f->m, 0);
+    order_pass(&f->s, &f->m, 0, false);
     assert_int_equal(f->s.patience_ms, HOUR);
     for (int i = 0; i < 100; i++)
-        order_submit(&f->s, &f->m, 1, HOUR, 64, WHOLE, &jobs[i]);
-    order_pass(&f->s, &f->m, 1000);
+        order_submit(&f->s, &f->m, 1, HOUR, 64, WHOLE, 0, &jobs[i]);
+    order_pass(&f->s, &f->m, 1000, false);
     assert_in_range(f->s.backlog_ms, 100 * HOUR - 1000, 100 * HOUR);
     int64_t patience = f->s.patience_ms;
     assert_in_range(patience, 50 * HOUR, 400 * HOUR);
     for (int i = 0; i < 100; i++)
         order_leave(&f->s, &jobs[i], HOUR);
-    order_pass(&f->s, &f->m, 2000);
+    order_pass(&f->s, &f->m, 2000, false);
     assert_int_equal(f->s.backlog_ms, 0);
     assert_in_range(f->s.patience_ms, patience / 2, patience * 2);
     for (int64_t t = 1; t <= 40; t++)
-        order_pass(&f->s, &f->m, t * ORDER_WINDOW_MS);
+        order_pass(&f->s, &f->m, t * ORDER_WINDOW_MS, false);
     assert_in_range(f->s.patience_ms, HOUR,
                     40 * HOUR); /* the length of its jobs is all that it still knows */
 }
@@ -198,14 +198,14 @@ static void before_a_load_is_known_patience_follows_the_length_of_jobs(void **st
 {
     struct fixture *f = *state;
     ran(f, 1, HOUR, 64, HOUR, 10);
-    order_pass(&f->s, &f->m, 0);
+    order_pass(&f->s, &f->m, 0, false);
     int64_t first = f->s.patience_ms;
     assert_in_range(first, 5 * HOUR, 40 * HOUR);
     ran(f, 1, HOUR, 64, HOUR, 1000);
-    order_pass(&f->s, &f->m, 1);
+    order_pass(&f->s, &f->m, 1, false);
     assert_in_range(f->s.patience_ms, HOUR, first - 1); /* the more have come, the less it counts */
     ran(f, 1, HOUR, 64, HOUR, 3000);
-    order_pass(&f->s, &f->m, 2);
+    order_pass(&f->s, &f->m, 2, false);
     assert_int_equal(f->s.patience_ms, HOUR);
 }
 
@@ -214,7 +214,7 @@ static void short_jobs_however_many_leave_the_first_patience_to_the_long_ones(vo
     struct fixture *f = *state;
     ran(f, 1, 8 * HOUR, 64, 8 * HOUR, 10);
     ran(f, 2, MINUTE, 1, MINUTE, 90);
-    order_pass(&f->s, &f->m, 0);
+    order_pass(&f->s, &f->m, 0, false);
     assert_true(f->s.patience_ms > 48 * HOUR);
 }
 
@@ -223,7 +223,7 @@ static int64_t patience_after_jobs(struct fixture *f, int64_t every_ms, int64_t 
 {
     for (int i = 1; i <= 4000; i++) {
         ran(f, 1, HOUR, 64, run_ms, 1);
-        order_pass(&f->s, &f->m, i * every_ms);
+        order_pass(&f->s, &f->m, i * every_ms, false);
     }
     return f->s.patience_ms;
 }
@@ -256,7 +256,7 @@ static void width_costs_more_where_times_are_exact(void **state)
 static void a_head_turns_strict_by_waiting(void **state)
 {
     struct fixture *f = *state;
-    order_pass(&f->s, &f->m, 0);
+    order_pass(&f->s, &f->m, 0, false);
     assert_false(order_strict(&f->s, 0));
     assert_true(order_strict(&f->s, f->s.patience_ms));
 }
@@ -329,8 +329,8 @@ static void the_extremes_of_every_figure_are_taken(void **state)
     for (int l = 0; l < 8; l++)
         for (int p = 0; p < 3; p++)
             for (int s = 0; s < 3; s++, n++)
-                order_submit(&f->s, &f->m, UINT32_MAX, limits[l], sizes[p], sizes[s], &job[n]);
-    order_pass(&f->s, &f->m, 1);
+                order_submit(&f->s, &f->m, UINT32_MAX, limits[l], sizes[p], sizes[s], 0, &job[n]);
+    order_pass(&f->s, &f->m, 1, false);
     for (int i = 0; i < n; i++) {
         assert_in_range(job[i].est_ms, 1, ORDER_EST_MAX_MS);
         assert_in_range(job[i].mean_ms, 1, job[i].est_ms);
@@ -346,7 +346,7 @@ static void the_extremes_of_every_figure_are_taken(void **state)
     }
     assert_int_equal(f->s.load, 0);
     for (int64_t t = 1; t < INT64_C(1) << 42; t *= 2)
-        order_pass(&f->s, &f->m, t);
+        order_pass(&f->s, &f->m, t, false);
     assert_true(f->s.patience_ms >= HOUR);
 }
 
@@ -360,7 +360,7 @@ static void the_same_calls_give_the_same_bytes(void **state)
     for (int i = 0; i < 2; i++) {
         for (uint32_t k = 0; k < 500; k++) {
             ran(both[i], k % 7, (int64_t)(k % 13) * HOUR, k % 90, (int64_t)k * MINUTE, 1);
-            order_pass(&both[i]->s, &both[i]->m, k * HOUR);
+            order_pass(&both[i]->s, &both[i]->m, k * HOUR, false);
         }
     }
     assert_memory_equal(&f->s, &g->s, sizeof f->s);
@@ -371,8 +371,9 @@ static void the_same_calls_give_the_same_bytes(void **state)
 static void the_records_have_no_padding(void **state)
 {
     (void)state;
-    assert_int_equal(sizeof(struct order_state), 18 * 8 + 2 * ORDER_USERS);
-    assert_int_equal(sizeof(struct order_job), 4 * 8 + 4 * 4 + 2 * ORDER_LEVELS);
+    assert_int_equal(sizeof(struct order_state),
+                     20 * 8 + 8 * ORDER_WIDTHS + 4 * ORDER_HOURS + 2 * ORDER_USERS);
+    assert_int_equal(sizeof(struct order_job), 6 * 8 + 6 * 4 + 2 * ORDER_LEVELS);
     assert_int_equal(sizeof(struct order_memory), 24 * ORDER_CELLS);
 }
 

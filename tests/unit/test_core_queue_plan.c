@@ -1,0 +1,191 @@
+/* The queue planned as a whole: when that is done, what it does and tells, and when the pass by score takes
+ * over. */
+#include "core_fixture.h"
+
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define MIDNIGHT (20000 * DAY)
+#define SHORT 200 /* jobs that come and go before the test begins */
+
+static struct core_submit lasting(uint64_t id, uint32_t cores, uint64_t minutes)
+{
+    struct core_submit s = wanting(id, cores, 0, 0);
+    s.time_limit_ms = minutes * MINUTE;
+    s.grace_ms = 0;
+    return s;
+}
+
+static bool runs(struct fixture *f, uint64_t id)
+{
+    return job_view(f, id).state == JOB_PREPARING;
+}
+
+static void over(struct fixture *f, uint64_t id)
+{
+    struct core_event event = about_task(CORE_EVENT_TASK_OVER, id, 1, 1);
+    event.as.task.as.exit.ran = true;
+    fed(f, &event);
+}
+
+static void ticks(struct fixture *f, uint64_t now_ms)
+{
+    struct core_event event = {.kind = CORE_EVENT_TICK};
+    f->now_ms = now_ms;
+    fed(f, &event);
+}
+
+/* Ten days on 8 cores: at eight each morning twenty jobs come, one every other minute, that want half of the
+ * cores and run for a minute, as they declare. Then it is six in the morning. */
+static void mornings(struct fixture *f)
+{
+    f->now_ms = MIDNIGHT;
+    set_policy(f, CORE_POLICY_BERTH);
+    node_up(f, 1, 8, 0, GIB);
+    f->no_check = true;
+    for (uint64_t id = 1; id <= SHORT; id++) {
+        f->now_ms = MIDNIGHT + (id - 1) / 20 * DAY + 8 * HOUR + (id - 1) % 20 * 2 * MINUTE;
+        submit(f, lasting(id, 4, 1));
+        f->now_ms += MINUTE;
+        over(f, id);
+    }
+    f->no_check = false;
+    f->now_ms = MIDNIGHT + 10 * DAY + 6 * HOUR;
+}
+
+static struct core_why why(const struct fixture *f, uint64_t id)
+{
+    struct core_why out;
+    assert_true(core_why(f->core, (struct job_id){id}, &out));
+    return out;
+}
+
+static void a_long_job_that_fills_the_pool_waits_for_the_end_of_the_morning(void **state)
+{
+    struct fixture *f = *state;
+    mornings(f);
+    uint64_t now = f->now_ms;
+    submit(f, lasting(1001, 8, 6 * 60));
+    assert_non_null(decided(f, CORE_DECISION_QUEUE_PLAN, 0));
+    assert_null(decided(f, CORE_DECISION_PATIENCE, 0));
+    assert_false(runs(f, 1001));
+    struct core_why told = why(f, 1001);
+    assert_true(told.planned && told.fits_now);
+    assert_in_range(told.kept_until_ms, now + 2 * HOUR, now + 18 * HOUR);
+    assert_int_equal(told.expected_ms, told.kept_until_ms);
+    assert_int_equal(core_timer_at(f->core), told.kept_until_ms);
+    f->now_ms = now + HOUR;
+    submit(f, lasting(1002, 8, 1));
+    assert_true(runs(f, 1002)); /* the room is not lost to others */
+    f->now_ms += MINUTE;
+    over(f, 1002);
+    for (int looks = 0; !runs(f, 1001) && looks < 100; looks++)
+        ticks(f, core_timer_at(f->core));
+    assert_true(runs(f, 1001));
+    assert_true(f->now_ms < now + DAY);
+    assert_int_equal(core_timer_at(f->core), 0);
+}
+
+static void a_smaller_request_that_is_in_nobodys_way_is_offered(void **state)
+{
+    struct fixture *f = *state;
+    mornings(f);
+    submit(f, lasting(1001, 6, 600));
+    ticks(f, core_timer_at(f->core) ? core_timer_at(f->core) : f->now_ms);
+    for (int looks = 0; !runs(f, 1001) && looks < 100; looks++)
+        ticks(f, core_timer_at(f->core));
+    submit(f, lasting(1002, 4, 600));
+    assert_false(runs(f, 1002));
+    struct core_wish wish = {
+        .job = {1002}, .request = {.cores = 2}, .time_limit_ms = 10 * MINUTE, .instance_count = 1};
+    assert_true(core_fits_now(f->core, &wish));
+    wish.request.cores = 3;
+    assert_false(core_fits_now(f->core, &wish));
+}
+
+/* The same, with something that a plan knows nothing of. */
+static void rules_are_for_the_pass_by_score(void **state)
+{
+    struct fixture *f = *state;
+    mornings(f);
+    struct core_submit urgent = lasting(1001, 8, 6 * 60);
+    urgent.priority_class = PRIORITY_HIGH;
+    submit(f, urgent);
+    assert_null(decided(f, CORE_DECISION_QUEUE_PLAN, 0));
+    assert_true(runs(f, 1001)); /* what is urgent waits for nobody's sake */
+    f->now_ms += 6 * HOUR;
+    over(f, 1001);
+    struct core_submit unlimited = lasting(1002, 8, 0);
+    submit(f, unlimited);
+    assert_null(decided(f, CORE_DECISION_QUEUE_PLAN, 0));
+    cancel(f, 1002, true);
+    node_up(f, 2, 8, 0, GIB);
+    submit(f, lasting(1003, 8, 6 * 60));
+    assert_null(decided(f, CORE_DECISION_QUEUE_PLAN, 0));
+}
+
+static void who_waits_too_long_is_promised_a_start(void **state)
+{
+    struct fixture *f = *state;
+    mornings(f);
+    submit(f, lasting(1001, 4, 6 * 60));
+    for (int looks = 0; !runs(f, 1001) && looks < 100; looks++)
+        ticks(f, core_timer_at(f->core));
+    submit(f, lasting(1002, 8, 6 * 60));
+    uint64_t id = 1002, end = f->now_ms + 30 * DAY;
+    /* Short ones come without end, two at a time. */
+    while (!runs(f, 1002) && !job_view(f, 1002).promised_ms && f->now_ms < end) {
+        f->now_ms += 30 * 1000;
+        submit(f, lasting(++id, 4, 1));
+        if (id > 1004 && job_known(f, id - 2) && runs(f, id - 2))
+            over(f, id - 2);
+    }
+    assert_true(runs(f, 1002) || job_view(f, 1002).promised_ms);
+}
+
+static void poor_times_are_not_planned_by(void **state)
+{
+    struct fixture *f = *state;
+    mornings(f);
+    f->no_check = true;
+    for (uint64_t id = 2001; id < 2200; id++) {
+        f->now_ms += MINUTE;
+        submit(f, lasting(id, 1, 100));
+        f->now_ms += MINUTE;
+        over(f, id);
+    }
+    f->no_check = false;
+    submit(f, lasting(1001, 8, 6 * 60));
+    assert_null(decided(f, CORE_DECISION_QUEUE_PLAN, 0));
+    assert_non_null(decided(f, CORE_DECISION_PATIENCE, 0));
+    assert_false(why(f, 1001).planned);
+}
+
+static void a_job_that_a_quota_holds_is_in_no_plan(void **state)
+{
+    struct fixture *f = *state;
+    mornings(f);
+    submit(f, lasting(1001, 8, 6 * 60));
+    assert_true(why(f, 1001).planned);
+    struct core_event event = {.kind = CORE_EVENT_QUOTA};
+    event.as.quota = (struct core_quota){.scope = CORE_QUOTA_PRINCIPAL, .id = 1, .cores = 7};
+    fed(f, &event);
+    struct core_submit other = lasting(1002, 8, 1);
+    other.principal.v = 2;
+    submit(f, other);
+    assert_true(runs(f, 1002));
+    assert_false(why(f, 1001).planned);
+    assert_true(why(f, 1001).quota_reached);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_long_job_that_fills_the_pool_waits_for_the_end_of_the_morning),
+        TEST(a_smaller_request_that_is_in_nobodys_way_is_offered),
+        TEST(rules_are_for_the_pass_by_score),
+        TEST(who_waits_too_long_is_promised_a_start),
+        TEST(poor_times_are_not_planned_by),
+        TEST(a_job_that_a_quota_holds_is_in_no_plan),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
