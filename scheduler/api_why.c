@@ -389,6 +389,7 @@ static void answer_why(struct daemon *d, struct http_request *req, struct job *j
     add_time(o, "expected_start_ms", why.expected_ms);
     add_time(o, "promised_start_ms", why.promised_ms);
     add_time(o, "kept_until_ms", why.kept_until_ms);
+    cJSON_AddBoolToObject(o, "planned", why.planned);
     engine_answer_view(d, req, json_text(o));
 }
 

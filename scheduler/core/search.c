@@ -9,6 +9,7 @@
 #include <string.h>
 
 __extension__ typedef __int128 search_wide;
+__extension__ typedef unsigned __int128 search_uwide;
 
 enum { POINTS_MAX = 1 + SEARCH_ENDS_MAX + 2 * SEARCH_JOBS_MAX, DAY_S = 86400, HOUR_S = 3600 };
 
@@ -19,9 +20,10 @@ enum { POINTS_MAX = 1 + SEARCH_ENDS_MAX + 2 * SEARCH_JOBS_MAX, DAY_S = 86400, HO
 #define WAIT_MOST (4 << WAIT_BITS)
 #define LATE_PRICE 150000 /* of a job that has waited one patience; it grows with the 8th power */
 #define RATE_BITS 24      /* of fraction: submits a second */
-#define RATE_MOST (UINT64_C(64) << RATE_BITS)
-#define PRIOR_DAYS 4 /* days after which an hour's own submits count as much as the mean */
-#define FLAT_DAYS 2  /* until then all hours count alike */
+#define RATE_MOST (UINT64_C(16) << RATE_BITS)
+#define HORIZON_S (INT64_C(1) << 25) /* a year: nobody comes later, as far as prices go */
+#define PRIOR_DAYS 4                 /* days after which an hour's own submits count as much as the mean */
+#define FLAT_DAYS 2                  /* until then all hours count alike */
 
 /* What is free from each point on; `back` is what jobs give back at it. */
 struct profile {
@@ -69,9 +71,9 @@ static void coming_begin(const struct search *s, struct coming *c)
         uint64_t came = o->hours[h] * (uint64_t)(elapsed_s + PRIOR_DAYS * DAY_S) + of_mean;
         if (elapsed_s <= FLAT_DAYS * DAY_S)
             came = o->came * (uint64_t)(elapsed_s + 2 * PRIOR_DAYS * DAY_S) / ORDER_HOURS;
-        search_wide rate = (((search_wide)came * ORDER_HOURS) << RATE_BITS) /
-                           ((search_wide)(elapsed_s + 2 * PRIOR_DAYS * DAY_S) * elapsed_s);
-        c->rate[h] = rate > (search_wide)RATE_MOST ? (int64_t)RATE_MOST : (int64_t)rate;
+        search_uwide time = (search_uwide)(elapsed_s + 2 * PRIOR_DAYS * DAY_S) * (uint64_t)elapsed_s;
+        search_uwide rate = (((search_uwide)came * ORDER_HOURS) << RATE_BITS) / time;
+        c->rate[h] = rate > RATE_MOST ? (int64_t)RATE_MOST : (int64_t)rate;
         int64_t from = h * HOUR_S, to = from + HOUR_S;
         c->by[h + 1].sum = c->by[h].sum + c->rate[h] * HOUR_S;
         c->by[h + 1].moment = c->by[h].moment + (search_wide)c->rate[h] * (to * to - from * from) / 2;
@@ -80,7 +82,8 @@ static void coming_begin(const struct search *s, struct coming *c)
 
 static int64_t in_seconds(const struct coming *c, int64_t at_ms)
 {
-    return c->from_s + at_ms / 1000;
+    int64_t at_s = at_ms / 1000;
+    return c->from_s + (at_s < HORIZON_S ? at_s : HORIZON_S);
 }
 
 /* How many will have come by then, and the sum of when they did; both from the day's begin on. */
@@ -187,9 +190,9 @@ static int64_t job_price(const struct work *w, const struct search_job *job)
         return 0;
     int64_t wait = job->wait_ms + job->start_ms;
     int64_t price = (int64_t)((search_wide)wait * (int64_t)job->weight >> (40 - PRICE_BITS));
-    search_wide patiences =
-        ((search_wide)wait << WAIT_BITS) / w->s->order->patience_ms * job->pace / ORDER_PACE;
-    int64_t x = patiences > WAIT_MOST ? WAIT_MOST : (int64_t)patiences;
+    int64_t x = (wait << WAIT_BITS) / w->s->order->patience_ms * job->pace / ORDER_PACE;
+    if (x > WAIT_MOST)
+        x = WAIT_MOST;
     x = x * x >> WAIT_BITS;
     x = x * x >> WAIT_BITS;
     x = x * x >> WAIT_BITS;
