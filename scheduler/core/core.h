@@ -49,7 +49,7 @@
 
 /* Changes whenever the same events may give other decisions or another state. Written into each row and
  * checkpoint. */
-#define CORE_VERSION 6
+#define CORE_VERSION 7
 
 #ifndef CORE_STEP_WORK      /* the simulator also runs a core with a tiny one */
 #define CORE_STEP_WORK 4096 /* W: units of work that one step may do before it says CONTINUE */
@@ -332,7 +332,7 @@ enum core_decision_kind {
     CORE_DECISION_LOOK = 21,        /* when, and from which node on, preemption is looked at again */
     CORE_DECISION_ROOM =
         22, /* timer: jobs are kept back; the queue is looked at again at at_ms; 0: none is */
-    CORE_DECISION_QUEUE_PLAN = 23, /* in place of PATIENCE: the whole queue is planned anew */
+    CORE_DECISION_QUEUE_PLAN = 23, /* the same, and the whole queue is planned anew */
     CORE_DECISION_KIND_END
 };
 

@@ -232,8 +232,9 @@ void order_submit(struct order_state *s, const struct order_memory *m, uint32_t 
     uint64_t jobs = s->came < USUAL_JOBS ? s->came : USUAL_JOBS, weight = job->weight << ORDER_USUAL_BITS;
     lean(&s->usual, weight, jobs);
     lean(&s->usual_shares, weight * (job->share >> 12), jobs);
+    const uint64_t most = (UINT64_C(1) << (40 + ORDER_USUAL_BITS)) / FLOOR_MS;
     for (uint32_t i = 0; i < ORDER_WIDTHS; i++)
-        lean(&s->widths[i], order_width(job->share) == i ? weight : 0, jobs);
+        lean(&s->widths[i], order_width(job->share) == i ? (weight < most ? weight : most) : 0, jobs);
     s->hours[(uint64_t)now_ms / (3600 * 1000) % ORDER_HOURS]++;
     uint64_t run_s = (uint64_t)job->mean_ms / 1000;
     if (run_s > USUAL_RUN_MAX_S)
@@ -399,9 +400,14 @@ int64_t order_keeps_back(const struct order_state *s, const struct order_job *jo
     return most - (int64_t)((order_wide)most * left / room);
 }
 
+int64_t order_strict_wait(const struct order_state *s)
+{
+    return s->bound_ms / 100 * TUNING.strict + 1;
+}
+
 bool order_strict(const struct order_state *s, int64_t head_wait_ms)
 {
-    return head_wait_ms > s->bound_ms / 100 * TUNING.strict;
+    return head_wait_ms >= order_strict_wait(s);
 }
 
 int64_t order_ending(int64_t start_ms, int64_t mean_ms, int64_t declared_end_ms, int64_t now_ms)

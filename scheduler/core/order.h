@@ -138,6 +138,8 @@ int64_t order_keeps_back(const struct order_state *s, const struct order_job *jo
 
 /* Whether a head that has waited so long gets a reservation on declared times, which nothing may delay. */
 bool order_strict(const struct order_state *s, int64_t head_wait_ms);
+/* From which wait on. */
+int64_t order_strict_wait(const struct order_state *s);
 
 /* When a running job is expected to end: never before `now_ms`, never past its declared end. */
 int64_t order_ending(int64_t start_ms, int64_t mean_ms, int64_t declared_end_ms, int64_t now_ms);

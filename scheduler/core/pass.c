@@ -421,8 +421,12 @@ static bool start_planned(struct step *step)
             return true;
         }
         uint32_t job = job_find(core, due[i]);
-        if (!pass_class_fits(core, &core->klasses[core->jobs[job].klass]) || !try_start(step, job, &none))
-            return false;
+        if (pass_class_fits(core, &core->klasses[core->jobs[job].klass]) && try_start(step, job, &none))
+            continue;
+        /* Who began may have used up its quota. Else the plan took something for what it isn't. */
+        if (i)
+            leave(step);
+        return i != 0;
     }
     return true;
 }

@@ -62,8 +62,11 @@ uint64_t policy_kept_until(const struct core *core, const struct job_facts *job)
     if (!policy_of(core)->learns || job->hold_ms || job->priority_class >= PRIORITY_HIGH)
         return 0;
     uint64_t now = core->h->facts.now_ms, planned = queue_plan_start(core, job);
-    if (planned)
-        return planned > now ? planned : 0;
+    if (planned) { /* no longer than until it is promised a start */
+        uint64_t strict = job->submitted_ms + (uint64_t)order_strict_wait(core->order);
+        uint64_t until = planned < strict ? planned : strict;
+        return until > now ? until : 0;
+    }
     /* Where nothing would be left is the most: it tells of nearly all that they aren't kept. */
     if (job->submitted_ms + (uint64_t)order_keeps_back(core->order, &job->order, 0) <= now)
         return 0;

@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#define WEIGHT_MOST ((UINT64_C(1) << 40) / 10000) /* of a job of ten seconds or less */
+
 struct queue_plan {
     struct search search;
     uint32_t slots[SEARCH_JOBS_MAX]; /* of search.jobs */
@@ -18,7 +20,14 @@ struct queue_plan {
 static bool plain(const struct core *core, const struct job_facts *job, int *amount)
 {
     const struct resource_request *r = &job->request;
+    const struct node *node = &core->nodes[1];
     int which = learn_dominant(core, job);
+    /* Cores are leased as a whole, and memory counts in MiB. */
+    if (r->cpus &&
+        (node->threads_min != node->threads_max || r->cpus % (node->threads_max | !node->threads_max)))
+        return false;
+    if (r->memory_bytes % (1 << 20))
+        return false;
     if (which < 0 || (*amount >= 0 && which != *amount) || r->flags || r->gpu_models || r->gpu_memory_bytes ||
         r->gpu_milli % RESOURCE_GPU_WHOLE || !job->time_limit_ms)
         return false;
@@ -45,7 +54,8 @@ static bool add_ends(const struct core *core, struct queue_plan *p)
         const struct job_facts *job = &core->jobs[core->tasks[t].job_slot].facts;
         if (task->released)
             continue;
-        if (task->abandoned || p->search.end_count == SEARCH_ENDS_MAX || !plain(core, job, &p->amount))
+        if (task->abandoned || task->ends_ms == CORE_NEVER || p->search.end_count == SEARCH_ENDS_MAX ||
+            !plain(core, job, &p->amount))
             return false;
         uint64_t at = task->ends_ms - job->grace_ms;
         p->search.ends[p->search.end_count++] = (struct search_end){
@@ -54,6 +64,12 @@ static bool add_ends(const struct core *core, struct queue_plan *p)
         };
     }
     return true;
+}
+
+/* As it stands now: people change limits. */
+static int64_t run_of(const struct job_facts *job)
+{
+    return job->time_limit_ms < (uint64_t)ORDER_EST_MAX_MS ? (int64_t)job->time_limit_ms : ORDER_EST_MAX_MS;
 }
 
 static bool add_job(const struct core *core, uint32_t klass, uint32_t slot, struct queue_plan *p)
@@ -65,10 +81,10 @@ static bool add_job(const struct core *core, uint32_t klass, uint32_t slot, stru
         return false;
     p->slots[p->search.job_count] = slot;
     p->search.jobs[p->search.job_count++] = (struct search_job){
-        .run_ms = job->order.est_ms,
+        .run_ms = run_of(job),
         .wait_ms = (int64_t)(now - job->submitted_ms),
         .after_ms = job->order.after_ms > (int64_t)now ? job->order.after_ms - (int64_t)now : 0,
-        .weight = job->order.weight,
+        .weight = job->order.weight < WEIGHT_MOST ? job->order.weight : WEIGHT_MOST,
         .amount = learn_wants(job, p->amount),
         .kind = klass,
         .turn = job->order.turn,
@@ -197,21 +213,29 @@ uint64_t queue_plan_start(const struct core *core, const struct job_facts *job)
     return core->order->planned && policy_of(core)->learns ? (uint64_t)job->order.start_ms : 0;
 }
 
-bool queue_plan_leaves(const struct core *core, uint32_t job_slot, const struct job_facts *like)
+bool queue_plan_stands(const struct core *core)
+{
+    return core->order->planned && queue_plan_applies(core);
+}
+
+bool queue_plan_would_start(const struct core *core, uint32_t job_slot, const struct job_facts *like)
 {
     struct queue_plan p;
-    uint32_t others = 0;
-    int64_t now = (int64_t)core->h->facts.now_ms;
     if (!collect(core, &p) || !plain(core, like, &p.amount))
         return false;
-    for (uint32_t i = 0; i < p.search.job_count; i++) {
-        int64_t start = core->jobs[p.slots[i]].facts.order.start_ms;
-        if (p.slots[i] == job_slot)
-            continue;
-        p.search.jobs[others] = p.search.jobs[i];
-        p.search.jobs[others++].start_ms = start > now ? start - now : 0;
-    }
-    p.search.job_count = others;
+    sort_jobs(core, &p);
     set_pool(core, &p);
-    return search_leaves(&p.search, learn_wants(like, p.amount), (int64_t)like->time_limit_ms);
+    uint32_t at = 0;
+    while (at < p.search.job_count && p.slots[at] != job_slot)
+        at++;
+    if (at == p.search.job_count)
+        return false;
+    struct search_job *job = &p.search.jobs[at];
+    uint64_t least = (uint64_t)run_of(like) < 10000 ? 10000 : (uint64_t)run_of(like);
+    job->run_ms = run_of(like);
+    job->weight = (UINT64_C(1) << 40) / least;
+    job->amount = learn_wants(like, p.amount);
+    job->kind = UINT32_MAX;
+    search_plan(&p.search);
+    return job->start_ms == 0;
 }

@@ -135,8 +135,8 @@ uint64_t core_expected_start(const struct core *core, struct job_id id)
         return 0;
     uint64_t promised = core->jobs[slot].facts.hold_ms;
     uint64_t planned = queue_plan_start(core, &core->jobs[slot].facts);
-    if (planned)
-        return later(planned, core->h->facts.now_ms);
+    if (planned > core->h->facts.now_ms && !promised && queue_plan_stands(core))
+        return planned;
     struct plan_start plan;
     plan_reserve(core, slot, PLAN_EXPECTED, &plan);
     if (promised && promised < plan.at_ms)
@@ -269,7 +269,7 @@ bool core_fits_now(const struct core *core, const struct core_wish *wish)
     like.instance_count = wish->instance_count;
     like.order.share = learn_share(core, &like);
     like.time_limit_ms = wish->time_limit_ms;
-    if (planned ? !queue_plan_leaves(core, w.job, &like) : policy_kept_until(core, &like) != 0)
+    if (planned ? !queue_plan_would_start(core, w.job, &like) : policy_kept_until(core, &like) != 0)
         return false;
     struct shape_key key = shape_key_of(&like);
     uint32_t found = 0;

@@ -22,8 +22,8 @@ enum { POINTS_MAX = 1 + SEARCH_ENDS_MAX + 2 * SEARCH_JOBS_MAX, DAY_S = 86400, HO
 #define RATE_BITS 24      /* of fraction: submits a second */
 #define RATE_MOST (UINT64_C(16) << RATE_BITS)
 #define HORIZON_S (INT64_C(1) << 25) /* a year: nobody comes later, as far as prices go */
-#define PRIOR_DAYS 4                 /* days after which an hour's own submits count as much as the mean */
-#define FLAT_DAYS 2                  /* until then all hours count alike */
+#define PRIOR_DAYS 4 /* worth of the mean of all hours that an hour's own submits are mixed with */
+#define FLAT_DAYS 2  /* until then all hours count alike */
 
 /* What is free from each point on; `back` is what jobs give back at it. */
 struct profile {
@@ -438,24 +438,19 @@ static void settle_kinds(struct search *s)
     }
 }
 
-/* `count`: jobs whose order is searched. */
-static void work_begin(struct work *w, struct search *s, uint32_t count)
-{
-    w->s = s;
-    w->count = count;
-    w->seed = core_mix((uint64_t)s->now_ms);
-    w->price = INT64_MAX;
-    memset(w->order, 0, sizeof w->order);
-    memset(w->best, 0, sizeof w->best);
-    no_delays(w);
-    coming_begin(s, &w->coming);
-    profile_begin(s, &w->coming, &w->empty);
-}
-
 void search_plan(struct search *s)
 {
     struct work w;
-    work_begin(&w, s, s->job_count < SEARCH_PLANNED_MAX ? s->job_count : SEARCH_PLANNED_MAX);
+    CORE_ASSERT(s->job_count && s->job_count <= SEARCH_JOBS_MAX && s->end_count <= SEARCH_ENDS_MAX);
+    w.s = s;
+    w.count = s->job_count < SEARCH_PLANNED_MAX ? s->job_count : SEARCH_PLANNED_MAX;
+    w.seed = core_mix((uint64_t)s->now_ms);
+    w.price = INT64_MAX;
+    memset(w.order, 0, sizeof w.order);
+    memset(w.best, 0, sizeof w.best);
+    no_delays(&w);
+    coming_begin(s, &w.coming);
+    profile_begin(s, &w.coming, &w.empty);
     find_least(&w);
     first_orders(&w);
     moves(&w);
@@ -470,17 +465,4 @@ void search_plan(struct search *s)
         s->jobs[i].turn = 0;
     }
     settle_kinds(s);
-}
-
-bool search_leaves(struct search *s, uint64_t amount, int64_t run_ms)
-{
-    struct search_job more = {.amount = amount, .run_ms = run_ms};
-    struct work w;
-    work_begin(&w, s, 0);
-    profile_copy(&w.filled, &w.empty);
-    for (uint32_t i = 0; i < s->job_count; i++) {
-        if (s->jobs[i].start_ms != SEARCH_NEVER)
-            place(&w, &s->jobs[i], s->jobs[i].start_ms);
-    }
-    return place(&w, &more, 0) == 0;
 }

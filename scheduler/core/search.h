@@ -49,9 +49,7 @@ struct search {
     struct search_job jobs[SEARCH_JOBS_MAX]; /* the lowest score first, then by submit */
 };
 
+/* At least one job. */
 void search_plan(struct search *s);
-
-/* Whether so much is free from now on for so long beside those that run and the jobs at their starts. */
-bool search_leaves(struct search *s, uint64_t amount, int64_t run_ms);
 
 #endif

@@ -333,8 +333,7 @@ static void on_tick(struct step *step)
         else
             task_give_up(step, entry); /* takes it out of the heap */
     }
-    uint64_t room = (uint64_t)core->order->look_ms;
-    step->want_place = step->want_place || step->look_due || (room && room <= core->h->facts.now_ms);
+    step->want_place = step->want_place || step->look_due;
     for (uint32_t i = 0; i < core->h->promised_count; i++)
         step->want_place =
             step->want_place || core->jobs[core->h->promised[i]].facts.hold_ms <= core->h->facts.now_ms;
@@ -390,7 +389,10 @@ static void decide(struct step *step)
     default:
         break;
     }
-    step->want_place = step->want_place || step->core->h->stir_first;
+    /* Its time is a timer's no more once it has come, so that any event brings the look. */
+    uint64_t room = (uint64_t)step->core->order->look_ms;
+    bool due = policy_of(step->core)->learns && room && room <= step->core->h->facts.now_ms;
+    step->want_place = step->want_place || step->core->h->stir_first || due;
 }
 
 static void pass_time(struct core *core, uint64_t now_ms)

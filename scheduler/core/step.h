@@ -103,8 +103,10 @@ bool policy_strict(const struct core *core, uint32_t job_slot);
 bool queue_plan_applies(const struct core *core);
 /* When the waiting job starts by the plan of the last pass; 0: that made none, or none for it. */
 uint64_t queue_plan_start(const struct core *core, const struct job_facts *job);
-/* Whether the plan would leave room now for one like the waiting job, whose own place is left out. */
-bool queue_plan_leaves(const struct core *core, uint32_t job_slot, const struct job_facts *like);
+/* Whether the last pass made a plan, and another one would. */
+bool queue_plan_stands(const struct core *core);
+/* Whether the waiting job would start by a plan made now if it were like this. */
+bool queue_plan_would_start(const struct core *core, uint32_t job_slot, const struct job_facts *like);
 
 /* pass.c */
 void pass_run(struct step *step);

@@ -539,6 +539,9 @@ static void check_why(struct sim *sim)
         if (why.blockers[i].wanted <= why.blockers[i].free || why.blockers[i].holder_count == 0)
             sim_fail(sim, "why names a blocker that blocks nothing, or that nobody holds");
     }
+    if (why.promised_ms && why.expected_ms > why.promised_ms)
+        sim_fail(sim, "job %llu is expected later than it was promised",
+                 (unsigned long long)job->submit.job.v);
     bool fits = ready(sim, job) && model_may_hold(sim, job) &&
                 model_nodes(sim, &job->submit, MODEL_FREE) >= job->submit.instance_count;
     fits = fits && !job->submit.reservation;

@@ -85,21 +85,49 @@ static void a_long_job_that_fills_the_pool_waits_for_the_end_of_the_morning(void
     assert_int_equal(core_timer_at(f->core), 0);
 }
 
-static void a_smaller_request_that_is_in_nobodys_way_is_offered(void **state)
+static void a_smaller_request_that_the_plan_would_start_is_offered(void **state)
 {
     struct fixture *f = *state;
     mornings(f);
-    submit(f, lasting(1001, 6, 600));
-    ticks(f, core_timer_at(f->core) ? core_timer_at(f->core) : f->now_ms);
-    for (int looks = 0; !runs(f, 1001) && looks < 100; looks++)
-        ticks(f, core_timer_at(f->core));
-    submit(f, lasting(1002, 4, 600));
-    assert_false(runs(f, 1002));
+    submit(f, lasting(1001, 8, 6 * 60));
+    assert_false(runs(f, 1001));
     struct core_wish wish = {
-        .job = {1002}, .request = {.cores = 2}, .time_limit_ms = 10 * MINUTE, .instance_count = 1};
-    assert_true(core_fits_now(f->core, &wish));
-    wish.request.cores = 3;
+        .job = {1001}, .request = {.cores = 8}, .time_limit_ms = 6 * HOUR, .instance_count = 1};
+    assert_false(core_fits_now(f->core, &wish)); /* it has room, and is kept back */
+    wish.request.cores = 7;
     assert_false(core_fits_now(f->core, &wish));
+    wish.request.cores = 1;
+    wish.time_limit_ms = MINUTE;
+    assert_true(core_fits_now(f->core, &wish));
+}
+
+static void a_changed_limit_is_what_the_plan_goes_by(void **state)
+{
+    struct fixture *f = *state;
+    mornings(f);
+    submit(f, lasting(1001, 8, 6 * 60));
+    assert_false(runs(f, 1001));
+    struct core_event event = {.kind = CORE_EVENT_JOB_UPDATE};
+    event.as.update.job.v = 1001;
+    event.as.update.set_time_limit = true;
+    event.as.update.time_limit_ms = MINUTE;
+    fed(f, &event);
+    assert_true(runs(f, 1001));
+}
+
+/* Not the timer alone brings the look at its time: a node's word that comes first must not swallow it. */
+static void a_start_whose_time_has_come_is_not_lost_to_another_event(void **state)
+{
+    struct fixture *f = *state;
+    mornings(f);
+    submit(f, lasting(1001, 8, 6 * 60));
+    for (int looks = 0; !runs(f, 1001) && looks < 100; looks++) {
+        uint64_t at = core_timer_at(f->core);
+        assert_true(at > f->now_ms);
+        f->now_ms = at;
+        node_event(f, CORE_EVENT_CONTINUE, 0);
+    }
+    assert_true(runs(f, 1001));
 }
 
 /* The same, with something that a plan knows nothing of. */
@@ -181,7 +209,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_long_job_that_fills_the_pool_waits_for_the_end_of_the_morning),
-        TEST(a_smaller_request_that_is_in_nobodys_way_is_offered),
+        TEST(a_smaller_request_that_the_plan_would_start_is_offered),
+        TEST(a_changed_limit_is_what_the_plan_goes_by),
+        TEST(a_start_whose_time_has_come_is_not_lost_to_another_event),
         TEST(rules_are_for_the_pass_by_score),
         TEST(who_waits_too_long_is_promised_a_start),
         TEST(poor_times_are_not_planned_by),

@@ -223,16 +223,6 @@ static void a_long_wide_job_waits_until_fewer_come(void **state)
     assert_in_range(wide->start_ms, 2 * HOUR, DAY);
 }
 
-static void what_it_leaves_free_is_told(void **state)
-{
-    struct fixture *f = *state;
-    runs_until(f, HOUR, POOL / 2);
-    waits(f, POOL, HOUR, 0)->start_ms = HOUR;
-    assert_true(search_leaves(&f->s, POOL / 2, HOUR));
-    assert_false(search_leaves(&f->s, POOL / 2, HOUR + 1)); /* it would be in the other one's way */
-    assert_false(search_leaves(&f->s, POOL / 2 + 1, MINUTE));
-}
-
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -244,7 +234,6 @@ int main(void)
         T(the_largest_figures_are_planned_too),
         T(short_ones_go_first_until_one_has_waited_for_long),
         T(a_long_wide_job_waits_until_fewer_come),
-        T(what_it_leaves_free_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
