@@ -332,7 +332,7 @@ enum core_decision_kind {
     CORE_DECISION_LOOK = 21,        /* when, and from which node on, preemption is looked at again */
     CORE_DECISION_ROOM =
         22, /* timer: jobs are kept back; the queue is looked at again at at_ms; 0: none is */
-    CORE_DECISION_QUEUE_PLAN = 23, /* the same, and the whole queue is planned anew */
+    CORE_DECISION_QUEUE_PLAN = 23, /* as PATIENCE, and the whole queue is planned anew */
     CORE_DECISION_KIND_END
 };
 

@@ -244,12 +244,17 @@ void order_submit(struct order_state *s, const struct order_memory *m, uint32_t 
     lean(&s->work_squared, work * run_s, jobs);
 }
 
+void order_unplan(struct order_job *job)
+{
+    job->start_ms = job->after_ms = 0;
+    job->turn = 0;
+}
+
 void order_leave(struct order_state *s, struct order_job *job, int64_t wait_ms)
 {
     s->load -= job->load;
     job->load = 0;
-    job->start_ms = job->after_ms = 0;
-    job->turn = 0;
+    order_unplan(job);
     if (wait_ms > s->longest_ms[0])
         s->longest_ms[0] = wait_ms;
 }

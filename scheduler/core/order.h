@@ -112,6 +112,9 @@ bool order_expect(struct order_state *s, const struct order_memory *m, struct or
 /* What it is expected to cost: its part of order_state.load, by what is expected now. */
 uint64_t order_load(const struct order_job *job);
 
+/* It is in no plan any more. */
+void order_unplan(struct order_job *job);
+
 /* The job leaves the queue: it starts after `wait_ms`, or is taken back (`wait_ms` 0). */
 void order_leave(struct order_state *s, struct order_job *job, int64_t wait_ms);
 

@@ -179,8 +179,7 @@ static void forget(struct core *core)
             if (!core->jobs[j].facts.order.start_ms)
                 continue;
             job_changes(core, &core->jobs[j]);
-            core->jobs[j].facts.order.start_ms = core->jobs[j].facts.order.after_ms = 0;
-            core->jobs[j].facts.order.turn = 0;
+            order_unplan(&core->jobs[j].facts.order);
         }
     }
 }

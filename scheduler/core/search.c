@@ -276,7 +276,7 @@ static bool tried(struct work *w)
     return true;
 }
 
-enum { BY_SCORE, BY_RUN, BY_AREA, BY_WIDTH, BY_SUBMIT, BY_AGE, BY_LATE_AGE, ORDERS };
+enum { BY_SCORE, BY_RUN, BY_AREA, BY_WIDTH, BY_SUBMIT, BY_AGE, BY_LATE_AGE, BY_TURN, ORDERS };
 
 /* Lower goes first; logarithms with 16 bits of fraction. */
 static int64_t key_of(const struct search *s, const struct search_job *job, int by)
@@ -300,6 +300,8 @@ static int64_t key_of(const struct search *s, const struct search_job *job, int 
         return run + width * 3 / 10 - ((10 * waits) << (16 - WAIT_BITS));
     case BY_LATE_AGE:
         return run + width * 3 / 10 - ((40 * fourth) << (16 - WAIT_BITS));
+    case BY_TURN:
+        return job->turn; /* as the plan before had it: those who have come since before all others */
     default:
         return 0; /* as they come */
     }
@@ -320,26 +322,13 @@ static void sort_by(struct work *w, int by)
     }
 }
 
-/* As the plan before had it: those who have come since before all others. */
-static void sort_as_before(struct work *w)
-{
-    for (uint32_t i = 0; i < w->count; i++) {
-        uint32_t at = i, mine = w->s->jobs[i].turn;
-        for (; at > 0 && w->s->jobs[w->order[at - 1]].turn > mine; at--)
-            w->order[at] = w->order[at - 1];
-        w->order[at] = (uint8_t)i;
-    }
-}
-
 static void first_orders(struct work *w)
 {
     for (int by = 0; by < ORDERS; by++) {
         sort_by(w, by);
         tried(w);
     }
-    sort_as_before(w);
-    tried(w);
-    for (uint32_t i = 0; i < w->count; i++)
+    for (uint32_t i = 0; i < w->count; i++) /* the last of them again, as the plan before had it */
         w->after[i] = w->s->jobs[i].after_ms;
     if (!tried(w))
         no_delays(w);
