@@ -136,6 +136,15 @@ static inline struct core_submit wanting(uint64_t id, uint32_t cores, uint32_t g
         .instance_count = 1};
 }
 
+/* Cores for a declared time, without grace. */
+static inline struct core_submit for_minutes(uint64_t id, uint32_t cores, uint64_t minutes)
+{
+    struct core_submit s = wanting(id, cores, 0, 0);
+    s.time_limit_ms = minutes * MINUTE;
+    s.grace_ms = 0;
+    return s;
+}
+
 static inline void submit(struct fixture *f, struct core_submit s)
 {
     struct core_event event = {.kind = CORE_EVENT_JOB_SUBMIT};
@@ -236,6 +245,11 @@ static inline struct core_job_view job_view(const struct fixture *f, uint64_t id
     struct core_job_view view;
     assert_true(core_job_get(f->core, (struct job_id){id}, &view));
     return view;
+}
+
+static inline bool runs(const struct fixture *f, uint64_t id)
+{
+    return job_view(f, id).state == JOB_PREPARING;
 }
 
 static inline bool job_known(const struct fixture *f, uint64_t id)

@@ -1,26 +1,13 @@
 /* Who may pass a waiting head, what is promised, and what takes a promise back. */
 #include "core_fixture.h"
 
-static struct core_submit lasting(uint64_t id, uint32_t cores, uint64_t minutes)
-{
-    struct core_submit s = wanting(id, cores, 0, 0);
-    s.time_limit_ms = minutes * MINUTE;
-    s.grace_ms = 0;
-    return s;
-}
-
-static bool runs(struct fixture *f, uint64_t id)
-{
-    return job_view(f, id).state == JOB_PREPARING;
-}
-
 /* 4 cores; 1 runs on 3 of them for an hour, 2 waits for all of them. */
 static void crowd(struct fixture *f, enum core_policy policy)
 {
     set_policy(f, policy);
     node_up(f, 1, 4, 0, GIB);
-    submit(f, lasting(1, 3, 60));
-    submit(f, lasting(2, 4, 60));
+    submit(f, for_minutes(1, 3, 60));
+    submit(f, for_minutes(2, 4, 60));
 }
 
 static enum core_void voided(const struct fixture *f, uint64_t id)
@@ -37,7 +24,7 @@ static void fcfs_lets_nobody_pass(void **state)
 {
     struct fixture *f = *state;
     crowd(f, CORE_POLICY_FCFS);
-    submit(f, lasting(3, 1, 1));
+    submit(f, for_minutes(3, 1, 1));
     assert_false(runs(f, 3));
     assert_int_equal(job_view(f, 2).promised_ms, 0);
 }
@@ -46,8 +33,8 @@ static void easy_lets_pass_what_ends_before_the_head_starts(void **state)
 {
     struct fixture *f = *state;
     crowd(f, CORE_POLICY_EASY);
-    submit(f, lasting(3, 1, 61));
-    submit(f, lasting(4, 1, 60));
+    submit(f, for_minutes(3, 1, 61));
+    submit(f, for_minutes(4, 1, 60));
     assert_false(runs(f, 3));
     assert_true(runs(f, 4));
 }
@@ -57,8 +44,8 @@ static void easy_lets_pass_what_the_head_has_no_use_for(void **state)
     struct fixture *f = *state;
     set_policy(f, CORE_POLICY_EASY);
     node_up(f, 1, 4, 0, GIB);
-    submit(f, lasting(1, 3, 60));
-    submit(f, lasting(2, 3, 60));
+    submit(f, for_minutes(1, 3, 60));
+    submit(f, for_minutes(2, 3, 60));
     submit(f, wanting(3, 1, 0, 0)); /* without a limit, on the core that neither needs */
     assert_true(runs(f, 3));
     assert_int_equal(job_view(f, 2).promised_ms, f->now_ms + 60 * MINUTE);
@@ -69,9 +56,9 @@ static void the_head_is_promised_its_start_and_a_better_one_when_something_ends_
     struct fixture *f = *state;
     set_policy(f, CORE_POLICY_EASY);
     node_up(f, 1, 4, 0, GIB);
-    submit(f, lasting(1, 2, 60));
-    submit(f, lasting(2, 2, 30));
-    submit(f, lasting(3, 3, 60));
+    submit(f, for_minutes(1, 2, 60));
+    submit(f, for_minutes(2, 2, 30));
+    submit(f, for_minutes(3, 3, 60));
     uint64_t began = f->now_ms;
     assert_int_equal(job_view(f, 3).promised_ms, began + 60 * MINUTE);
     f->now_ms += MINUTE;
@@ -87,7 +74,7 @@ static void nothing_is_promised_that_rests_on_undeclared_times(void **state)
     set_policy(f, CORE_POLICY_EASY);
     node_up(f, 1, 4, 0, GIB);
     submit(f, wanting(1, 3, 0, 0));
-    submit(f, lasting(2, 4, 60));
+    submit(f, for_minutes(2, 4, 60));
     assert_int_equal(job_view(f, 2).promised_ms, 0);
     assert_true(core_why(f->core, (struct job_id){2}, &why));
     assert_true(why.expected_ms == 0 && why.promised_ms == 0); /* nor expected: the first may run for days */
@@ -99,12 +86,12 @@ static void those_that_come_before_a_promised_job_do_not_keep_it_waiting(void **
     set_policy(f, CORE_POLICY_EASY);
     node_up(f, 1, 4, 0, GIB);
     for (uint64_t id = 1; id <= 2; id++) {
-        struct core_submit early = lasting(id, 4, 120);
+        struct core_submit early = for_minutes(id, 4, 120);
         early.held = true;
         submit(f, early);
     }
-    submit(f, lasting(3, 4, 60));
-    submit(f, lasting(4, 4, 120));
+    submit(f, for_minutes(3, 4, 60));
+    submit(f, for_minutes(4, 4, 120));
     assert_true(job_view(f, 4).promised_ms != 0);
     for (uint64_t id = 1; id <= 2; id++) { /* they are before it now, but the promise binds them */
         struct core_event release = {.kind = CORE_EVENT_JOB_UPDATE};
@@ -130,11 +117,11 @@ static void sjbf_takes_the_shortest_of_those_that_may_pass(void **state)
         struct fixture *f = *state;
         set_policy(f, cases[i].policy);
         node_up(f, 1, 4, 0, GIB);
-        submit(f, lasting(1, 3, 60));
+        submit(f, for_minutes(1, 3, 60));
         submit(f, wanting(9, 1, 0, 0)); /* keeps the last core busy while the others come */
-        submit(f, lasting(2, 4, 60));
-        submit(f, lasting(3, 1, 50));
-        submit(f, lasting(4, 1, 10));
+        submit(f, for_minutes(2, 4, 60));
+        submit(f, for_minutes(3, 1, 50));
+        submit(f, for_minutes(4, 1, 10));
         lives(f, 9, 1, 1);
         assert_int_equal(runs(f, 3), cases[i].passes == 3);
         assert_int_equal(runs(f, 4), cases[i].passes == 4);
@@ -146,14 +133,14 @@ static void conservative_delays_none_of_those_that_came_before(void **state)
     struct fixture *f = *state;
     set_policy(f, CORE_POLICY_CONSERVATIVE);
     node_up(f, 1, 4, 0, GIB);
-    submit(f, lasting(1, 3, 60));
-    submit(f, lasting(2, 4, 60));
-    submit(f, lasting(3, 2, 60));
+    submit(f, for_minutes(1, 3, 60));
+    submit(f, for_minutes(2, 4, 60));
+    submit(f, for_minutes(3, 2, 60));
     uint64_t second = job_view(f, 2).promised_ms, third = job_view(f, 3).promised_ms;
     assert_int_equal(second, f->now_ms + 60 * MINUTE);
     assert_true(third >= second + 60 * MINUTE);
-    submit(f, lasting(4, 1, 90)); /* would be in the second one's way */
-    submit(f, lasting(5, 1, 30));
+    submit(f, for_minutes(4, 1, 90)); /* would be in the second one's way */
+    submit(f, for_minutes(5, 1, 30));
     assert_false(runs(f, 4));
     assert_true(runs(f, 5));
     assert_int_equal(job_view(f, 2).promised_ms, second);
@@ -165,7 +152,7 @@ static void a_higher_class_takes_the_place_and_the_promise_is_voided_by_name(voi
     struct fixture *f = *state;
     crowd(f, CORE_POLICY_EASY);
     assert_true(job_view(f, 2).promised_ms != 0);
-    struct core_submit high = lasting(3, 4, 600);
+    struct core_submit high = for_minutes(3, 4, 600);
     high.priority_class = PRIORITY_HIGH;
     submit(f, high);
     assert_int_equal(voided(f, 2), CORE_VOID_HIGHER);
@@ -196,10 +183,10 @@ static void new_rules_void_promises_and_an_overrun_does_in_time(void **state)
     uint64_t promised = job_view(f, 2).promised_ms;
     assert_true(promised != 0); /* made anew */
     f->now_ms = promised + 59000;
-    submit(f, lasting(3, 1, 1));
+    submit(f, for_minutes(3, 1, 1));
     assert_int_equal(voided(f, 2), CORE_VOID_END);
     f->now_ms = promised + 61000; /* 1 has outlived its time */
-    submit(f, lasting(4, 1, 1));
+    submit(f, for_minutes(4, 1, 1));
     assert_int_equal(voided(f, 2), CORE_VOID_OVERRUN);
 }
 
@@ -218,18 +205,18 @@ static void berth_puts_short_jobs_first_and_forgets_no_long_one(void **state)
     struct fixture *f = *state;
     set_policy(f, CORE_POLICY_BERTH);
     node_up(f, 1, 4, 0, GIB);
-    submit(f, lasting(1, 4, 60));
-    submit(f, lasting(2, 4, 600));
-    submit(f, lasting(3, 4, 1));
+    submit(f, for_minutes(1, 4, 60));
+    submit(f, for_minutes(2, 4, 600));
+    submit(f, for_minutes(3, 4, 1));
     lives(f, 1, 1, 1);
     assert_true(runs(f, 3));
     uint64_t id = 4;
     lives(f, 3, 1, 1);
     assert_true(runs(f, 2));
-    submit(f, lasting(id, 4, 600));
+    submit(f, for_minutes(id, 4, 600));
     for (uint64_t hours = 0; hours < 400 && !runs(f, 4); hours++) { /* short ones come without end */
         f->now_ms += 60 * MINUTE;
-        submit(f, lasting(++id, 4, 1));
+        submit(f, for_minutes(++id, 4, 1));
         for (uint64_t j = 2; j <= id; j++) {
             if (j != 4 && job_known(f, j) && runs(f, j))
                 lives(f, j, 1, 1);
@@ -245,12 +232,12 @@ static void short_ones_come(struct fixture *f)
     node_up(f, 1, 8, 0, GIB);
     f->no_check = true;
     for (uint64_t id = 1; id <= 100; id++) {
-        submit(f, lasting(id, 1, 1));
+        submit(f, for_minutes(id, 1, 1));
         lives(f, id, 1, 1);
         f->now_ms += MINUTE;
     }
     f->no_check = false;
-    submit(f, lasting(101, 6, 300));
+    submit(f, for_minutes(101, 6, 300));
     assert_true(runs(f, 101));
 }
 
@@ -258,7 +245,7 @@ static void berth_keeps_the_last_room_for_short_jobs_a_while_and_then_gives_it(v
 {
     struct fixture *f = *state;
     short_ones_come(f);
-    submit(f, lasting(102, 2, 300));
+    submit(f, for_minutes(102, 2, 300));
     assert_false(runs(f, 102));
     uint64_t until = core_timer_at(f->core);
     assert_in_range(until, f->now_ms + MINUTE, f->now_ms + 30 * MINUTE);
@@ -266,7 +253,7 @@ static void berth_keeps_the_last_room_for_short_jobs_a_while_and_then_gives_it(v
     assert_true(core_why(f->core, (struct job_id){102}, &why));
     assert_int_equal(why.kept_until_ms, until);
     f->now_ms += MINUTE;
-    submit(f, lasting(103, 1, 1));
+    submit(f, for_minutes(103, 1, 1));
     assert_true(runs(f, 103));
     lives(f, 103, 1, 1);
     assert_false(runs(f, 102));
@@ -281,7 +268,7 @@ static void berth_keeps_back_no_urgent_job(void **state)
 {
     struct fixture *f = *state;
     short_ones_come(f);
-    struct core_submit urgent = lasting(102, 2, 300);
+    struct core_submit urgent = for_minutes(102, 2, 300);
     urgent.priority_class = PRIORITY_HIGH;
     submit(f, urgent);
     assert_true(runs(f, 102));
@@ -291,7 +278,7 @@ static void a_job_that_is_kept_back_goes_when_more_is_free(void **state)
 {
     struct fixture *f = *state;
     short_ones_come(f);
-    submit(f, lasting(102, 2, 300));
+    submit(f, for_minutes(102, 2, 300));
     assert_false(runs(f, 102));
     lives(f, 101, 1, 1);
     assert_true(runs(f, 102));

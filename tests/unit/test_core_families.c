@@ -27,11 +27,6 @@ static void asks(struct fixture *f, uint64_t id, uint32_t user, uint32_t workspa
     submit(f, s);
 }
 
-static bool runs(struct fixture *f, uint64_t id)
-{
-    return job_view(f, id).state == JOB_PREPARING;
-}
-
 static void a_restricted_family_waits_for_approval_and_starts_with_it(void **state)
 {
     struct fixture *f = *state;

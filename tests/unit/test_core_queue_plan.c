@@ -7,19 +7,6 @@
 #define MIDNIGHT (20000 * DAY)
 #define SHORT 200 /* jobs that come and go before the test begins */
 
-static struct core_submit lasting(uint64_t id, uint32_t cores, uint64_t minutes)
-{
-    struct core_submit s = wanting(id, cores, 0, 0);
-    s.time_limit_ms = minutes * MINUTE;
-    s.grace_ms = 0;
-    return s;
-}
-
-static bool runs(struct fixture *f, uint64_t id)
-{
-    return job_view(f, id).state == JOB_PREPARING;
-}
-
 static void over(struct fixture *f, uint64_t id)
 {
     struct core_event event = about_task(CORE_EVENT_TASK_OVER, id, 1, 1);
@@ -44,7 +31,7 @@ static void mornings(struct fixture *f)
     f->no_check = true;
     for (uint64_t id = 1; id <= SHORT; id++) {
         f->now_ms = MIDNIGHT + (id - 1) / 20 * DAY + 8 * HOUR + (id - 1) % 20 * 2 * MINUTE;
-        submit(f, lasting(id, 4, 1));
+        submit(f, for_minutes(id, 4, 1));
         f->now_ms += MINUTE;
         over(f, id);
     }
@@ -64,7 +51,7 @@ static void a_long_job_that_fills_the_pool_waits_for_the_end_of_the_morning(void
     struct fixture *f = *state;
     mornings(f);
     uint64_t now = f->now_ms;
-    submit(f, lasting(1001, 8, 6 * 60));
+    submit(f, for_minutes(1001, 8, 6 * 60));
     assert_non_null(decided(f, CORE_DECISION_QUEUE_PLAN, 0));
     assert_null(decided(f, CORE_DECISION_PATIENCE, 0));
     assert_false(runs(f, 1001));
@@ -74,7 +61,7 @@ static void a_long_job_that_fills_the_pool_waits_for_the_end_of_the_morning(void
     assert_int_equal(told.expected_ms, told.kept_until_ms);
     assert_int_equal(core_timer_at(f->core), told.kept_until_ms);
     f->now_ms = now + HOUR;
-    submit(f, lasting(1002, 8, 1));
+    submit(f, for_minutes(1002, 8, 1));
     assert_true(runs(f, 1002)); /* the room is not lost to others */
     f->now_ms += MINUTE;
     over(f, 1002);
@@ -89,7 +76,7 @@ static void a_smaller_request_that_the_plan_would_start_is_offered(void **state)
 {
     struct fixture *f = *state;
     mornings(f);
-    submit(f, lasting(1001, 8, 6 * 60));
+    submit(f, for_minutes(1001, 8, 6 * 60));
     assert_false(runs(f, 1001));
     struct core_wish wish = {
         .job = {1001}, .request = {.cores = 8}, .time_limit_ms = 6 * HOUR, .instance_count = 1};
@@ -105,7 +92,7 @@ static void a_changed_limit_is_what_the_plan_goes_by(void **state)
 {
     struct fixture *f = *state;
     mornings(f);
-    submit(f, lasting(1001, 8, 6 * 60));
+    submit(f, for_minutes(1001, 8, 6 * 60));
     assert_false(runs(f, 1001));
     struct core_event event = {.kind = CORE_EVENT_JOB_UPDATE};
     event.as.update.job.v = 1001;
@@ -120,7 +107,7 @@ static void a_start_whose_time_has_come_is_not_lost_to_another_event(void **stat
 {
     struct fixture *f = *state;
     mornings(f);
-    submit(f, lasting(1001, 8, 6 * 60));
+    submit(f, for_minutes(1001, 8, 6 * 60));
     for (int looks = 0; !runs(f, 1001) && looks < 100; looks++) {
         uint64_t at = core_timer_at(f->core);
         assert_true(at > f->now_ms);
@@ -135,19 +122,19 @@ static void rules_are_for_the_pass_by_score(void **state)
 {
     struct fixture *f = *state;
     mornings(f);
-    struct core_submit urgent = lasting(1001, 8, 6 * 60);
+    struct core_submit urgent = for_minutes(1001, 8, 6 * 60);
     urgent.priority_class = PRIORITY_HIGH;
     submit(f, urgent);
     assert_null(decided(f, CORE_DECISION_QUEUE_PLAN, 0));
     assert_true(runs(f, 1001)); /* what is urgent waits for nobody's sake */
     f->now_ms += 6 * HOUR;
     over(f, 1001);
-    struct core_submit unlimited = lasting(1002, 8, 0);
+    struct core_submit unlimited = for_minutes(1002, 8, 0);
     submit(f, unlimited);
     assert_null(decided(f, CORE_DECISION_QUEUE_PLAN, 0));
     cancel(f, 1002, true);
     node_up(f, 2, 8, 0, GIB);
-    submit(f, lasting(1003, 8, 6 * 60));
+    submit(f, for_minutes(1003, 8, 6 * 60));
     assert_null(decided(f, CORE_DECISION_QUEUE_PLAN, 0));
 }
 
@@ -155,15 +142,15 @@ static void who_waits_too_long_is_promised_a_start(void **state)
 {
     struct fixture *f = *state;
     mornings(f);
-    submit(f, lasting(1001, 4, 6 * 60));
+    submit(f, for_minutes(1001, 4, 6 * 60));
     for (int looks = 0; !runs(f, 1001) && looks < 100; looks++)
         ticks(f, core_timer_at(f->core));
-    submit(f, lasting(1002, 8, 6 * 60));
+    submit(f, for_minutes(1002, 8, 6 * 60));
     uint64_t id = 1002, end = f->now_ms + 30 * DAY;
     /* Short ones come without end, two at a time. */
     while (!runs(f, 1002) && !job_view(f, 1002).promised_ms && f->now_ms < end) {
         f->now_ms += 30 * 1000;
-        submit(f, lasting(++id, 4, 1));
+        submit(f, for_minutes(++id, 4, 1));
         if (id > 1004 && job_known(f, id - 2) && runs(f, id - 2))
             over(f, id - 2);
     }
@@ -177,12 +164,12 @@ static void poor_times_are_not_planned_by(void **state)
     f->no_check = true;
     for (uint64_t id = 2001; id < 2200; id++) {
         f->now_ms += MINUTE;
-        submit(f, lasting(id, 1, 100));
+        submit(f, for_minutes(id, 1, 100));
         f->now_ms += MINUTE;
         over(f, id);
     }
     f->no_check = false;
-    submit(f, lasting(1001, 8, 6 * 60));
+    submit(f, for_minutes(1001, 8, 6 * 60));
     assert_null(decided(f, CORE_DECISION_QUEUE_PLAN, 0));
     assert_non_null(decided(f, CORE_DECISION_PATIENCE, 0));
     assert_false(why(f, 1001).planned);
@@ -192,12 +179,12 @@ static void a_job_that_a_quota_holds_is_in_no_plan(void **state)
 {
     struct fixture *f = *state;
     mornings(f);
-    submit(f, lasting(1001, 8, 6 * 60));
+    submit(f, for_minutes(1001, 8, 6 * 60));
     assert_true(why(f, 1001).planned);
     struct core_event event = {.kind = CORE_EVENT_QUOTA};
     event.as.quota = (struct core_quota){.scope = CORE_QUOTA_PRINCIPAL, .id = 1, .cores = 7};
     fed(f, &event);
-    struct core_submit other = lasting(1002, 8, 1);
+    struct core_submit other = for_minutes(1002, 8, 1);
     other.principal.v = 2;
     submit(f, other);
     assert_true(runs(f, 1002));

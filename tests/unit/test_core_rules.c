@@ -31,11 +31,6 @@ static void tick(struct fixture *f, uint64_t now_ms)
     fed(f, &event);
 }
 
-static bool runs(struct fixture *f, uint64_t id)
-{
-    return job_view(f, id).state == JOB_PREPARING;
-}
-
 static void a_quota_holds_its_users_jobs_back_and_nobody_elses(void **state)
 {
     struct fixture *f = *state;
