@@ -16,7 +16,7 @@ __extension__ typedef unsigned __int128 order_wide;
 #define WAITS_MAX 16 /* in patiences: beyond it a job does not age */
 
 #define USUAL_JOBS 1024            /* submits over which the usual weight and work are means */
-#define EXACT_JOBS 32              /* ends that tell whether declared times can be relied on */
+#define EXACT_JOBS 32              /* ends that tell whether declared times can be relied on, at least */
 #define EXACT_MOST_PERCENT 105     /* mean of limit / run up to which they can */
 #define USUAL_RUN_MAX_S (1u << 21) /* 24 days: longer ones count as this */
 
@@ -24,11 +24,12 @@ enum { RECENT_NONE = 4, RECENT_KINDS = 5, LIMIT_NONE = ORDER_LIMIT_CELLS - 1, PR
 
 /* How the figures were found, and what each trades for what, is in docs/POLICY.md. */
 struct order_tuning {
-    int64_t by_mean, by_weight; /* parts of log2 E[r] and of -log2 E[1/r] in the base */
-    int64_t by_share;           /* percent of log2 share that is added */
-    int64_t by_share_exact;     /* the same where declared times are exact */
-    int64_t by_width;           /* percent by which a job as wide as the pool ages faster than a narrow one */
-    int64_t age;                /* bits that a job gains by waiting one patience; it grows with the square */
+    int64_t by_mean, by_weight;               /* parts of log2 E[r] and of -log2 E[1/r] in the base */
+    int64_t likely_by_mean, likely_by_weight; /* the same for the run time that plans take as likely */
+    int64_t by_share;                         /* percent of log2 share that is added */
+    int64_t by_share_exact;                   /* the same where declared times are exact */
+    int64_t by_width; /* percent by which a job as wide as the pool ages faster than a narrow one */
+    int64_t age;      /* bits that a job gains by waiting one patience; it grows with the square */
     int64_t of_peak, of_mean, of_longest; /* percent of each that make the patience */
     int64_t of_longest_most;      /* percent of the patience by the load that the longest wait may make */
     int64_t first;                /* percent of the usual run time that are the patience at first */
@@ -55,6 +56,8 @@ struct order_tuning {
 static const struct order_tuning TUNING = {
     .by_mean = 222,
     .by_weight = 55,
+    .likely_by_mean = 4,
+    .likely_by_weight = 1,
     .by_share = 15,
     .by_share_exact = 30,
     .by_width = 32,
@@ -107,6 +110,21 @@ int64_t order_log2(uint64_t x)
     return ((int64_t)whole << 16) + LOG2[i] + ((LOG2[i + 1] - LOG2[i]) * part >> 16);
 }
 
+uint64_t order_exp2(int64_t bits)
+{
+    if (bits < 0)
+        return 1;
+    if (bits >= INT64_C(63) << 16)
+        return UINT64_C(1) << 63;
+    int32_t part = (int32_t)(bits & 0xffff);
+    uint32_t whole = (uint32_t)(bits >> 16), i = 0;
+    for (uint32_t step = 32; step; step /= 2)
+        if (LOG2[i + step] <= part)
+            i += step;
+    uint64_t of_step = ((uint64_t)(part - LOG2[i]) << 26) / (uint64_t)(LOG2[i + 1] - LOG2[i]);
+    return (UINT64_C(1) << whole) + (uint64_t)((order_wide)(((uint64_t)i << 26) + of_step) << whole >> 32);
+}
+
 static uint32_t mixed(uint64_t x)
 {
     x ^= x >> 33;
@@ -143,21 +161,36 @@ static void find_cells(const struct order_state *s, const struct order_job *job,
     cell[3] = (uint16_t)(first + mixed(habit) % ORDER_HABIT_CELLS);
 }
 
-/* Do jobs run as long as they declare? */
-static bool times_are_exact(const struct order_memory *m)
+static bool enough_ended(const struct order_memory *m)
+{
+    return m->cell[0].n >= EXACT_JOBS * CELL_JOB;
+}
+
+bool order_exact(const struct order_memory *m)
 {
     const struct order_cell *all = &m->cell[0];
-    return all->n >= EXACT_JOBS * CELL_JOB && all->inverse <= (all->n << 16) / 100 * EXACT_MOST_PERCENT;
+    return enough_ended(m) && all->inverse <= (all->n << 16) / 100 * EXACT_MOST_PERCENT;
+}
+
+/* Between the logarithm of the mean and that of 1 / weight. */
+static int64_t mixed_bits(const struct order_job *job, int64_t by_mean, int64_t by_weight)
+{
+    int64_t slow = (INT64_C(40) << 16) - order_log2(job->weight);
+    return (by_mean * order_log2((uint64_t)job->mean_ms) + by_weight * slow) / (by_mean + by_weight);
 }
 
 static int16_t base_of(const struct order_job *job, bool exact)
 {
     const struct order_tuning *t = &TUNING;
-    int64_t slow = (INT64_C(40) << 16) - order_log2(job->weight);
-    int64_t bits = (t->by_mean * order_log2((uint64_t)job->mean_ms) + t->by_weight * slow) /
-                       (t->by_mean + t->by_weight) +
+    int64_t bits = mixed_bits(job, t->by_mean, t->by_weight) +
                    (exact ? t->by_share_exact : t->by_share) * order_log2(job->share) / 100;
     return (int16_t)(bits / (65536 / ORDER_BASE_STEPS));
+}
+
+int64_t order_likely(const struct order_job *job)
+{
+    int64_t run = (int64_t)order_exp2(mixed_bits(job, TUNING.likely_by_mean, TUNING.likely_by_weight));
+    return run < job->mean_ms ? run : job->mean_ms;
 }
 
 uint64_t order_load(const struct order_job *job)
@@ -191,7 +224,7 @@ bool order_expect(struct order_state *s, const struct order_memory *m, struct or
     job->weight = (inverse << 24) / (est < FLOOR_MS ? FLOOR_MS : est);
     if (job->weight == 0)
         job->weight = 1;
-    job->base = base_of(job, times_are_exact(m));
+    job->base = base_of(job, order_exact(m));
     uint64_t load = order_load(job);
     s->load += load - job->load;
     job->load = load;
@@ -334,7 +367,7 @@ static int64_t calm_patience(const struct order_state *s, const struct order_mem
 {
     const struct order_tuning *t = &TUNING;
     int64_t comes = comes_percent(s);
-    if (!times_are_exact(m) || comes < 0 || comes >= t->calm_above)
+    if (!order_exact(m) || comes < 0 || comes >= t->calm_above)
         return 0;
     int64_t above = comes - t->calm_below, span = t->calm_above - t->calm_below;
     return usual_run_ms(s) * usual_runs * (above <= 0 ? span : span - above) / span;
@@ -342,7 +375,7 @@ static int64_t calm_patience(const struct order_state *s, const struct order_mem
 
 bool order_plans(const struct order_state *s, const struct order_memory *m)
 {
-    return times_are_exact(m) && s->came >= TUNING.plan_came;
+    return s->came >= TUNING.plan_came && enough_ended(m);
 }
 
 static int64_t most(int64_t a, int64_t b)
@@ -383,6 +416,11 @@ int64_t order_score(const struct order_state *s, int16_t base, uint16_t pace, in
     return (int64_t)base * (65536 / ORDER_BASE_STEPS) - TUNING.age * waits * waits / 16;
 }
 
+int64_t order_most_kept(const struct order_state *s)
+{
+    return s->shown_ms / 100 * TUNING.room_patience;
+}
+
 int64_t order_keeps_back(const struct order_state *s, const struct order_job *job, uint64_t left)
 {
     const struct order_tuning *t = &TUNING;
@@ -395,9 +433,8 @@ int64_t order_keeps_back(const struct order_state *s, const struct order_job *jo
     if (!is_long || left >= room || job->share > whole - room)
         return 0;
     int64_t most = (int64_t)((UINT64_C(1) << 40) / job->weight) * t->room_wait / 100;
-    int64_t patient = s->shown_ms / 100 * t->room_patience;
-    if (most > patient)
-        most = patient;
+    if (most > order_most_kept(s))
+        most = order_most_kept(s);
     /* Room is kept for those that come, as often as they do. */
     if (s->came < t->room_came ||
         (order_wide)most * s->came < (order_wide)(s->at_ms - s->mean_began_ms) * t->room_coming)

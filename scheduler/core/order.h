@@ -97,6 +97,9 @@ void order_init(struct order_state *s, struct order_memory *m, int64_t now_ms);
 /* The base-2 logarithm, 16 bits of fraction; of 0 as of 1. */
 int64_t order_log2(uint64_t x);
 
+/* Its inverse: 2^(bits / 2^16), whole; of less than 0 as of 0, and at most 2^63. */
+uint64_t order_exp2(int64_t bits);
+
 /* Of a share, 0..ORDER_WIDTHS-1. */
 uint32_t order_width(uint32_t share);
 
@@ -126,17 +129,27 @@ void order_end(struct order_state *s, struct order_memory *m, const struct order
  * `planned`: a plan of the queue follows. */
 void order_pass(struct order_state *s, const struct order_memory *m, int64_t now_ms, bool planned);
 
-/* Whether a plan of the queue does better than the order of scores: where declared times are exact, and some
- * have come by which to tell how many will. */
+/* Whether enough have come and ended by which to tell how many will come, and for how long: a plan of the
+ * queue does better than the order of scores then. */
 bool order_plans(const struct order_state *s, const struct order_memory *m);
+
+/* Do jobs run as long as they declare? */
+bool order_exact(const struct order_memory *m);
+
+/* How long it is likely to run where they don't: between 1 / weight and the mean, close to the mean. */
+int64_t order_likely(const struct order_job *job);
 
 /* Lower goes first; equal scores by submit time, then id. Jobs of one base and pace keep their order of
  * submit. */
 int64_t order_score(const struct order_state *s, int16_t base, uint16_t pace, int64_t wait_ms);
 
+/* The longest that a job waits for the sake of those to come, by a guess at run times: half of the patience
+ * that the load has shown, and so half an hour on a pool where nobody waits. */
+int64_t order_most_kept(const struct order_state *s);
+
 /* Until which wait a job that has room leaves it to shorter ones; 0: it doesn't. `left` is the part of the
- * pool, in 1/2^32, that would be free beside it: the more is left, the sooner. Never past half of the
- * patience that the load has shown. */
+ * pool, in 1/2^32, that would be free beside it: the more is left, the sooner. Never past order_most_kept().
+ */
 int64_t order_keeps_back(const struct order_state *s, const struct order_job *job, uint64_t left);
 
 /* Whether a head that has waited so long gets a reservation on declared times, which nothing may delay. */

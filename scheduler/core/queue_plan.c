@@ -35,6 +35,27 @@ static bool plain(const struct core *core, const struct job_facts *job, int *amo
     return true;
 }
 
+/* As it stands now: people change limits. */
+static int64_t limit_of(const struct job_facts *job)
+{
+    return job->time_limit_ms < (uint64_t)ORDER_EST_MAX_MS ? (int64_t)job->time_limit_ms : ORDER_EST_MAX_MS;
+}
+
+/* How long a waiting job is taken to run. */
+static int64_t run_of(const struct job_facts *job, bool sure)
+{
+    int64_t limit = limit_of(job), likely = order_likely(&job->order);
+    return sure || limit < likely ? limit : likely;
+}
+
+/* Until when a running one is taken to. */
+static int64_t end_of(const struct job_facts *job, const struct task_facts *task, bool sure, int64_t now)
+{
+    int64_t end = (int64_t)(task->ends_ms - job->grace_ms);
+    return sure ? end
+                : order_ending((int64_t)task->began_ms, (int64_t)(task->guess_ms - task->began_ms), end, now);
+}
+
 /* Rules that know more than a plan does. */
 static bool ruled(const struct core *core)
 {
@@ -48,7 +69,7 @@ static bool ruled(const struct core *core)
 
 static bool add_ends(const struct core *core, struct queue_plan *p)
 {
-    uint64_t now = core->h->facts.now_ms;
+    int64_t now = (int64_t)core->h->facts.now_ms;
     for (uint32_t t = core->nodes[1].first_task; t; t = core->tasks[t].node_next) {
         const struct task_facts *task = &core->tasks[t].facts;
         const struct job_facts *job = &core->jobs[core->tasks[t].job_slot].facts;
@@ -57,19 +78,13 @@ static bool add_ends(const struct core *core, struct queue_plan *p)
         if (task->abandoned || task->ends_ms == CORE_NEVER || p->search.end_count == SEARCH_ENDS_MAX ||
             !plain(core, job, &p->amount))
             return false;
-        uint64_t at = task->ends_ms - job->grace_ms;
+        int64_t at = end_of(job, task, p->search.sure, now);
         p->search.ends[p->search.end_count++] = (struct search_end){
-            .at_ms = at > now ? (int64_t)(at - now) : PLAN_SLACK_MS,
+            .at_ms = at > now ? at - now : PLAN_SLACK_MS,
             .amount = learn_wants(job, p->amount) / job->instance_count,
         };
     }
     return true;
-}
-
-/* As it stands now: people change limits. */
-static int64_t run_of(const struct job_facts *job)
-{
-    return job->time_limit_ms < (uint64_t)ORDER_EST_MAX_MS ? (int64_t)job->time_limit_ms : ORDER_EST_MAX_MS;
 }
 
 static bool add_job(const struct core *core, uint32_t klass, uint32_t slot, struct queue_plan *p)
@@ -81,7 +96,7 @@ static bool add_job(const struct core *core, uint32_t klass, uint32_t slot, stru
         return false;
     p->slots[p->search.job_count] = slot;
     p->search.jobs[p->search.job_count++] = (struct search_job){
-        .run_ms = run_of(job),
+        .run_ms = run_of(job, p->search.sure),
         .wait_ms = (int64_t)(now - job->submitted_ms),
         .after_ms = job->order.after_ms > (int64_t)now ? job->order.after_ms - (int64_t)now : 0,
         .weight = job->order.weight < WEIGHT_MOST ? job->order.weight : WEIGHT_MOST,
@@ -116,6 +131,7 @@ static bool add_jobs(const struct core *core, struct queue_plan *p)
 static bool collect(const struct core *core, struct queue_plan *p)
 {
     p->search.end_count = p->search.job_count = 0;
+    p->search.sure = order_exact(core->learned);
     p->amount = -1;
     return policy_of(core)->learns && order_plans(core->order, core->learned) && !ruled(core) &&
            core->h->in_turn <= SEARCH_JOBS_MAX && add_jobs(core, p) && add_ends(core, p);
@@ -230,9 +246,9 @@ bool queue_plan_would_start(const struct core *core, uint32_t job_slot, const st
     if (at == p.search.job_count)
         return false;
     struct search_job *job = &p.search.jobs[at];
-    uint64_t least = (uint64_t)run_of(like) < 10000 ? 10000 : (uint64_t)run_of(like);
-    job->run_ms = run_of(like);
-    job->weight = (UINT64_C(1) << 40) / least;
+    job->run_ms = run_of(like, p.search.sure);
+    if (p.search.sure)
+        job->weight = (UINT64_C(1) << 40) / (uint64_t)(job->run_ms < 10000 ? 10000 : job->run_ms);
     job->amount = learn_wants(like, p.amount);
     job->kind = UINT32_MAX;
     search_plan(&p.search);

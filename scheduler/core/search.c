@@ -360,12 +360,26 @@ static void swap(uint8_t *order, uint32_t a, uint32_t b)
 
 enum { NEXT, SWAP, INSERT, FORWARD, DELAY, MOVE_KINDS };
 
+static uint32_t move_kind(struct work *w)
+{
+    return w->count == 1 ? DELAY : dice(w, w->s->sure ? MOVE_KINDS : DELAY);
+}
+
+static int64_t delay(struct work *w, const struct search_job *job)
+{
+    static const int64_t delays_s[] = {0, 0, 300, 1200, 3600, 7200, 14400, 28800};
+    int64_t delay_ms = delays_s[dice(w, sizeof delays_s / sizeof *delays_s)] * 1000;
+    int64_t most = order_most_kept(w->s->order) - job->wait_ms;
+    if (w->s->sure || delay_ms <= most)
+        return delay_ms;
+    return most > 0 ? most : 0;
+}
+
 /* Changes one thing, or nothing. Returns the job whose delay it is, with the old one in *before; else -1. */
 static int move(struct work *w, int64_t *before)
 {
-    static const int64_t delays_s[] = {0, 0, 300, 1200, 3600, 7200, 14400, 28800};
     uint32_t a = dice(w, w->count), b = dice(w, w->count);
-    switch (w->count == 1 ? DELAY : dice(w, MOVE_KINDS)) {
+    switch (move_kind(w)) {
     case NEXT:
         a = dice(w, w->count - 1);
         swap(w->order, a, a + 1);
@@ -381,7 +395,7 @@ static int move(struct work *w, int64_t *before)
         return -1;
     default:
         *before = w->after[a];
-        w->after[a] = delays_s[dice(w, sizeof delays_s / sizeof *delays_s)] * 1000;
+        w->after[a] = delay(w, &w->s->jobs[a]);
         return (int)a;
     }
 }

@@ -1,7 +1,7 @@
 /*
- * A plan of the queue, found by search: when each of the waiting jobs starts if the declared times are what
- * jobs take. Pure: no state but what the caller hands it, whole numbers alone, and the same input gives the
- * same plan.
+ * A plan of the queue, found by search: when each of the waiting jobs starts if jobs take as long as is
+ * said of them. Pure: no state but what the caller hands it, whole numbers alone, and the same input gives
+ * the same plan.
  *
  * A plan is an order of the first jobs of the queue and, for some, a time before which they don't start; each
  * in turn gets the earliest time at which it has room. Its price is that of order.h (waiting by weight, and
@@ -42,6 +42,8 @@ struct search_job {
 
 struct search {
     const struct order_state *order;
+    bool sure; /* run times are as given; else they are what is likely, and a job is delayed only if it waits
+                  alone, and by no more than order_most_kept(): while others wait, a guess isn't worth it */
     int64_t now_ms;
     uint64_t free, total;
     uint32_t end_count, job_count;

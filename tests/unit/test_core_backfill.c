@@ -225,7 +225,8 @@ static void berth_puts_short_jobs_first_and_forgets_no_long_one(void **state)
     assert_true(runs(f, 4));
 }
 
-/* 8 cores; many short jobs came and went; 101 has 6 of the cores for five hours. */
+/* 8 cores; many short jobs came and went; 101 has 6 of the cores for five hours, and an amount of memory that
+ * no plan counts in. */
 static void short_ones_come(struct fixture *f)
 {
     set_policy(f, CORE_POLICY_BERTH);
@@ -237,7 +238,9 @@ static void short_ones_come(struct fixture *f)
         f->now_ms += MINUTE;
     }
     f->no_check = false;
-    submit(f, for_minutes(101, 6, 300));
+    struct core_submit lengthy = for_minutes(101, 6, 300);
+    lengthy.request.memory_bytes = 1000;
+    submit(f, lengthy);
     assert_true(runs(f, 101));
 }
 

@@ -54,6 +54,34 @@ static void ran(struct fixture *f, uint32_t user, int64_t limit_ms, uint32_t pro
     }
 }
 
+static void the_power_is_the_logarithms_inverse(void **state)
+{
+    (void)state;
+    assert_int_equal(order_exp2(-1), 1);
+    assert_int_equal(order_exp2(INT64_MAX), UINT64_C(1) << 63);
+    for (uint32_t i = 0; i < 63; i++)
+        assert_int_equal(order_exp2((int64_t)i << 16), UINT64_C(1) << i);
+    for (uint64_t x = 1000; x < UINT64_C(1) << 40; x += x / 7) {
+        uint64_t back = order_exp2(order_log2(x));
+        assert_in_range(back, x - x / 1000, x + x / 1000);
+    }
+}
+
+/* A job that often dies at once is likely to be done before its mean, and none is likely to take longer. */
+static void what_is_likely_lies_below_the_mean(void **state)
+{
+    struct fixture *f = *state;
+    ran(f, 1, HOUR, 1, HOUR, 100);
+    struct order_job sure = submitted(f, 1, HOUR, 1);
+    assert_in_range(order_likely(&sure), sure.mean_ms - sure.mean_ms / 100, sure.mean_ms);
+    for (int i = 0; i < 100; i++) {
+        ran(f, 2, 4 * HOUR, 8, 1000, 1);
+        ran(f, 2, 4 * HOUR, 8, 4 * HOUR, 1);
+    }
+    struct order_job unsure = submitted(f, 2, 4 * HOUR, 8);
+    assert_in_range(order_likely(&unsure), unsure.mean_ms / 8, unsure.mean_ms / 2);
+}
+
 static void the_logarithm_is_exact_at_powers_and_adds_up_between(void **state)
 {
     (void)state;
@@ -381,6 +409,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     static const struct CMUnitTest tests[] = {
+        T(the_power_is_the_logarithms_inverse),
+        T(what_is_likely_lies_below_the_mean),
         T(the_logarithm_is_exact_at_powers_and_adds_up_between),
         T(without_history_a_job_is_expected_to_use_its_limit),
         T(jobs_that_end_early_teach_what_to_expect_of_their_kind),

@@ -33,6 +33,7 @@ static int setup(void **state)
     f->s.order = &f->order;
     f->s.now_ms = 100 * DAY;
     f->s.free = f->s.total = POOL;
+    f->s.sure = true;
     *state = f;
     return 0;
 }
@@ -223,6 +224,30 @@ static void a_long_wide_job_waits_until_fewer_come(void **state)
     assert_in_range(wide->start_ms, 2 * HOUR, DAY);
 }
 
+/* The same where run times are guesses: while another waits, nobody is delayed for those to come, and where
+ * nobody has had to wait, half an hour is the most. */
+static void a_guess_delays_only_a_job_that_waits_alone(void **state)
+{
+    struct fixture *f = *state;
+    static const uint32_t mornings[ORDER_HOURS] = {[8] = 100};
+    f->s.now_ms += 6 * HOUR;
+    f->s.sure = false;
+    f->order.shown_ms = DAY;
+    came(f, UINT32_MAX / 64, MINUTE, mornings);
+    struct search_job *wide = waits(f, POOL, 5 * HOUR, 0);
+    search_plan(&f->s);
+    assert_in_range(wide->start_ms, 2 * HOUR, 12 * HOUR);
+    f->order.shown_ms = HOUR;
+    wide->turn = wide->after_ms = 0;
+    search_plan(&f->s);
+    assert_in_range(wide->start_ms, 0, HOUR / 2);
+    f->order.shown_ms = DAY;
+    waits(f, 1, MINUTE, 0);
+    wide->turn = wide->after_ms = 0;
+    search_plan(&f->s);
+    assert_in_range(wide->start_ms, 0, MINUTE);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -234,6 +259,7 @@ int main(void)
         T(the_largest_figures_are_planned_too),
         T(short_ones_go_first_until_one_has_waited_for_long),
         T(a_long_wide_job_waits_until_fewer_come),
+        T(a_guess_delays_only_a_job_that_waits_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
