@@ -196,9 +196,9 @@ uint64_t core_preempt_at(const struct core *core);
 /* When the tasks of the job's attempt will all have ended: at the latest by what was declared, and as is
  * expected; 0: nobody knows, or it has none. */
 void core_job_ends(const struct core *core, struct job_id job, uint64_t *declared_ms, uint64_t *expected_ms);
-/* When there should be room for a waiting job if nobody goes before it, and never after what it was promised;
- * 0: unknown, also where it rests on jobs whose end is neither declared nor learned. At the cost of a plan.
- */
+/* When a waiting job starts by the plan of the queue, if there is one and that time is to come; else when
+ * there should be room for it if nobody goes before it. Never after what it was promised; 0: unknown, also
+ * where it rests on jobs whose end is neither declared nor learned. At the cost of a plan. */
 uint64_t core_expected_start(const struct core *core, struct job_id job);
 
 /* What one would rather ask for in place of a waiting job. */
@@ -211,8 +211,8 @@ struct core_wish {
 
 /* Whether the policy would start the job now if it asked for that: room on enough nodes, by its quotas and
  * licences, with no delay for a promise or the head of the queue. Where that can't be said for sure, false;
- * so, too, for one that isn't in its turn. What others in the queue before it could have is not looked at. A
- * pass over the nodes. */
+ * so, too, for one that isn't in its turn. What others in the queue before it could have is looked at only
+ * where the queue is planned, at the cost of a plan. A pass over the nodes. */
 bool core_fits_now(const struct core *core, const struct core_wish *wish);
 
 /* ---- reserve_view.c: reservations ---- */

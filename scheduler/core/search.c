@@ -322,6 +322,15 @@ static void sort_by(struct work *w, int by)
     }
 }
 
+/* As much of a delay as the job may have. */
+static int64_t allowed(const struct search *s, const struct search_job *job, int64_t delay_ms)
+{
+    int64_t most = order_most_kept(s->order) - job->wait_ms;
+    if (s->sure || delay_ms <= most)
+        return delay_ms;
+    return most > 0 ? most : 0;
+}
+
 static void first_orders(struct work *w)
 {
     for (int by = 0; by < ORDERS; by++) {
@@ -329,7 +338,7 @@ static void first_orders(struct work *w)
         tried(w);
     }
     for (uint32_t i = 0; i < w->count; i++) /* the last of them again, as the plan before had it */
-        w->after[i] = w->s->jobs[i].after_ms;
+        w->after[i] = allowed(w->s, &w->s->jobs[i], w->s->jobs[i].after_ms);
     if (!tried(w))
         no_delays(w);
 }
@@ -365,20 +374,12 @@ static uint32_t move_kind(struct work *w)
     return w->count == 1 ? DELAY : dice(w, w->s->sure ? MOVE_KINDS : DELAY);
 }
 
-static int64_t delay(struct work *w, const struct search_job *job)
-{
-    static const int64_t delays_s[] = {0, 0, 300, 1200, 3600, 7200, 14400, 28800};
-    int64_t delay_ms = delays_s[dice(w, sizeof delays_s / sizeof *delays_s)] * 1000;
-    int64_t most = order_most_kept(w->s->order) - job->wait_ms;
-    if (w->s->sure || delay_ms <= most)
-        return delay_ms;
-    return most > 0 ? most : 0;
-}
-
 /* Changes one thing, or nothing. Returns the job whose delay it is, with the old one in *before; else -1. */
 static int move(struct work *w, int64_t *before)
 {
+    static const int64_t delays_s[] = {0, 0, 300, 1200, 3600, 7200, 14400, 28800};
     uint32_t a = dice(w, w->count), b = dice(w, w->count);
+    int64_t delay_ms;
     switch (move_kind(w)) {
     case NEXT:
         a = dice(w, w->count - 1);
@@ -395,7 +396,8 @@ static int move(struct work *w, int64_t *before)
         return -1;
     default:
         *before = w->after[a];
-        w->after[a] = delay(w, &w->s->jobs[a]);
+        delay_ms = delays_s[dice(w, sizeof delays_s / sizeof *delays_s)] * 1000;
+        w->after[a] = allowed(w->s, &w->s->jobs[a], delay_ms);
         return (int)a;
     }
 }

@@ -34,7 +34,7 @@ struct search_job {
     int64_t start_ms; /* out: SEARCH_NEVER: it is wider than the pool */
     uint64_t weight;  /* as order_job's */
     uint64_t amount;
-    uint32_t kind; /* jobs of one kind differ in arrival alone */
+    uint32_t kind; /* jobs of one kind look alike: who came first goes first */
     uint32_t turn; /* in and out: its place in the plan before, in this one; 0: none */
     int16_t base;
     uint16_t pace;
@@ -42,8 +42,8 @@ struct search_job {
 
 struct search {
     const struct order_state *order;
-    bool sure; /* run times are as given; else they are what is likely, and a job is delayed only if it waits
-                  alone, and by no more than order_most_kept(): while others wait, a guess isn't worth it */
+    bool sure; /* run times are as given; else they are what is likely, and delays are thought of only for a
+                  job that waits alone, and kept to order_most_kept(): a guess isn't worth more */
     int64_t now_ms;
     uint64_t free, total;
     uint32_t end_count, job_count;

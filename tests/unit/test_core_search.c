@@ -241,6 +241,10 @@ static void a_guess_delays_only_a_job_that_waits_alone(void **state)
     wide->turn = wide->after_ms = 0;
     search_plan(&f->s);
     assert_in_range(wide->start_ms, 0, HOUR / 2);
+    wide->after_ms = 8 * HOUR; /* of a plan made when times were sure, or patience was longer */
+    wide->turn = 1;
+    search_plan(&f->s);
+    assert_in_range(wide->start_ms, 0, HOUR / 2);
     f->order.shown_ms = DAY;
     waits(f, 1, MINUTE, 0);
     wide->turn = wide->after_ms = 0;
