@@ -87,7 +87,8 @@ static bool apply_row(struct core *core, struct core_row *row, struct core_decis
     uint64_t seq = (uint64_t)sqlite3_column_int64(s, 0), hash = (uint64_t)sqlite3_column_int64(s, 1);
     const char *wrong =
         core_row_decode(sqlite3_column_blob(s, 2), (size_t)sqlite3_column_bytes(s, 2), row, decisions);
-    if (!wrong && !core_make_room(core, &row->event))
+    bool read = !wrong;
+    if (read && !core_make_room(core, &row->event))
         wrong = "there is no memory for it";
     if (!wrong)
         wrong = core_apply(core, row->now_ms, &row->event, decisions);
@@ -95,6 +96,13 @@ static bool apply_row(struct core *core, struct core_row *row, struct core_decis
         wrong = "the state after it has another hash than the journal says";
     if (!wrong)
         return true;
+    if (read && row->core_version != CORE_VERSION) {
+        error_set(err, ERROR_VERSION,
+                  "journal row %llu was decided by version %u of the core, and this is version %u",
+                  (unsigned long long)seq, row->core_version, CORE_VERSION);
+        return error_hint(err, "start the Berth that wrote it, or begin with another state folder; nothing "
+                               "was changed");
+    }
     error_set(err, ERROR_INTERNAL, "journal row %llu can't be applied: %s", (unsigned long long)seq, wrong);
     return error_hint(err, "keep a copy of the state folder and report it; nothing was changed");
 }

@@ -229,6 +229,9 @@ static void damaged_missing_and_newer_rows_are_named(void **state)
         submit();
     close_journal();
     refused("UPDATE rows SET hash = hash + 1 WHERE seq = 4", ERROR_INTERNAL, "row 4");
+    refused("UPDATE rows SET bytes = CAST(substr(bytes, 1, 1) || x'01' || substr(bytes, 3) AS BLOB) "
+            "WHERE seq = 4",
+            ERROR_VERSION, "row 4 was decided by version 1 of the core");
     refused("UPDATE rows SET hash = hash - 1 WHERE seq = 4; UPDATE rows SET bytes = x'ff00' WHERE seq = 2",
             ERROR_INTERNAL, "row 2");
     refused("DELETE FROM rows WHERE seq = 2", ERROR_INTERNAL, "row 2 is missing");
