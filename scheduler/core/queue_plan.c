@@ -44,16 +44,17 @@ static int64_t limit_of(const struct job_facts *job)
 /* How long a waiting job is taken to run. */
 static int64_t run_of(const struct job_facts *job, bool sure)
 {
-    int64_t limit = limit_of(job), likely = order_likely(&job->order);
-    return sure || limit < likely ? limit : likely;
+    int64_t limit = limit_of(job), likely = sure ? limit : order_likely(&job->order);
+    return limit < likely ? limit : likely;
 }
 
 /* Until when a running one is taken to. */
-static int64_t end_of(const struct job_facts *job, const struct task_facts *task, bool sure, int64_t now)
+static uint64_t end_of(const struct core *core, const struct job_facts *job, const struct task_facts *task,
+                       bool sure)
 {
-    int64_t end = (int64_t)(task->ends_ms - job->grace_ms);
-    return sure ? end
-                : order_ending((int64_t)task->began_ms, (int64_t)(task->guess_ms - task->began_ms), end, now);
+    uint64_t declared = task->ends_ms - job->grace_ms;
+    uint64_t likely = sure ? declared : plan_end(core, task, PLAN_EXPECTED);
+    return declared < likely ? declared : likely;
 }
 
 /* Rules that know more than a plan does. */
@@ -69,7 +70,7 @@ static bool ruled(const struct core *core)
 
 static bool add_ends(const struct core *core, struct queue_plan *p)
 {
-    int64_t now = (int64_t)core->h->facts.now_ms;
+    uint64_t now = core->h->facts.now_ms;
     for (uint32_t t = core->nodes[1].first_task; t; t = core->tasks[t].node_next) {
         const struct task_facts *task = &core->tasks[t].facts;
         const struct job_facts *job = &core->jobs[core->tasks[t].job_slot].facts;
@@ -78,9 +79,9 @@ static bool add_ends(const struct core *core, struct queue_plan *p)
         if (task->abandoned || task->ends_ms == CORE_NEVER || p->search.end_count == SEARCH_ENDS_MAX ||
             !plain(core, job, &p->amount))
             return false;
-        int64_t at = end_of(job, task, p->search.sure, now);
+        uint64_t at = end_of(core, job, task, p->search.sure);
         p->search.ends[p->search.end_count++] = (struct search_end){
-            .at_ms = at > now ? at - now : PLAN_SLACK_MS,
+            .at_ms = at > now ? (int64_t)(at - now) : PLAN_SLACK_MS,
             .amount = learn_wants(job, p->amount) / job->instance_count,
         };
     }

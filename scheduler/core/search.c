@@ -369,6 +369,7 @@ static void swap(uint8_t *order, uint32_t a, uint32_t b)
 
 enum { NEXT, SWAP, INSERT, FORWARD, DELAY, MOVE_KINDS };
 
+/* DELAY is the last of them, so that leaving it out is one side less. */
 static uint32_t move_kind(struct work *w)
 {
     return w->count == 1 ? DELAY : dice(w, w->s->sure ? MOVE_KINDS : DELAY);
@@ -379,7 +380,6 @@ static int move(struct work *w, int64_t *before)
 {
     static const int64_t delays_s[] = {0, 0, 300, 1200, 3600, 7200, 14400, 28800};
     uint32_t a = dice(w, w->count), b = dice(w, w->count);
-    int64_t delay_ms;
     switch (move_kind(w)) {
     case NEXT:
         a = dice(w, w->count - 1);
@@ -396,8 +396,8 @@ static int move(struct work *w, int64_t *before)
         return -1;
     default:
         *before = w->after[a];
-        delay_ms = delays_s[dice(w, sizeof delays_s / sizeof *delays_s)] * 1000;
-        w->after[a] = allowed(w->s, &w->s->jobs[a], delay_ms);
+        w->after[a] =
+            allowed(w->s, &w->s->jobs[a], delays_s[dice(w, sizeof delays_s / sizeof *delays_s)] * 1000);
         return (int)a;
     }
 }
