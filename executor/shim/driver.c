@@ -60,7 +60,7 @@ static bool put_library(struct new_root *r, const char *folder, const char *name
     struct stat st;
     if (!realpath(from, real) || stat(real, &st) != 0 || !S_ISREG(st.st_mode))
         return true;
-    _cleanup_close_ int there = root_lookup(r, to, true);
+    _cleanup_close_ int there = agent_find(r->agent, r->fd, to, 0, NULL);
     if (there >= 0)
         return true; /* a folder before this one has it */
     int tree = tree_clone(AT_FDCWD, real, err);

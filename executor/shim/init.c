@@ -219,6 +219,7 @@ int init_run(const struct init_options *o, char **argv, char **env)
     prctl(PR_SET_NAME, "berth-init", 0, 0, 0);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     fcntl(o->status_fd, F_SETFD, FD_CLOEXEC);
+    keyring_join(NULL); /* the user's own; where he has no quota left the shim's fresh one stays */
     if (!o->first)
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     for (int signo = 1; signo < NSIG; signo++)
@@ -255,7 +256,8 @@ int init_run(const struct init_options *o, char **argv, char **env)
 }
 
 /* "key=value" records of the memory file at fd (start.c), kept for good. */
-static bool read_args(int fd, struct strings *args, struct strings *env, struct init_options *o)
+static bool read_args(int fd, struct strings *args, struct strings *env, struct init_options *o,
+                      int64_t *rows, int64_t *cols)
 {
     static struct buf text;
     char path[32];
@@ -266,6 +268,8 @@ static bool read_args(int fd, struct strings *args, struct strings *env, struct 
     *args = kv_list(text.data, text.len, "arg");
     *env = kv_list(text.data, text.len, "env");
     o->cwd = kv_get(text.data, text.len, "cwd");
+    *rows = kv_get_int(text.data, text.len, "rows", 0);
+    *cols = kv_get_int(text.data, text.len, "cols", 0);
     o->as_uid = kv_get_int(text.data, text.len, "as_uid", 0);
     o->as_gid = kv_get_int(text.data, text.len, "as_gid", 0);
     o->processes = (int)kv_get_int(text.data, text.len, "processes", 1);
@@ -282,8 +286,15 @@ int init_main(int argc, char **argv)
                              .seccomp = argc > 2 && strchr(argv[2], 's') != NULL,
                              .landlock = argc > 2 && strchr(argv[2], 'l') != NULL,
                              .first = getpid() == 1};
-    if (!read_args(5, &args, &env, &o))
+    int64_t rows = 0, cols = 0;
+    if (!read_args(5, &args, &env, &o, &rows, &cols))
         return 125;
     close(3);
+    if (o.tty && !terminal_open(o.status_fd, rows, cols)) {
+        char line[128];
+        snprintf(line, sizeof line, "error can't open a terminal: %s", strerror(errno));
+        send(o.status_fd, line, strlen(line), MSG_NOSIGNAL);
+        return 125;
+    }
     return init_run(&o, (char **)args.v, (char **)env.v);
 }

@@ -36,7 +36,7 @@
     2000 /* of several processes, whose lines pass through init: killed first, it after them */
 #define STDIN_CHUNK 65536
 
-enum { AT_SIGNAL, AT_STATUS, AT_OUT, AT_ERR, AT_STDIN, AT_CONSOLE, AT_FENCE, AT_CTL };
+enum { AT_SIGNAL, AT_STATUS, AT_OUT, AT_ERR, AT_STDIN, AT_FENCE, AT_CTL };
 
 void life_set_state(struct shim *s, const char *state)
 {
@@ -196,20 +196,6 @@ static ssize_t receive(int socket_fd, char *text, size_t size, int *fd)
     if (c && c->cmsg_type == SCM_RIGHTS)
         memcpy(fd, CMSG_DATA(c), sizeof *fd);
     return n;
-}
-
-static void accept_console(struct shim *s)
-{
-    int peer = accept4(s->console_fd, NULL, NULL, SOCK_CLOEXEC);
-    if (peer < 0)
-        return;
-    struct pollfd p = {.fd = peer, .events = POLLIN};
-    char text[PATH_MAX];
-    int fd = -1;
-    if (poll(&p, 1, 5000) > 0)
-        receive(peer, text, sizeof text, &fd);
-    take_terminal(s, fd);
-    close(peer);
 }
 
 /* A warning that was given is given again only if its time comes anew. */
@@ -446,13 +432,10 @@ static void serve_once(struct shim *s, int signal_fd, int timeout_ms)
     p[AT_ERR] = (struct pollfd){.fd = log && s->spec.split_streams ? s->err.in_fd : -1, .events = log};
     bool stdin_wants = s->stdin_pending.len || s->stdin_eof;
     p[AT_STDIN] = (struct pollfd){.fd = stdin_wants ? s->stdin_fd : -1, .events = POLLOUT};
-    p[AT_CONSOLE] = (struct pollfd){.fd = s->tty_fd < 0 ? s->console_fd : -1, .events = POLLIN};
     p[AT_FENCE] = (struct pollfd){.fd = s->fence_fd, .events = POLLIN};
     size_t n = AT_CTL + ctl_poll(s, p + AT_CTL);
     if (poll(p, n, timeout_ms) < 0)
         return;
-    if (p[AT_CONSOLE].revents)
-        accept_console(s);
     if (p[AT_STATUS].revents)
         take_status(s);
     if (p[AT_SIGNAL].revents) {

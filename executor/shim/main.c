@@ -68,9 +68,9 @@ static int shim_main(void)
 {
     static struct shim s; /* zeroed; lives as long as the process */
     struct error err = {0};
-    int *const closed[] = {&s.root_fd,   &s.runtime_fd,  &s.status_fd, &s.init_status_fd, &s.out_w,
-                           &s.err_w,     &s.in_r,        &s.stdin_fd,  &s.console_fd,     &s.tty_fd,
-                           &s.out.in_fd, &s.out.file_fd, &s.err.in_fd, &s.err.file_fd,    &s.fence_fd};
+    int *const closed[] = {&s.root_fd,     &s.runtime_fd, &s.status_fd,   &s.init_status_fd, &s.out_w,
+                           &s.err_w,       &s.in_r,       &s.stdin_fd,    &s.tty_fd,         &s.out.in_fd,
+                           &s.out.file_fd, &s.err.in_fd,  &s.err.file_fd, &s.fence_fd};
     for (size_t i = 0; i < sizeof closed / sizeof *closed; i++)
         *closed[i] = -1;
     prctl(PR_SET_NAME, "berth-shim", 0, 0, 0);
@@ -80,7 +80,7 @@ static int shim_main(void)
     s.saved_oom_adj = protect_from_oom();
     s.exe_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     FAULT("shim.started");
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 || s.exe_fd < 0 ||
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0 || s.exe_fd < 0 || !keyring_join(&err) ||
         !spec_read(&s.spec, SHIM_TASK_FD, &err) || !read_cgroups(&s) || !record_shim(&s, &err)) {
         refuse(&err);
         return 1;

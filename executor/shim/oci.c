@@ -13,15 +13,12 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #define RUNTIME_LOG_BYTES_MAX (1u << 20)
@@ -67,10 +64,7 @@ static void add_process(const struct shim *s, struct buf *b)
     const char *const *caps = s->image_caps ? start_image_capabilities : s->init_maps_user ? mapping : none;
     char flags[8];
     start_flags(s, flags);
-    buf_printf(b, "\"process\":{\"terminal\":%s,", s->spec.tty ? "true" : "false");
-    if (s->spec.tty && s->spec.rows > 0 && s->spec.cols > 0)
-        buf_printf(b, "\"consoleSize\":{\"height\":%" PRId64 ",\"width\":%" PRId64 "},", s->spec.rows,
-                   s->spec.cols);
+    buf_add_str(b, "\"process\":{\"terminal\":false,");
     buf_printf(b, "\"user\":{\"uid\":%" PRIu32 ",\"gid\":%" PRIu32, s->inside_uid, s->inside_gid);
     if (!s->rootless && !s->container_userns) {
         buf_add_str(b, ",\"additionalGids\":[");
@@ -104,8 +98,9 @@ static void add_mounts(const struct shim *s, struct buf *b)
     bool has_tty_group =
         !s->rootless && !(s->container_userns && s->map.gids[0].count == 1 && s->map.n_gids == 1);
     buf_add_str(b, "\"mounts\":[");
-    /* runc makes device nodes of its own, unless /dev is a bind mount. */
-    if (is_runc(s))
+    /* Runtimes make device nodes of their own, unless /dev is a bind mount. In a user namespace crun has the
+     * user's rights alone, and (1.8) would bind without what is mounted below. */
+    if (is_runc(s) || !s->container_userns)
         buf_add_str(b, "{\"destination\":\"/dev\",\"type\":\"bind\",\"source\":\"" NEST_ROOT
                        "/dev\",\"options\":[\"rbind\"]},");
     static const struct {
@@ -151,7 +146,7 @@ static void add_linux(const struct shim *s, struct buf *b)
         "\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"mount\"}%s%s],",
         s->container_userns ? ",{\"type\":\"user\"}" : "",
         start_cgroup_namespace(s) ? ",{\"type\":\"cgroup\"}" : "");
-    buf_add_str(b, "\"rootfsPropagation\":\"rslave\",");
+    buf_add_str(b, "\"rootfsPropagation\":\"rprivate\",");
     add_list(b, "maskedPaths", start_masked_paths);
     buf_add_char(b, ',');
     add_list(b, "readonlyPaths", start_readonly_paths);
@@ -175,16 +170,6 @@ static bool write_config(const struct shim *s, struct error *err)
     return true;
 }
 
-static bool listen_console(struct shim *s, struct error *err)
-{
-    struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = NEST_CONSOLE};
-    s->console_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (s->console_fd < 0 || bind(s->console_fd, (struct sockaddr *)&a, sizeof a) != 0 ||
-        listen(s->console_fd, 1) != 0)
-        return error_errno(err, errno, "can't listen for the terminal");
-    return true;
-}
-
 static void __attribute__((noreturn)) exec_runtime(const struct shim *s, int args_fd)
 {
     char *argv[24];
@@ -202,8 +187,6 @@ static void __attribute__((noreturn)) exec_runtime(const struct shim *s, int arg
     argv[n++] = (char *)"--preserve-fds=3";
     argv[n++] = (char *)"--pid-file=" NEST_PID_FILE;
     argv[n++] = (char *)"--bundle=" NEST_BUNDLE;
-    if (s->spec.tty)
-        argv[n++] = (char *)"--console-socket=" NEST_CONSOLE;
     argv[n++] = (char *)s->spec.cgroup_name;
     argv[n] = NULL;
     char *env[] = {(char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -228,7 +211,7 @@ static void __attribute__((noreturn)) exec_runtime(const struct shim *s, int arg
 bool oci_start(struct shim *s, struct error *err)
 {
     _cleanup_close_ int args_fd = start_args_fd(s, err);
-    if (args_fd < 0 || !write_config(s, err) || (s->spec.tty && !listen_console(s, err)))
+    if (args_fd < 0 || !write_config(s, err))
         return false;
     FAULT("shim.before_runtime");
     s->runtime_pid = start_clone(s, 0);

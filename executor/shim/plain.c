@@ -18,7 +18,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -50,7 +49,7 @@ static bool mount_new(const struct new_root *r, const char *type, const char *co
     if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
         return false;
     _cleanup_close_ int fd = fsmount(fs, FSMOUNT_CLOEXEC, attributes);
-    _cleanup_close_ int target = root_lookup(r, path, true);
+    _cleanup_close_ int target = own_lookup(r, path, true);
     return fd >= 0 && target >= 0 &&
            move_mount(fd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0;
 }
@@ -105,43 +104,6 @@ static bool become_inside(const struct shim *s)
         return false;
     return prctl(PR_SET_KEEPCAPS, 1) == 0 && setresgid(s->inside_gid, s->inside_gid, s->inside_gid) == 0 &&
            setresuid(s->inside_uid, s->inside_uid, s->inside_uid) == 0 && set_capabilities(keep);
-}
-
-/* A terminal of the task's own /dev/pts; its master goes to the shim. */
-static bool open_terminal(const struct shim *s, int status_fd)
-{
-    int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), unlock = 0;
-    if (master < 0)
-        master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (master < 0 || ioctl(master, TIOCSPTLCK, &unlock) != 0)
-        return false;
-    int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY);
-    if (slave < 0 || setsid() < 0 || ioctl(slave, TIOCSCTTY, 0) != 0)
-        return false;
-    struct winsize size = {.ws_row = (unsigned short)s->spec.rows, .ws_col = (unsigned short)s->spec.cols};
-    if (size.ws_row && size.ws_col)
-        ioctl(slave, TIOCSWINSZ, &size);
-    union {
-        struct cmsghdr header;
-        char room[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    char word[] = "tty";
-    struct iovec io = {.iov_base = word, .iov_len = 3};
-    struct msghdr m = {
-        .msg_iov = &io, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof master);
-    memcpy(CMSG_DATA(c), &master, sizeof master);
-    if (sendmsg(status_fd, &m, MSG_NOSIGNAL) != 3)
-        return false;
-    close(master);
-    for (int fd = 0; fd < 3; fd++)
-        dup2(slave, fd);
-    if (slave > 2)
-        close(slave);
-    return true;
 }
 
 static void enter_root(const struct shim *s, int status_fd)
@@ -199,7 +161,7 @@ static void __attribute__((noreturn)) container(const struct shim *s, int go)
     } else if (!s->rootless && !become_inside(s)) {
         die(status_fd, "become the user");
     }
-    if (s->spec.tty && !open_terminal(s, status_fd))
+    if (s->spec.tty && !terminal_open(status_fd, s->spec.rows, s->spec.cols))
         die(status_fd, "open a terminal");
     struct init_options o = {.status_fd = status_fd,
                              .tty = s->spec.tty != 0,

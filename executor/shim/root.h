@@ -8,18 +8,35 @@
 /* Detached trees of what the user named, opened with his rights; -1 where an optional one is missing. */
 struct sources {
     int *binds;             /* as many as the spec has */
-    int image;              /* folder image, -1 */
+    char **bind_paths;      /* where each really lies on this machine */
+    int image;              /* directory image, -1 */
+    int64_t image_type;     /* its file system (statfs(2)) */
     int cache;              /* -1 */
-    int work, tmp, var_tmp; /* from the task's own folder */
+    int work, tmp, var_tmp; /* from the task's own directory */
+    int sys;
 };
 
-bool sources_open(struct shim *s, struct sources *src, struct error *err);
-bool root_put_dev(struct shim *s, struct new_root *r, struct error *err);
-bool root_put_work(struct shim *s, struct new_root *r, struct sources *src, int idmap_fd, struct error *err);
+/* sources.c */
+/* The task's user, to the path agent. */
+struct agent_user source_user(const struct shim *s);
+bool sources_open(struct shim *s, struct path_agent *agent, struct sources *src, struct error *err);
+/* A directory of the task's own, made where the executor made none, as a detached tree. */
+int source_own(const struct shim *s, const char *name, mode_t mode, struct error *err);
+
+/* root_user.c: the working directory and what the user named; before root_put_machine. */
+bool root_put_user(struct shim *s, struct new_root *r, struct sources *src, int idmap_fd, struct error *err);
+/* What of that Berth itself places below its own /run; after root_put_machine. */
+bool root_put_own(struct shim *s, struct new_root *r, struct sources *src, int idmap_fd, struct error *err);
+/* root_machine.c: /proc (still empty), /sys and /dev; /run as well in `host`. */
+bool root_put_machine(struct shim *s, struct new_root *r, struct sources *src, struct error *err);
 /* driver.c */
 bool root_put_driver(struct shim *s, struct new_root *r, struct error *err);
-bool root_put_covers(struct shim *s, struct new_root *r, struct error *err);
+/* cover.c */
+bool root_put_covers(struct shim *s, struct new_root *r, const struct sources *src, struct error *err);
 bool root_cover_sockets(struct shim *s, struct new_root *r, struct error *err);
+bool path_is_below(const char *path, const char *directory); /* or the same */
+/* What root_put_machine keeps below /run: a socket there is wanted. */
+bool root_keeps_run(const char *path);
 /* root_image.c; decides s->map, s->inside_uid and so on as well. */
 bool root_build_image(struct shim *s, struct new_root *r, struct sources *src, struct error *err);
 

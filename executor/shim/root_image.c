@@ -14,8 +14,10 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <linux/magic.h>
 
 #define ACCOUNT_FILE_BYTES_MAX (4u << 20)
+#define HOST_FILE_BYTES_MAX (1u << 20)
 #define LOWER NEST "/lower"
 #define IMAGE_MARK ".berth-image"
 
@@ -55,21 +57,42 @@ static bool is_image(int tree, const struct stat *folder)
            S_ISREG(st.st_mode) && st.st_uid == 0;
 }
 
-/* The folder's ids as the container's, where they are written as root's on the disk (as mmdebstrap leaves
- * them). A folder that the user unpacked himself belongs to him already. */
+/* Whoever else can write to the top of an image decides what runs in it, and what Berth finds there. */
+static bool check_writers(const struct shim *s, const struct sources *src, struct error *err)
+{
+    struct statx stx;
+    if (kind_of(src->image) != S_IFDIR)
+        return error_set(err, ERROR_INVALID, "the image %s is not a directory", s->spec.image_path);
+    if (!s->rootless && src->image_type == FUSE_SUPER_MAGIC)
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "the image %s lies on a FUSE file system: copy it to a local disk",
+                         s->spec.image_path);
+    if (statx(src->image, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &stx) != 0)
+        return error_errno(err, errno, "can't look at the image directory");
+    bool others = stx.stx_mode & S_IWOTH || (stx.stx_mode & S_IWGRP && stx.stx_gid != 0 &&
+                                             stx.stx_gid != (s->rootless ? getegid() : (gid_t)s->spec.gid));
+    if (others)
+        return error_set(err, ERROR_DENIED,
+                         "the image directory %s may be written by others (mode %04o): chmod go-w %s",
+                         s->spec.image_path, stx.stx_mode & 07777u, s->spec.image_path);
+    return true;
+}
+
+/* The directory's ids as the container's, where they are written as root's on the disk (as mmdebstrap leaves
+ * them). One that the user unpacked himself belongs to him already. */
 static bool map_lower(const struct shim *s, int tree, int userns_fd, struct error *err)
 {
     struct stat st;
     if (fstat(tree, &st) != 0)
-        return error_errno(err, errno, "can't look at the image folder");
+        return error_errno(err, errno, "can't look at the image directory");
     if (st.st_uid != 0)
         return true;
     if (s->spec.uid != 0 && !is_image(tree, &st))
         return error_set(err, ERROR_DENIED,
-                         "the image folder is root's and has no " IMAGE_MARK " of root's in it");
+                         "the image directory is root's and has no " IMAGE_MARK " of root's in it");
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns_fd};
     if (mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof attr) != 0)
-        return error_errno(err, errno, "can't map the ids of the image folder");
+        return error_errno(err, errno, "can't map the ids of the image directory");
     return true;
 }
 
@@ -140,48 +163,65 @@ static bool put_root(struct shim *s, struct new_root *r, int tree, bool *writabl
     if (r->fd < 0)
         return error_errno(err, errno, "can't open the new root");
     s->root_writable = *writable;
-    if (*writable)
-        root_own(r, r->fd);
     return true;
 }
 
-/* A copy of a file of the host's: the image's own resolv.conf knows nothing of this network. Where the
- * image's folder belongs to ids that aren't ours, the host's file is mounted over the image's. */
+/* A file of the task's own, as root inside may change it, over the image's. What the image doesn't let anyone
+ * create stays as the image has it. */
+static bool put_file(struct new_root *r, const char *path, const void *bytes, size_t n, struct error *err)
+{
+    char own[64];
+    snprintf(own, sizeof own, NEST_FILES "/%s", strrchr(path, '/') + 1);
+    _cleanup_close_ int fd = open(own, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0 || !fs_write_all(fd, bytes, n) ||
+        ((r->owner || r->owner_group) && fchown(fd, r->owner, r->owner_group) != 0))
+        return error_errno(err, errno, "can't write %s", own);
+    _cleanup_close_ int tree = tree_clone(fd, "", err);
+    if (tree < 0 || !tree_restrict(tree, TREE_NO_DEVICES, err))
+        return false;
+    static struct agent_reply reply;
+    int stuck = -1;
+    _cleanup_close_ int target = agent_make(r->agent, r->fd, path, AGENT_REPLACE_LINK, &reply, &stuck);
+    if (stuck >= 0)
+        close(stuck);
+    char real[AGENT_PATH_BYTES_MAX];
+    if (target < 0 || kind_of(target) != S_IFREG || !root_path_of(r, target, real, sizeof real) ||
+        strncmp(real, "/etc/", 5) != 0)
+        return true;
+    return root_put_at(r, take_fd(&tree), target, path, err);
+}
+
+/* The image's own resolv.conf knows nothing of this network. */
 static bool take_host_file(struct new_root *r, const char *path, struct error *err)
 {
     _cleanup_buf_ struct buf b = {0};
-    if (!fs_read_file(AT_FDCWD, path, 1 << 20, &b, NULL) || root_write(r, path, b.data, b.len, 0644, NULL))
-        return true;
-    _cleanup_close_ int there = root_lookup(r, path, true);
-    if (there < 0)
-        return true; /* nor does the image have one */
-    int tree = tree_clone(AT_FDCWD, path, err);
-    return tree >= 0 && tree_restrict(tree, TREE_READ_ONLY | TREE_NO_DEVICES, err) &&
-           root_put(r, tree, path, err);
+    return !fs_read_file(AT_FDCWD, path, HOST_FILE_BYTES_MAX, &b, NULL) ||
+           put_file(r, path, b.data ? b.data : "", b.len, err);
 }
 
 /* Adds a line for the user's id to a file such as /etc/passwd of the image, unless one is there. */
 static bool add_account(struct new_root *r, const char *path, int64_t id, const char *line, struct error *err)
 {
     _cleanup_buf_ struct buf b = {0};
-    _cleanup_close_ int fd = root_lookup(r, path, true);
-    if (fd >= 0) {
-        char proc[64];
-        snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
-        if (!fs_read_file(AT_FDCWD, proc, ACCOUNT_FILE_BYTES_MAX, &b, err))
-            return false;
-    }
+    _cleanup_close_ int fd = agent_read(r->agent, r->fd, path, ACCOUNT_FILE_BYTES_MAX);
+    if (fd < 0 && errno != ENOENT)
+        return error_errno(err, errno, "can't read the image's %s", path);
+    char proc[64];
+    snprintf(proc, sizeof proc, "/proc/self/fd/%d", fd);
+    if (fd >= 0 && !fs_read_file(AT_FDCWD, proc, ACCOUNT_FILE_BYTES_MAX, &b, err))
+        return false;
     char wanted[32];
     snprintf(wanted, sizeof wanted, ":%" PRId64 ":", id);
     for (const char *p = b.data; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
-        const char *first = strchr(p, ':'), *second = first ? strchr(first + 1, ':') : NULL;
+        const char *end = p + strcspn(p, "\n"), *first = memchr(p, ':', (size_t)(end - p));
+        const char *second = first ? memchr(first + 1, ':', (size_t)(end - first - 1)) : NULL;
         if (second && strncmp(second, wanted, strlen(wanted)) == 0)
             return true;
     }
     if (b.data && b.len && b.data[b.len - 1] != '\n')
         buf_add_char(&b, '\n');
     buf_add_str(&b, line);
-    return root_write(r, path, b.data, b.len, 0644, err);
+    return put_file(r, path, b.data, b.len, err);
 }
 
 static bool plain_user(struct shim *s, struct new_root *r, struct error *err)
@@ -198,22 +238,28 @@ static bool plain_user(struct shim *s, struct new_root *r, struct error *err)
     if (!add_account(r, "/etc/passwd", spec->uid, user, err) ||
         !add_account(r, "/etc/group", spec->gid, group, err))
         return false;
-    uid_t owner = r->owner;
-    gid_t owner_group = r->owner_group;
-    r->owner = (uid_t)spec->uid;
-    r->owner_group = (gid_t)spec->gid;
-    _cleanup_close_ int fd = root_make(r, home, true, err);
-    r->owner = owner;
-    r->owner_group = owner_group;
-    return fd >= 0;
+    _cleanup_close_ int there = agent_find(r->agent, r->fd, home, 0, NULL);
+    if (there >= 0)
+        return true;
+    _cleanup_close_ int own = source_own(s, "home", 0700, err);
+    return own >= 0 && tree_restrict(own, TREE_NO_DEVICES, err) && root_put(r, take_fd(&own), home, err);
+}
+
+/* Who root inside is outside creates what the root lacks. */
+static bool become_root_inside(const struct shim *s, struct new_root *r, struct error *err)
+{
+    if (s->rootless || (r->owner == (uid_t)s->spec.uid && r->owner_group == (gid_t)s->spec.gid) || !r->owner)
+        return true;
+    struct agent_user root_inside = {.uid = r->owner, .gid = r->owner_group};
+    agent_stop(r->agent);
+    return agent_start(r->agent, &root_inside, err);
 }
 
 bool root_build_image(struct shim *s, struct new_root *r, struct sources *src, struct error *err)
 {
     snprintf(s->outcome.start_kind, sizeof s->outcome.start_kind, "image_error");
-    struct stat st;
-    if (fstat(src->image, &st) != 0 || !S_ISDIR(st.st_mode))
-        return error_set(err, ERROR_INVALID, "the image %s is not a folder", s->spec.image_path);
+    if (!check_writers(s, src, err))
+        return false;
     _cleanup_close_ int userns = -1;
     bool plain = false;
     s->image_caps = true;
@@ -233,7 +279,7 @@ bool root_build_image(struct shim *s, struct new_root *r, struct sources *src, s
         }
     }
     bool writable = false;
-    if (!put_root(s, r, src->image, &writable, err))
+    if (!put_root(s, r, src->image, &writable, err) || !become_root_inside(s, r, err))
         return false;
     if (plain && !plain_user(s, r, err))
         return false;
@@ -241,16 +287,13 @@ bool root_build_image(struct shim *s, struct new_root *r, struct sources *src, s
     for (size_t i = 0; writable && i < sizeof copies / sizeof *copies; i++)
         if (!take_host_file(r, copies[i], err))
             return false;
-    _cleanup_close_ int proc = root_make(r, "/proc", true, err);
-    int sys = proc < 0 ? -1 : tree_clone(AT_FDCWD, "/sys", err);
-    if (sys < 0 || !tree_restrict(sys, TREE_READ_ONLY | TREE_NO_DEVICES, err) ||
-        !root_put(r, sys, "/sys", err) || !root_put(r, src->tmp, "/tmp", err) ||
-        !root_put(r, src->var_tmp, "/var/tmp", err) || !root_put_dev(s, r, err) ||
-        !root_put_driver(s, r, err))
+    s->outcome.start_kind[0] = '\0'; /* what follows is not the image's fault */
+    /* Files that a root user's task writes in his own directories are his outside, not the range's. */
+    int idmap_fd = s->container_userns && s->spec.uid == 0 ? userns : -1;
+    if (!root_put(r, take_fd(&src->tmp), "/tmp", err) ||
+        !root_put(r, take_fd(&src->var_tmp), "/var/tmp", err) || !root_put_driver(s, r, err) ||
+        !root_put_user(s, r, src, idmap_fd, err) || !root_put_machine(s, r, src, err) ||
+        !root_put_own(s, r, src, idmap_fd, err))
         return false;
-    /* Files that a root user's task writes in his own folders are his outside, not the range's. */
-    if (!root_put_work(s, r, src, s->container_userns && s->spec.uid == 0 ? userns : -1, err))
-        return false;
-    s->outcome.start_kind[0] = '\0';
     return true;
 }

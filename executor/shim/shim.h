@@ -33,9 +33,9 @@
 #define NEST_ROOT NEST "/root"
 #define NEST_BUNDLE NEST "/bundle"
 #define NEST_RUNTIME NEST "/runtime"
+#define NEST_FILES NEST "/files" /* of the task's own, to be mounted over an image's */
 #define NEST_PID_FILE NEST "/pid"
 #define NEST_RUNTIME_LOG NEST "/runtime.log"
-#define NEST_CONSOLE NEST "/console"
 
 struct strings {
     const char **v; /* NULL-ended; the strings lie in the spec's buffer */
@@ -139,8 +139,7 @@ struct shim {
     int stdin_fd;           /* our end of the task's stdin, -1 */
     struct buf stdin_pending;
     bool stdin_eof;
-    int console_fd; /* listening socket for the pty of an OCI runtime */
-    int tty_fd;     /* pty master, -1 */
+    int tty_fd; /* pty master, -1 */
 
     pid_t runtime_pid; /* crun or runc while it runs */
     pid_t init_pid;    /* as we see it; 0 unknown yet */
@@ -247,6 +246,16 @@ pid_t payload_start(const struct init_options *o, struct ranks *ranks, int k, ch
  * `session` 0: to all of the PID namespace, else to that session and process group. Returns how many there
  * were. */
 int64_t warn_processes(int signo, pid_t session);
+
+/* terminal.c: inside the task */
+/* Opens a terminal and makes it the standard descriptors and this session's own; its master goes to the shim.
+ */
+bool terminal_open(int status_fd, int64_t rows, int64_t cols);
+
+/* keyring.c */
+/* Gives this process a session keyring of its own (keyrings(7)), so that it holds none of the service's keys.
+ */
+bool keyring_join(struct error *err);
 
 /* confine.c: on the payload, just before its exec */
 bool confine_seccomp(void);

@@ -77,6 +77,10 @@ int start_args_fd(const struct shim *s, struct error *err)
         kv_add(&b, "env", s->spec.env.v[i]);
     if (s->spec.cwd)
         kv_add(&b, "cwd", s->spec.cwd);
+    if (s->spec.tty) {
+        kv_add_int(&b, "rows", s->spec.rows);
+        kv_add_int(&b, "cols", s->spec.cols);
+    }
     if (s->spec.processes > 1) {
         kv_add_int(&b, "processes", s->spec.processes);
         kv_add_int(&b, "first_rank", s->spec.first_rank);
