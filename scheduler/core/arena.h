@@ -18,7 +18,7 @@
 _Noreturn void core_assert_failed(const char *what, const char *file);
 
 #define CORE_MAGIC UINT64_C(0x31656e6f63687442)
-#define CORE_ARENA_VERSION 7
+#define CORE_ARENA_VERSION 8
 /* A start is charged this much work, so one step starts at most CORE_STEP_WORK / CORE_WORK_START tasks beside
  * one gang, which is decided whole; room for that many is made before each step. */
 #define CORE_WORK_START 8
@@ -224,6 +224,15 @@ struct shape {
     uint32_t next_free;
 };
 
+#define SHORT_SHAPES_MAX 16
+
+/* A shape that short jobs have had of late, and its part of them. */
+struct short_shape {
+    struct shape_key key;
+    uint32_t instance_count;
+    uint32_t part; /* in 1/65536; 0: the record is free */
+};
+
 /* Waiting jobs that are alike in every field that a policy reads, but for arrival. */
 struct klass_key {
     uint64_t tier; /* smaller goes first: class, then priority */
@@ -402,7 +411,8 @@ struct header {
     uint32_t resv_count, seat_count;
     uint32_t resv_begun; /* how many have begun */
     uint32_t resv_zero;
-    uint64_t resv_wake_ms; /* the first begin or end to come; 0: none */
+    uint64_t resv_wake_ms;                             /* the first begin or end to come; 0: none */
+    struct short_shape short_shapes[SHORT_SHAPES_MAX]; /* for which capacity is kept; short_jobs.c */
 };
 
 struct core {
@@ -643,17 +653,31 @@ void learn_leave(struct core *core, struct job_facts *job, bool starts);
 void learn_end(struct core *core, const struct job_facts *job);
 void learn_again(struct core *core, uint32_t principal); /* what waits of one of whom a job has ended */
 /* Its dominant resource's part of the pool, in 1/2^32. */
-uint32_t learn_share(const struct core *core, const struct job_facts *job);
+uint32_t learn_share(const struct core *core, const struct resource_request *r, uint32_t tasks);
 /* Which of its amounts that is; -1: it wants nothing that there is. */
 int learn_dominant(const struct core *core, const struct job_facts *job);
 /* Of that amount (memory in MiB): what the job wants, what the usable nodes have, and what of it is idle. */
 uint64_t learn_wants(const struct job_facts *job, int which);
+/* Whether one task wants any of it; cores and hardware threads are the same to it. */
+bool learn_wants_of(const struct resource_request *r, int which);
 uint64_t learn_pool(const struct core *core, int which);
 uint64_t learn_idle(const struct core *core, int which);
 /* The part of its dominant resource, in 1/2^32 of the pool, that would be idle beside it. */
 uint64_t learn_left(const struct core *core, const struct job_facts *job);
 uint64_t learn_hash(const struct core *core); /* of the state; learned cells are in the sum */
 const char *check_learned(const struct core *core, uint64_t *sum);
+
+/* short_jobs.c: capacity that is kept for them */
+/* A job has come, the order has taken it in: where it isn't long, capacity is kept for its like. */
+void short_jobs_note(struct core *core, const struct job_facts *job);
+/* Whether capacity on the node is kept from a long job: short ones could use it now, and would lose it. */
+bool short_jobs_keep_node(const struct core *core, const struct job_facts *job, uint32_t node_slot);
+/* Whether the job fits now on as many nodes as it wants where nothing is kept from it; KEEP_NODES_MAX nodes
+ * are looked at. */
+bool short_jobs_leave_enough(const struct core *core, const struct job_facts *job);
+/* Whether any short job could use the node now. */
+bool short_jobs_fit_node(const struct core *core, const struct node *node);
+const char *check_short_jobs(const struct core *core);
 
 /* apply.c */
 void job_set_wake(struct core *core, uint32_t slot); /* the job must be open */

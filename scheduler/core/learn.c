@@ -8,7 +8,7 @@
 
 #define AGAIN_MAX 256 /* waiting jobs that are looked at again when one of their user ends */
 
-enum { KIND_ORDER = 21, KIND_CELL };
+enum { KIND_ORDER = 21, KIND_CELL, KIND_SHORT_JOBS };
 
 static uint64_t cell_hash(const struct core *core, uint32_t at)
 {
@@ -18,10 +18,11 @@ static uint64_t cell_hash(const struct core *core, uint32_t at)
 
 uint64_t learn_hash(const struct core *core)
 {
-    return core_hash_bytes(KIND_ORDER, core->order, sizeof *core->order);
+    return core_hash_bytes(KIND_ORDER, core->order, sizeof *core->order) +
+           core_hash_bytes(KIND_SHORT_JOBS, core->h->short_shapes, sizeof core->h->short_shapes);
 }
 
-enum { AMOUNTS = 4 };
+enum { CORES, CPUS, GPUS, MEMORY, AMOUNTS };
 
 static void amounts_of(const struct caps_sum *sum, uint64_t amounts[AMOUNTS])
 {
@@ -29,20 +30,20 @@ static void amounts_of(const struct caps_sum *sum, uint64_t amounts[AMOUNTS])
     memcpy(amounts, all, sizeof all);
 }
 
-static void wanted_by(const struct job_facts *job, uint64_t amounts[AMOUNTS])
+static void wanted_by(const struct resource_request *r, uint32_t tasks, uint64_t amounts[AMOUNTS])
 {
-    const struct resource_request *r = &job->request;
     uint64_t gpus = r->gpu_memory_bytes && !r->gpu_milli ? RESOURCE_GPU_WHOLE / 2 : r->gpu_milli;
     const uint64_t all[] = {r->cores, r->cpus, gpus, r->memory_bytes >> 20};
     for (int i = 0; i < AMOUNTS; i++)
-        amounts[i] = all[i] * job->instance_count;
+        amounts[i] = all[i] * tasks;
 }
 
 /* Its largest part of what the usable nodes have together, in 1/2^32, and of which amount that is. */
-static uint32_t dominant(const struct core *core, const struct job_facts *job, int *which)
+static uint32_t dominant(const struct core *core, const struct resource_request *r, uint32_t tasks,
+                         int *which)
 {
     uint64_t want[AMOUNTS], have[AMOUNTS], most = 0;
-    wanted_by(job, want);
+    wanted_by(r, tasks, want);
     amounts_of(&core->h->pool, have);
     *which = -1;
     for (int i = 0; i < AMOUNTS; i++) {
@@ -55,24 +56,31 @@ static uint32_t dominant(const struct core *core, const struct job_facts *job, i
     return (uint32_t)most;
 }
 
-uint32_t learn_share(const struct core *core, const struct job_facts *job)
+uint32_t learn_share(const struct core *core, const struct resource_request *r, uint32_t tasks)
 {
     int which;
-    return dominant(core, job, &which);
+    return dominant(core, r, tasks, &which);
 }
 
 int learn_dominant(const struct core *core, const struct job_facts *job)
 {
     int which;
-    dominant(core, job, &which);
+    dominant(core, &job->request, job->instance_count, &which);
     return which;
 }
 
 uint64_t learn_wants(const struct job_facts *job, int which)
 {
     uint64_t want[AMOUNTS];
-    wanted_by(job, want);
+    wanted_by(&job->request, job->instance_count, want);
     return want[which];
+}
+
+bool learn_wants_of(const struct resource_request *r, int which)
+{
+    if (which == GPUS)
+        return r->gpu_milli || r->gpu_memory_bytes;
+    return which == MEMORY ? r->memory_bytes != 0 : which >= 0;
 }
 
 uint64_t learn_pool(const struct core *core, int which)
@@ -93,9 +101,9 @@ uint64_t learn_left(const struct core *core, const struct job_facts *job)
 {
     uint64_t want[AMOUNTS], have[AMOUNTS], idle[AMOUNTS];
     int which;
-    if (!dominant(core, job, &which))
+    if (!dominant(core, &job->request, job->instance_count, &which))
         return UINT64_C(1) << 32;
-    wanted_by(job, want);
+    wanted_by(&job->request, job->instance_count, want);
     amounts_of(&core->h->pool, have);
     amounts_of(&core->h->idle, idle);
     return idle[which] > want[which] ? ((idle[which] - want[which]) << 20) / have[which] << 12 : 0;
@@ -106,13 +114,14 @@ void learn_submit(struct core *core, struct job_facts *job)
     static const uint64_t unit[AMOUNTS] = {1, 1, RESOURCE_GPU_WHOLE, 1024};
     uint64_t want[AMOUNTS];
     int which;
-    uint32_t share = dominant(core, job, &which);
-    wanted_by(job, want);
+    uint32_t share = dominant(core, &job->request, job->instance_count, &which);
+    wanted_by(&job->request, job->instance_count, want);
     uint32_t amount = which < 0 ? 1 : (uint32_t)((want[which] + unit[which] - 1) / unit[which]);
     if (!core->order->at_ms)
         order_init(core->order, core->learned, (int64_t)core->h->facts.now_ms);
     order_submit(core->order, core->learned, job->principal, (int64_t)job->time_limit_ms, amount, share,
                  (int64_t)core->h->facts.now_ms, &job->order);
+    short_jobs_note(core, job);
     learn_scale(core, job);
 }
 
@@ -210,6 +219,9 @@ const char *check_learned(const struct core *core, uint64_t *sum)
     }
     if (load != core->order->load)
         return "order: the load is not the sum of what waits";
+    const char *kept = check_short_jobs(core);
+    if (kept)
+        return kept;
     for (uint32_t at = 0; at < ORDER_CELLS; at++)
         *sum += cell_hash(core, at);
     return NULL;

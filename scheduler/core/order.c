@@ -421,16 +421,23 @@ int64_t order_most_kept(const struct order_state *s)
     return s->shown_ms / 100 * TUNING.room_patience;
 }
 
+bool order_is_long(const struct order_state *s, const struct order_job *job)
+{
+    return job->weight * TUNING.room_longer <= s->usual >> ORDER_USUAL_BITS;
+}
+
+uint64_t order_room(const struct order_state *s)
+{
+    uint64_t part = (UINT64_C(1) << 32) * (uint64_t)TUNING.room / 100,
+             some = s->usual ? (s->usual_shares / s->usual << 12) * TUNING.room_jobs : 0;
+    return part < some ? part : some;
+}
+
 int64_t order_keeps_back(const struct order_state *s, const struct order_job *job, uint64_t left)
 {
     const struct order_tuning *t = &TUNING;
-    const uint64_t whole = UINT64_C(1) << 32;
-    uint64_t room = whole * (uint64_t)t->room / 100,
-             some = s->usual ? (s->usual_shares / s->usual << 12) * t->room_jobs : 0;
-    if (room > some)
-        room = some;
-    bool is_long = job->weight * t->room_longer <= s->usual >> ORDER_USUAL_BITS;
-    if (!is_long || left >= room || job->share > whole - room)
+    uint64_t room = order_room(s);
+    if (!order_is_long(s, job) || left >= room || job->share > (UINT64_C(1) << 32) - room)
         return 0;
     int64_t most = (int64_t)((UINT64_C(1) << 40) / job->weight) * t->room_wait / 100;
     if (most > order_most_kept(s))

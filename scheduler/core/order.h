@@ -147,6 +147,12 @@ int64_t order_score(const struct order_state *s, int16_t base, uint16_t pace, in
  * that the load has shown, and so half an hour on a pool where nobody waits. */
 int64_t order_most_kept(const struct order_state *s);
 
+/* Whether the job surely runs much longer than is usual for those that come. */
+bool order_is_long(const struct order_state *s, const struct order_job *job);
+
+/* The part of the pool, in 1/2^32, that is kept free of long jobs. */
+uint64_t order_room(const struct order_state *s);
+
 /* Until which wait a job that has room leaves it to shorter ones; 0: it doesn't. `left` is the part of the
  * pool, in 1/2^32, that would be free beside it: the more is left, the sooner. Never past order_most_kept().
  */

@@ -26,6 +26,7 @@ struct asks {
     uint64_t end_ms;        /* by its declared limit */
     uint64_t shadow_end_ms; /* what counts against a shadow: declared, or without that expected */
     const struct shadow *shadow;
+    bool kept; /* it leaves to short jobs what they could use */
 };
 
 bool pass_class_fits(const struct core *core, const struct klass *k)
@@ -67,7 +68,8 @@ static bool may_begin(const void *context, uint32_t node_slot)
     uint32_t counts_for;
     return reserve_allows(a->core, &a->core->jobs[a->job].facts, node_slot, a->end_ms, &counts_for) &&
            plan_allows(a->memory, a->core, a->job, node_slot, a->end_ms, counts_for) &&
-           spares_shadow(a, node_slot);
+           spares_shadow(a, node_slot) &&
+           (!a->kept || policy_node_open(a->core, &a->core->jobs[a->job].facts, node_slot));
 }
 
 void pass_start(struct step *step, uint32_t job_slot, const uint32_t *nodes, uint64_t end_ms, uint32_t inside)
@@ -114,6 +116,7 @@ static bool try_start(struct step *step, uint32_t job_slot, struct shadow *shado
     struct asks a = {.core = core, .memory = step->memory, .job = job_slot, .shadow = shadow};
     a.end_ms = job->time_limit_ms ? now + job->time_limit_ms + job->grace_ms : CORE_NEVER;
     uint64_t guess = (uint64_t)job->order.mean_ms;
+    a.kept = policy_keeps_until(core, job) != 0;
     bool declared = job->time_limit_ms || policy_of(core)->learns;
     a.shadow_end_ms = now + (declared ? (uint64_t)job->order.est_ms : guess);
     if (job->array_count && core->h->facts.job_count == core->h->capacity.jobs)
@@ -383,7 +386,7 @@ static void look_again(struct step *step)
         for (uint32_t k = core->shapes[s].fit ? core->shapes[s].first_klass : 0; k;
              k = core->klasses[k].shape_next) {
             const struct klass *klass = &core->klasses[k];
-            uint64_t until = klass->ordered ? policy_kept_until(core, &core->jobs[klass->head].facts) : 0;
+            uint64_t until = klass->ordered ? policy_keeps_until(core, &core->jobs[klass->head].facts) : 0;
             if (until && (!first || until < first) && pass_class_fits(core, klass))
                 first = until;
         }
@@ -462,11 +465,14 @@ static void place(struct step *step)
     if (policy->learns && !anything_fits(core) && !core->jobs[job].facts.preemptible &&
         !core->h->facts.preempt && !policy_strict(core, job))
         return; /* nobody asks for the head's place */
+    /* A head that fits, but must leave that to short jobs, claims nothing: they couldn't use it. */
+    bool kept = policy_keeps_until(core, &core->jobs[job].facts) &&
+                pass_class_fits(core, &core->klasses[core->jobs[job].klass]);
     if (policy->promises_all)
         promise_first(step);
-    else
+    else if (!kept)
         reserve(step, job, &shadow);
-    bool stopped = preempt_for(step, job);
+    bool stopped = !kept && preempt_for(step, job);
     backfill(step, policy, job, &shadow);
     uint32_t head = policy_head(core); /* what started may have used up the quota of the one before */
     if (head)

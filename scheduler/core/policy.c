@@ -56,7 +56,7 @@ int64_t policy_score(const struct core *core, const struct klass_key *key, uint3
     return order_score(core->order, (int16_t)(base < INT16_MAX ? base : INT16_MAX), pace, (int64_t)wait);
 }
 
-uint64_t policy_kept_until(const struct core *core, const struct job_facts *job)
+uint64_t policy_keeps_until(const struct core *core, const struct job_facts *job)
 {
     /* A promise is a promise, and what is urgent waits for nobody's sake. */
     if (!policy_of(core)->learns || job->hold_ms || job->priority_class >= PRIORITY_HIGH)
@@ -67,6 +67,8 @@ uint64_t policy_kept_until(const struct core *core, const struct job_facts *job)
         uint64_t until = planned < strict ? planned : strict;
         return until > now ? until : 0;
     }
+    if (job->preemptible)
+        return 0; /* it can be stopped */
     /* Where nothing would be left is the most: it tells of nearly all that they aren't kept. */
     if (job->submitted_ms + (uint64_t)order_keeps_back(core->order, &job->order, 0) <= now)
         return 0;
@@ -75,10 +77,22 @@ uint64_t policy_kept_until(const struct core *core, const struct job_facts *job)
     return wait && until > now ? until : 0;
 }
 
+uint64_t policy_kept_until(const struct core *core, const struct job_facts *job)
+{
+    uint64_t until = policy_keeps_until(core, job);
+    return until && (queue_plan_start(core, job) || !short_jobs_leave_enough(core, job)) ? until : 0;
+}
+
+bool policy_node_open(const struct core *core, const struct job_facts *job, uint32_t node_slot)
+{
+    return !queue_plan_start(core, job) && !short_jobs_keep_node(core, job, node_slot);
+}
+
 /* Has room, but leaves it to others: it is nobody's head. */
 static bool kept_back(const struct core *core, const struct klass *k)
 {
-    return policy_kept_until(core, &core->jobs[k->head].facts) && pass_class_fits(core, k);
+    const struct job_facts *job = &core->jobs[k->head].facts;
+    return policy_keeps_until(core, job) && pass_class_fits(core, k) && policy_kept_until(core, job);
 }
 
 /* The first of its place that its quotas let run, and that isn't kept back. */

@@ -15,6 +15,7 @@ struct queue_plan {
     struct search search;
     uint32_t slots[SEARCH_JOBS_MAX]; /* of search.jobs */
     int amount;                      /* which one decides; -1: none yet */
+    bool usable;                     /* short jobs could use what is free now */
 };
 
 static bool plain(const struct core *core, const struct job_facts *job, int *amount)
@@ -106,6 +107,7 @@ static bool add_job(const struct core *core, uint32_t klass, uint32_t slot, stru
         .turn = job->order.turn,
         .base = job->order.base,
         .pace = job->order.pace,
+        .prompt = job->preemptible || !p->usable,
     };
     return true;
 }
@@ -134,6 +136,7 @@ static bool collect(const struct core *core, struct queue_plan *p)
     p->search.end_count = p->search.job_count = 0;
     p->search.sure = order_exact(core->learned);
     p->amount = -1;
+    p->usable = short_jobs_fit_node(core, &core->nodes[1]);
     return policy_of(core)->learns && order_plans(core->order, core->learned) && !ruled(core) &&
            core->h->in_turn <= SEARCH_JOBS_MAX && add_jobs(core, p) && add_ends(core, p);
 }

@@ -267,16 +267,17 @@ bool core_fits_now(const struct core *core, const struct core_wish *wish)
     struct job_facts like = core->jobs[w.job].facts;
     like.request = wish->request;
     like.instance_count = wish->instance_count;
-    like.order.share = learn_share(core, &like);
+    like.order.share = learn_share(core, &like.request, like.instance_count);
     like.time_limit_ms = wish->time_limit_ms;
     if (planned ? !queue_plan_would_start(core, w.job, &like) : policy_kept_until(core, &like) != 0)
         return false;
     struct shape_key key = shape_key_of(&like);
     uint32_t found = 0;
+    bool kept = !planned && policy_keeps_until(core, &like);
     find_ends(&w);
     for (uint32_t slot = tree_find(core, &key, 1); slot && found < wish->instance_count;
          slot = tree_find(core, &key, slot + 1))
         found += reserve_allows(core, &like, slot, w.end_ms, NULL) && keeps_promises(&w, slot) &&
-                 keeps_head(&w, slot);
+                 keeps_head(&w, slot) && (!kept || policy_node_open(core, &like, slot));
     return found >= wish->instance_count;
 }

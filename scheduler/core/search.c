@@ -326,6 +326,8 @@ static void sort_by(struct work *w, int by)
 static int64_t allowed(const struct search *s, const struct search_job *job, int64_t delay_ms)
 {
     int64_t most = order_most_kept(s->order) - job->wait_ms;
+    if (job->prompt)
+        return 0;
     if (s->sure || delay_ms <= most)
         return delay_ms;
     return most > 0 ? most : 0;

@@ -38,6 +38,7 @@ struct search_job {
     uint32_t turn; /* in and out: its place in the plan before, in this one; 0: none */
     int16_t base;
     uint16_t pace;
+    bool prompt; /* it is delayed for nobody who is still to come */
 };
 
 struct search {

@@ -93,8 +93,12 @@ const struct policy *policy_of(const struct core *core);
 uint32_t policy_head(const struct core *core);
 /* Lower goes first; of a policy that learns. */
 int64_t policy_score(const struct core *core, const struct klass_key *key, uint32_t job_slot);
-/* Until when a job that has room leaves it to shorter ones, as things are; 0: it may start. */
+/* Until when a job that fits leaves free capacity to shorter ones where those could use it; 0: it doesn't. */
+uint64_t policy_keeps_until(const struct core *core, const struct job_facts *job);
+/* The same; 0 also where it may start on nodes where nothing is kept from it. */
 uint64_t policy_kept_until(const struct core *core, const struct job_facts *job);
+/* Whether the node is one where it may start in spite of that. */
+bool policy_node_open(const struct core *core, const struct job_facts *job, uint32_t node_slot);
 /* Whether the head has a reservation on declared times, which nothing may delay. */
 bool policy_strict(const struct core *core, uint32_t job_slot);
 

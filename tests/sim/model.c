@@ -549,6 +549,16 @@ static void check_why(struct sim *sim)
         sim_fail(sim, "why is wrong about whether job %llu fits", (unsigned long long)job->submit.job.v);
 }
 
+static void check_kept(struct sim *sim)
+{
+    struct core_why why;
+    for (uint32_t i = 1; i <= sim->job_count; i++) {
+        const struct mjob *job = &sim->jobs[i];
+        if (ready(sim, job) && core_why(sim->main, job->submit.job, &why))
+            model_kept_check(sim, job, &why);
+    }
+}
+
 static void check_counts(struct sim *sim)
 {
     uint32_t held = 0;
@@ -588,6 +598,7 @@ static void check_alone(struct sim *sim)
     uint64_t timer = core_timer_at(sim->main);
     if (!may)
         sim_fail(sim, "job %llu is alone and fits, but waits", (unsigned long long)alone->submit.job.v);
+    model_kept_check(sim, alone, &why);
     if (!timer || timer > why.kept_until_ms) /* one that is due already is on its way, and the next follows */
         sim_fail(sim, "job %llu is kept back, and no timer ends it", (unsigned long long)alone->submit.job.v);
 }
@@ -604,6 +615,8 @@ void model_settled(struct sim *sim)
         model_preempt_check(sim);
     if (!core_continue_due(sim->main))
         model_reserved_settled(sim);
+    if (!core_continue_due(sim->main) && sim->mixed)
+        check_kept(sim);
     if (sim->job_count && rng_chance(&sim->rng, 25))
         check_why(sim);
 }

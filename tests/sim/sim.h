@@ -117,7 +117,9 @@ struct sim {
     uint32_t continues; /* CONTINUE events owed */
     uint64_t steps;
     bool exact;     /* one node, and mostly jobs that the default policy plans as a whole */
+    bool mixed;     /* mostly short jobs, and few long ones, from which capacity is kept for those */
     uint64_t plans; /* that it made */
+    uint64_t kept;  /* times that capacity was kept from the job that was looked at */
     struct core *main, *applied, *steady;
     struct core_decisions *decisions, *again, *decoded;
     unsigned char *row, *row_again;
@@ -217,6 +219,9 @@ void model_array_ends(struct sim *sim, const struct mjob *array, const struct co
 void model_arrays_settled(struct sim *sim);
 /* Records that the core keeps of elements which were canceled ahead of their turn. */
 uint32_t model_array_kept(const struct sim *sim, const struct mjob *array);
+
+/* model_kept.c: it waits while it fits, as `why` says, so that short jobs find free capacity */
+void model_kept_check(struct sim *sim, const struct mjob *job, const struct core_why *why);
 
 /* model_lease.c */
 void model_lease_start(struct sim *sim, const struct mjob *job, const struct core_decision *d);

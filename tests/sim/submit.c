@@ -69,6 +69,23 @@ static void make_plain(struct sim *sim, struct core_submit *s)
     s->family = s->array_count = s->array_limit = s->reservation = 0;
 }
 
+/* Few of each octave of limits: their ends teach the core that they are short, too. */
+static void make_mixed(struct sim *sim, struct core_submit *s)
+{
+    struct rng *r = &sim->rng;
+    bool lengthy = rng_chance(r, 8), preemptible = s->preemptible;
+    struct resource_request asked = s->request;
+    make_plain(sim, s);
+    s->request.cores = lengthy ? 1 + (uint32_t)rng_below(r, 12) : 1 + (uint32_t)rng_below(r, 2);
+    s->time_limit_ms = lengthy ? UINT64_C(1000000) << rng_below(r, 15) : 1000 * (1 + rng_below(r, 10));
+    if (lengthy)
+        s->preemptible = preemptible;
+    if (rng_chance(r, 30)) {
+        s->request.memory_bytes = asked.memory_bytes;
+        s->request.gpu_milli = asked.gpu_milli;
+    }
+}
+
 void submit_one(struct sim *sim)
 {
     if (sim->job_count + 1 >= SIM_JOBS_MAX)
@@ -112,6 +129,8 @@ void submit_one(struct sim *sim)
         s->time_limit_ms = 1000 * (1 + rng_below(r, 10));
     if (sim->exact && !rng_chance(r, 2))
         make_plain(sim, s);
+    if (sim->mixed && !rng_chance(r, 5))
+        make_mixed(sim, s);
     if (fresh)
         sim->jobs[++sim->job_count] = (struct mjob){.submit = *s};
     model_array_submitted(sim, s);
@@ -159,7 +178,7 @@ static void configure(struct sim *sim)
     c->age_ms = rng_chance(r, 60) ? 0 : 1 + rng_below(r, 300000);
     c->share_weight = rng_chance(r, 60) ? 0 : (uint32_t)rng_below(r, 9);
     c->share_half_life_ms = 1 + rng_below(r, 1000000);
-    if (sim->exact && rng_chance(r, 95)) {
+    if ((sim->exact || sim->mixed) && rng_chance(r, 95)) {
         c->policy = CORE_POLICY_BERTH;
         c->share_weight = 0;
     }

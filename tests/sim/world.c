@@ -398,6 +398,8 @@ void world_create(struct sim *sim)
     sim->node_count = 1 + (uint32_t)rng_below(&sim->rng, rng_chance(&sim->rng, 30) ? SIM_NODES_MAX : 6);
     if (sim->exact)
         sim->node_count = 1;
+    if (sim->mixed)
+        sim->node_count = 1 + (uint32_t)rng_below(&sim->rng, 4);
     for (uint32_t i = 0; i < sim->node_count; i++) {
         sim->nodes[i].id.v = i + 1;
         make_hardware(sim, &sim->nodes[i]);

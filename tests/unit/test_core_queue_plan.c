@@ -21,9 +21,9 @@ static void ticks(struct fixture *f, uint64_t now_ms)
     fed(f, &event);
 }
 
-/* Ten days on 8 cores: at eight each morning twenty jobs come, one every other minute, that want half of the
- * cores and run for a minute, as they declare. Then it is six in the morning. */
-static void mornings(struct fixture *f)
+/* Ten days on 8 cores: at eight each morning twenty jobs come, one every other minute, that run for a
+ * minute, as they declare. Then it is six in the morning. */
+static void mornings_of(struct fixture *f, struct core_submit usual)
 {
     f->now_ms = MIDNIGHT;
     set_policy(f, CORE_POLICY_BERTH);
@@ -31,12 +31,19 @@ static void mornings(struct fixture *f)
     f->no_check = true;
     for (uint64_t id = 1; id <= SHORT; id++) {
         f->now_ms = MIDNIGHT + (id - 1) / 20 * DAY + 8 * HOUR + (id - 1) % 20 * 2 * MINUTE;
-        submit(f, for_minutes(id, 4, 1));
+        usual.job.v = usual.seq = id;
+        submit(f, usual);
         f->now_ms += MINUTE;
         over(f, id);
     }
     f->no_check = false;
     f->now_ms = MIDNIGHT + 10 * DAY + 6 * HOUR;
+}
+
+/* Each of them wants half of the cores. */
+static void mornings(struct fixture *f)
+{
+    mornings_of(f, for_minutes(1, 4, 1));
 }
 
 static struct core_why why(const struct fixture *f, uint64_t id)
@@ -198,6 +205,43 @@ static void a_job_that_a_quota_holds_is_in_no_plan(void **state)
     assert_true(why(f, 1001).quota_reached);
 }
 
+static void a_plan_delays_no_preemptible_job_for_those_who_come_later(void **state)
+{
+    struct fixture *f = *state;
+    mornings(f);
+    struct core_submit spot = for_minutes(1001, 8, 6 * 60);
+    spot.preemptible = true;
+    submit(f, spot);
+    assert_non_null(decided(f, CORE_DECISION_QUEUE_PLAN, 0));
+    assert_true(runs(f, 1001));
+}
+
+/* Half of the cores are free at six, and those who come at eight want one core and nearly all of the memory.
+ */
+static bool starts_beside(struct fixture *f, uint64_t memory_taken)
+{
+    struct core_submit usual = for_minutes(1, 1, 1), urgent = for_minutes(1001, 4, 130);
+    usual.request.memory_bytes = GIB / 8 * 7;
+    mornings_of(f, usual);
+    urgent.priority_class = PRIORITY_HIGH;
+    urgent.request.memory_bytes = memory_taken;
+    submit(f, urgent);
+    assert_true(runs(f, 1001));
+    submit(f, for_minutes(1002, 4, 6 * 60));
+    assert_non_null(decided(f, CORE_DECISION_QUEUE_PLAN, 0));
+    return runs(f, 1002);
+}
+
+static void a_plan_delays_no_job_for_those_who_could_not_use_what_is_free(void **state)
+{
+    assert_true(starts_beside(*state, GIB / 2));
+}
+
+static void a_plan_delays_a_job_for_those_who_could_use_what_is_free(void **state)
+{
+    assert_false(starts_beside(*state, GIB / 8));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +253,9 @@ int main(void)
         TEST(who_waits_too_long_is_promised_a_start),
         TEST(poor_times_are_planned_by_what_is_likely),
         TEST(a_job_that_a_quota_holds_is_in_no_plan),
+        TEST(a_plan_delays_no_preemptible_job_for_those_who_come_later),
+        TEST(a_plan_delays_no_job_for_those_who_could_not_use_what_is_free),
+        TEST(a_plan_delays_a_job_for_those_who_could_use_what_is_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
