@@ -30,6 +30,7 @@
 #define KEPT_FD 6
 #define HIGH_FD 200
 #define CTL_BACKLOG 16
+#define SHIM_PROGRAM_MODE 0511
 
 static pthread_mutex_t image_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -40,7 +41,10 @@ static int shim_program(struct error *err)
     pthread_mutex_lock(&image_lock);
     if (fd < 0) {
         int made = memfd_create("berth-shim", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        /* Others may execute it but not read it: as the user's init it can't be dumped from its first
+         * instruction on (would_dump in the kernel's exec). */
         if (made < 0 || !fs_write_all(made, shim_image, (size_t)(shim_image_end - shim_image)) ||
+            fchmod(made, SHIM_PROGRAM_MODE) != 0 ||
             fcntl(made, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
             error_errno(err, errno, "can't put the shim's program into memory");
             if (made >= 0)

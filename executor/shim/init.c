@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,11 +214,43 @@ static bool make_room(struct init *i)
     return i->pids && i->polls && (i->count == 1 || i->ranks);
 }
 
+static bool write_text(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+/* One more user namespace, in which root of this one is called by the user's own ids. One for all processes,
+ * which may look at each other as they may anywhere; the rights in it end with their exec. */
+static bool map_user(const struct init_options *o)
+{
+    char uids[64], gids[64];
+    snprintf(uids, sizeof uids, "%lld 0 1\n", (long long)o->as_uid);
+    snprintf(gids, sizeof gids, "%lld 0 1\n", (long long)o->as_gid);
+    return unshare(CLONE_NEWUSER) == 0 && write_text("/proc/self/setgroups", "deny") &&
+           write_text("/proc/self/gid_map", gids) && write_text("/proc/self/uid_map", uids);
+}
+
 int init_run(const struct init_options *o, char **argv, char **env)
 {
     struct init i = {.o = o};
     prctl(PR_SET_NAME, "berth-init", 0, 0, 0);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    /* Here and not in each process: one domain for all, whose processes reach each other's abstract sockets
+     * (NCCL) and memory. */
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (o->landlock)
+        confine_landlock();
+    if (o->as_uid > 0 && !map_user(o)) {
+        char line[160];
+        snprintf(line, sizeof line, "error can't map the user's ids in the task's user namespace: %s",
+                 strerror(errno));
+        tell(&i, line);
+        return 125;
+    }
     fcntl(o->status_fd, F_SETFD, FD_CLOEXEC);
     keyring_join(NULL); /* the user's own; where he has no quota left the shim's fresh one stays */
     if (!o->first)
@@ -280,6 +313,7 @@ static bool read_args(int fd, struct strings *args, struct strings *env, struct 
 /* Started by an OCI runtime as "--init FLAGS", with 3 this program, 4 the channel and 5 the arguments. */
 int init_main(int argc, char **argv)
 {
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     struct strings args, env;
     struct init_options o = {.status_fd = 4,
                              .tty = argc > 2 && strchr(argv[2], 't') != NULL,

@@ -7,13 +7,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 /* Why the payload could not be executed, told by the child that tried. */
@@ -21,26 +19,6 @@ struct failure {
     int e;
     bool cwd; /* its working folder could not be entered */
 };
-
-static bool write_text(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-    if (fd >= 0)
-        close(fd);
-    return ok;
-}
-
-/* One more user namespace, in which root of this one is called by the user's own ids. Its rights end with the
- * exec. */
-static bool map_user(const struct init_options *o)
-{
-    char uids[64], gids[64];
-    snprintf(uids, sizeof uids, "%lld 0 1\n", (long long)o->as_uid);
-    snprintf(gids, sizeof gids, "%lld 0 1\n", (long long)o->as_gid);
-    return unshare(CLONE_NEWUSER) == 0 && write_text("/proc/self/setgroups", "deny") &&
-           write_text("/proc/self/gid_map", gids) && write_text("/proc/self/uid_map", uids);
-}
 
 static bool is_rank(const char *entry)
 {
@@ -67,9 +45,21 @@ static char **ranked(const struct init_options *o, int k, char **env)
     return own;
 }
 
+/* The channel, the ranks' pipes and whatever else is init's end here: processes that already run as this user
+ * may look for them. */
+static void drop_init_descriptors(int report)
+{
+    if (report > STDERR_FILENO + 1)
+        close_range(STDERR_FILENO + 1, (unsigned)report - 1, 0);
+    close_range((unsigned)report + 1, ~0u, 0);
+}
+
+/* It stays undumpable, as init is, until exec gives it another memory: the kernel refuses ptrace(2),
+ * pidfd_getfd(2) and /proc/PID/{fd,mem,environ} to the task's other processes until then. */
 static void __attribute__((noreturn))
 become_payload(const struct init_options *o, int k, char **argv, char **env, int report)
 {
+    drop_init_descriptors(report);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -81,15 +71,9 @@ become_payload(const struct init_options *o, int k, char **argv, char **env, int
     } else {
         setsid();
     }
-    prctl(PR_SET_DUMPABLE, 1);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (o->landlock)
-        confine_landlock();
     environ = o->processes > 1 ? ranked(o, k, env) : env;
     struct failure f = {0};
-    if (o->as_uid > 0 && !map_user(o))
-        f.e = errno;
-    if (!f.e && o->cwd && chdir(o->cwd) != 0)
+    if (o->cwd && chdir(o->cwd) != 0)
         f = (struct failure){errno, true};
     if (!f.e && o->seccomp && !confine_seccomp())
         f.e = errno;

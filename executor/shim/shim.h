@@ -257,9 +257,10 @@ bool terminal_open(int status_fd, int64_t rows, int64_t cols);
  */
 bool keyring_join(struct error *err);
 
-/* confine.c: on the payload, just before its exec */
-bool confine_seccomp(void);
-bool confine_landlock(void); /* abstract sockets of outside are out of reach; false where the kernel can't */
+/* confine.c */
+bool confine_seccomp(void);  /* on the payload, just before its exec */
+bool confine_landlock(void); /* on init, for all that it starts: abstract sockets of outside are out of reach;
+                                false where the kernel can't */
 
 extern char **environ;
 

@@ -7,7 +7,7 @@
  *     --image FOLDER             --runtime crun|runc|process
  *     --env NAME=VALUE  --cwd DIR  --work TARGET  --bind SRC:DST[:rw][:optional]  --cover PATH  --cache DIR
  *     --cpus LIST  --memory BYTES  --pids N  --gpu UUID:MINOR[:CAP...]  --shm BYTES
- *     --warn MS  --warn-signal N  --stop-signal N  --stop-reason WORD
+ *     --warn MS  --warn-signal N  --stop-signal N  --stop-reason WORD  --processes N
  *     --time-limit MS  --log-limit BYTES  --grace MS  --split  --tty  --stdin (fed from ours)
  *     --rows N  --cols N  --log PATH  --err PATH  --no-wait  --stop-after MS  --timing  --adopt (a shim that
  * runs)  --reap (one that died) Prints the exit record as KEY=VALUE lines ("exit.code=0"), then "gone". With
@@ -117,6 +117,7 @@ enum {
     OPT_WARN_SIGNAL,
     OPT_STOP_SIGNAL,
     OPT_STOP_REASON,
+    OPT_PROCESSES,
     OPT_COLS
 };
 
@@ -155,6 +156,7 @@ static const struct option options[] = {{"user", 1, 0, OPT_USER},
                                         {"warn-signal", 1, 0, OPT_WARN_SIGNAL},
                                         {"stop-signal", 1, 0, OPT_STOP_SIGNAL},
                                         {"stop-reason", 1, 0, OPT_STOP_REASON},
+                                        {"processes", 1, 0, OPT_PROCESSES},
                                         {0, 0, 0, 0}};
 
 static void take_option(int option)
@@ -173,6 +175,7 @@ static void take_option(int option)
                                  [OPT_GRACE - OPT_USER] = &request.grace_ms,
                                  [OPT_STOP - OPT_USER] = &stop_after_ms,
                                  [OPT_WARN - OPT_USER] = &request.warn_ms,
+                                 [OPT_PROCESSES - OPT_USER] = &request.processes,
                                  [OPT_COLS - OPT_USER] = NULL};
     bool *const flags[] = {[OPT_SPLIT - OPT_USER] = &request.split_streams,
                            [OPT_TTY - OPT_USER] = &request.tty,
