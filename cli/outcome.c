@@ -55,6 +55,21 @@ void outcome_add_cause(struct buf *out, const cJSON *job, const char *indent)
         add_evidence(out, json_get(cause, "evidence"), indent);
 }
 
+/* What happened while it ran, of the last attempt. */
+static void print_notes(const cJSON *job)
+{
+    const cJSON *note;
+    cJSON_ArrayForEach(note, json_get(job, "notes"))
+    {
+        _cleanup_buf_ struct buf safe = {0};
+        if (json_int(note, "at_ms", 0) < json_int(job, "started_ms", INT64_MAX))
+            continue;
+        term_add_safe(&safe, json_str(note, "text", ""), false);
+        if (safe.len)
+            fprintf(stderr, "berth: note: %s\n", safe.data);
+    }
+}
+
 /* What the job left: files of ./outputs, and others that it made. */
 static void tell_kept(struct client *client, const char *name)
 {
@@ -87,6 +102,7 @@ void outcome_tell(struct client *client, const cJSON *job)
             colour ? term_colour_code(good ? TERM_GREEN : TERM_RED) : "", state, colour ? TERM_RESET : "",
             *time ? " after " : "", time, cause.len && !good ? ": " : "\n",
             cause.len && !good ? cause.data : "");
+    print_notes(job);
     const cJSON *advice;
     cJSON_ArrayForEach(advice, json_get(job, "advice"))
     {

@@ -70,6 +70,11 @@ cJSON *finish_read_exit(const char *folder, struct error *err)
         cJSON *advice = cJSON_AddArrayToObject(exit, "advice");
         cJSON_AddItemToArray(advice, cJSON_CreateString(record->advice));
     }
+    if (record->n_notes) {
+        cJSON *notes = cJSON_AddArrayToObject(exit, "notes");
+        for (int i = 0; i < record->n_notes; i++)
+            cJSON_AddItemToArray(notes, cJSON_CreateString(record->notes[i]));
+    }
     json_add_int(exit, "started_ms", record->started_ms);
     json_add_int(exit, "ended_ms", record->ended_ms);
     json_add_int(exit, "log_bytes", (int64_t)record->log_bytes);

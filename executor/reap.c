@@ -166,6 +166,14 @@ static void read_evidence(const struct buf *b, struct reap_exit *out)
     }
 }
 
+static void read_notes(const struct buf *b, struct reap_exit *out)
+{
+    size_t cursor = 0;
+    const char *note;
+    while (out->n_notes < REAP_NOTES_MAX && (note = kv_next(b->data, b->len, "note", &cursor)))
+        copy(out->notes[out->n_notes++], sizeof out->notes[0], note);
+}
+
 bool reap_read_exit(const char *task_dir, struct reap_exit *out, struct error *err)
 {
     memset(out, 0, sizeof *out);
@@ -188,5 +196,6 @@ bool reap_read_exit(const char *task_dir, struct reap_exit *out, struct error *e
     out->log_bytes = (uint64_t)kv_get_int(b.data, b.len, "log_bytes", 0);
     out->err_bytes = (uint64_t)kv_get_int(b.data, b.len, "err_bytes", 0);
     read_evidence(&b, out);
+    read_notes(&b, out);
     return true;
 }

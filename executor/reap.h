@@ -26,6 +26,8 @@ bool reap_kill(const char *task_dir, int64_t wait_ms, bool *empty, struct error 
 /* Writes the exit record kind=shim_lost (only where there is none). */
 bool reap_write_lost(const char *task_dir, struct error *err);
 
+#define REAP_NOTES_MAX 8
+
 struct reap_exit {
     int code, signal;
     char kind[32]; /* "" for exit code 0 */
@@ -36,6 +38,8 @@ struct reap_exit {
         char name[48], value[512];
     } evidence[32];
     int n_evidence;
+    char notes[REAP_NOTES_MAX][256]; /* what its owner should know, also where it ended well */
+    int n_notes;
     char advice[1024]; /* "" or a sentence, e.g. which --mount would allow the write that was refused */
 };
 

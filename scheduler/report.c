@@ -95,6 +95,8 @@ void report_exit(struct node *node, struct task_id id, const cJSON *exit)
             record_cause(job, cause, kind);
         cJSON_ArrayForEach(item, json_get(exit, "advice")) if (cJSON_IsString(item))
             job_advise(job, item->valuestring);
+        cJSON_ArrayForEach(item, json_get(exit, "notes")) if (cJSON_IsString(item))
+            job_note(job, clock_wall_ms(), item->valuestring);
         jobs_touch(&node->daemon->jobs, job);
     }
     step(node,

@@ -5,7 +5,8 @@
  *
  * Channel to the shim (SOCK_SEQPACKET, text): from init "run", "fail ERRNO", "fail-cwd ERRNO", "tty" with its
  * master (plain.c), "signal N PID UID" (one that came from elsewhere),
- * "warned N", "process K CODE SIGNAL" (the first of several that failed), "exit CODE SIGNAL", "error TEXT";
+ * "warned N", "process K CODE SIGNAL" (the first of several that failed), "exit CODE SIGNAL TOLD" (TOLD 1:
+ * after the shim had told it to end), "left N NAME" (processes that the payload left behind), "error TEXT";
  * to init "signal N", "stop N" (the same, and the task is to end), "warn N" (the time limit comes near:
  * warn.c).
  */
@@ -13,12 +14,14 @@
 #include "executor/shim/shim.h"
 #include "executor/shim/words.h"
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/fs.h"
 #include "proto/kv.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -33,6 +36,7 @@
 #include <unistd.h>
 
 #define NOFILE_WANTED 65536
+#define LEFT_WAIT_MS 100 /* for helpers that end with the payload (resource trackers, log readers) */
 
 struct init {
     const struct init_options *o;
@@ -42,6 +46,8 @@ struct init {
     struct pollfd *polls;
     int signal_fd;
     bool stopping, payload_gone, failed;
+    bool told;           /* by the shim, while the payload ran: to end */
+    int64_t leave_at_ms; /* CLOCK_BOOTTIME; what is left of the payload may end by itself until then */
     int code, first_code, first_signal; /* of the first that failed, else of all */
 };
 
@@ -64,7 +70,19 @@ static void signal_task(struct init *i, int signo)
 static void stop_task(struct init *i, int signo)
 {
     signal_task(i, signo);
-    i->stopping = true;
+    i->stopping = i->stopping || !i->payload_gone;
+}
+
+static void order_stop(struct init *i, int signo)
+{
+    i->told = i->told || !i->payload_gone;
+    stop_task(i, signo);
+}
+
+static void order_signal(struct init *i, int signo)
+{
+    i->told = i->told || (signo == SIGKILL && !i->payload_gone);
+    signal_task(i, signo);
 }
 
 static void warn_task(struct init *i, int signo)
@@ -96,7 +114,7 @@ static void note_end(struct init *i, int k, int code, int signo)
     if (i->left)
         return;
     i->payload_gone = true;
-    snprintf(line, sizeof line, "exit %d %d", i->first_code, i->first_signal);
+    snprintf(line, sizeof line, "exit %d %d %d", i->first_code, i->first_signal, i->told);
     tell(i, line);
     FAULT("shim.payload_exited");
 }
@@ -152,7 +170,7 @@ static bool take_order(struct init *i)
     static const struct {
         const char *word;
         void (*run)(struct init *i, int signo);
-    } orders[] = {{"signal", signal_task}, {"stop", stop_task}, {"warn", warn_task}};
+    } orders[] = {{"signal", order_signal}, {"stop", order_stop}, {"warn", warn_task}};
     int64_t signo;
     for (size_t k = 0; k < sizeof orders / sizeof *orders; k++)
         if (words_after(line, orders[k].word, &signo, 1, NULL) == 1 && signo > 0 && signo < NSIG)
@@ -183,9 +201,34 @@ static bool start_payload(struct init *i, char **argv, char **env)
     return true;
 }
 
+/* The payload has ended, and nothing is left that may still end in its own way. Being stopped, the others may
+ * finish what SIGTERM told them: the shim keeps the grace period. Else helpers that end with their parent
+ * have a moment. */
+static bool is_over(struct init *i)
+{
+    if (!i->payload_gone || !anyone_left())
+        return i->payload_gone;
+    if (i->stopping)
+        return false;
+    if (!i->leave_at_ms)
+        i->leave_at_ms = clock_boot_ms() + LEFT_WAIT_MS;
+    return clock_boot_ms() >= i->leave_at_ms;
+}
+
+static void tell_left(struct init *i)
+{
+    char name[16], line[64];
+    int64_t left = i->stopping || !i->leave_at_ms ? 0 : left_count(name, sizeof name);
+    if (!left)
+        return;
+    snprintf(line, sizeof line, "left %" PRId64 " %s", left, name);
+    tell(i, line);
+}
+
 /* What is left of the task ends with init; what it wrote is not lost. */
 static int leave(struct init *i)
 {
+    tell_left(i);
     if (i->ranks) {
         if (i->o->first)
             kill(-1, SIGKILL);
@@ -199,7 +242,8 @@ static void wait_for_news(struct init *i)
     i->polls[0] = (struct pollfd){.fd = i->signal_fd, .events = POLLIN};
     i->polls[1] = (struct pollfd){.fd = i->o->status_fd, .events = POLLIN};
     size_t n = 2 + (i->ranks ? ranks_poll(i->ranks, i->polls + 2) : 0);
-    if (poll(i->polls, n, -1) < 0)
+    int64_t wait_ms = i->leave_at_ms ? i->leave_at_ms - clock_boot_ms() : -1;
+    if (poll(i->polls, n, i->leave_at_ms && wait_ms < 0 ? 0 : (int)wait_ms) < 0)
         i->polls[1].revents = 0;
     if (i->ranks)
         ranks_move(i->ranks);
@@ -275,8 +319,7 @@ int init_run(const struct init_options *o, char **argv, char **env)
         return i.code;
     for (;;) {
         reap(&i);
-        /* Being stopped, the others may finish what SIGTERM told them; the shim keeps the grace period. */
-        if (i.payload_gone && (!i.stopping || !anyone_left()))
+        if (is_over(&i))
             return leave(&i);
         wait_for_news(&i);
         take_signal(&i);

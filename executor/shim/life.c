@@ -244,6 +244,7 @@ static void take_status(struct shim *s)
     char text[256];
     int fd;
     int64_t v[3];
+    const char *rest;
     ssize_t n;
     while ((n = receive(s->status_fd, text, sizeof text, &fd)) > 0) {
         struct outcome *o = &s->outcome;
@@ -257,10 +258,14 @@ static void take_status(struct shim *s)
                      s->spec.cwd, strerror((int)v[0]));
         } else if (words_after(text, "fail", v, 1, NULL) == 1) {
             o->exec_errno = (int)v[0];
-        } else if (words_after(text, "exit", v, 2, NULL) == 2) {
+        } else if (words_after(text, "exit", v, 3, NULL) == 3) {
             o->payload_exited = true;
             o->code = (int)v[0];
             o->signal = (int)v[1];
+            o->told = v[2] != 0;
+        } else if (words_after(text, "left", v, 1, &rest) == 1) {
+            o->left = v[0];
+            snprintf(o->left_name, sizeof o->left_name, "%s", rest);
         } else if (words_after(text, "process", v, 3, NULL) == 3) {
             process_failed(s, (int)v[0], (int)v[1], (int)v[2]);
         } else if (words_after(text, "warned", v, 1, NULL) == 1) {

@@ -84,6 +84,9 @@ struct id_map {
 /* Evidence and outcome, gathered as things happen (verdict.c turns them into the exit record). */
 struct outcome {
     bool payload_started, payload_exited;
+    bool told;               /* the payload's end came after it was told to end */
+    int64_t left;            /* processes that still ran when the payload had ended by itself */
+    char left_name[16];      /* of the first of them; printable */
     int code, signal;        /* as the payload ended */
     int failed;              /* of several processes: 1 + the one that failed first; 0: none has */
     int exec_errno;          /* the payload's exec failed */
@@ -240,6 +243,10 @@ struct ranks;
  * working folder could not be entered. -1: there is no process. `ranks` may be NULL. */
 pid_t payload_start(const struct init_options *o, struct ranks *ranks, int k, char **argv, char **env, int *e,
                     bool *cwd);
+
+/* left.c: inside the task */
+/* The processes that descend from the caller, and the name of the first ("" for none); printable. */
+int64_t left_count(char *name, size_t size);
 
 /* warn.c: inside the task */
 /* Sends the signal to every process that handles it or waits for it, and to no other: a warning kills nobody.

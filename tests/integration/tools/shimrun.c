@@ -296,6 +296,8 @@ static void print_exit(const char *task_dir)
     printf("exit.code=%d\nexit.signal=%d\nexit.kind=%s\nexit.text=%s\nexit.advice=%s\nexit.log_bytes=%" PRIu64
            "\nexit.err_bytes=%" PRIu64 "\nexit.started=%d\n",
            e->code, e->signal, e->kind, e->text, e->advice, e->log_bytes, e->err_bytes, e->started_ms > 0);
+    for (int i = 0; i < e->n_notes; i++)
+        printf("exit.note%d=%s\n", i, e->notes[i]);
     for (int i = 0; i < e->n_evidence; i++)
         printf("exit.ev.%s=%s\n", e->evidence[i].name, e->evidence[i].value);
     free(e);
