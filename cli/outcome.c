@@ -55,9 +55,12 @@ void outcome_add_cause(struct buf *out, const cJSON *job, const char *indent)
         add_evidence(out, json_get(cause, "evidence"), indent);
 }
 
-/* What happened while it ran, of the last attempt. */
-static void print_notes(const cJSON *job)
+/* What happened since it first ran. The answer that was waited for has no notes. */
+static void print_notes(struct client *client, const char *name)
 {
+    _cleanup_free_ char *path = client_job_path(name, "");
+    struct error err = {0};
+    _cleanup_json_ cJSON *job = client_call(client, "GET", path, NULL, 10000, &err);
     const cJSON *note;
     cJSON_ArrayForEach(note, json_get(job, "notes"))
     {
@@ -102,7 +105,7 @@ void outcome_tell(struct client *client, const cJSON *job)
             colour ? term_colour_code(good ? TERM_GREEN : TERM_RED) : "", state, colour ? TERM_RESET : "",
             *time ? " after " : "", time, cause.len && !good ? ": " : "\n",
             cause.len && !good ? cause.data : "");
-    print_notes(job);
+    print_notes(client, name);
     const cJSON *advice;
     cJSON_ArrayForEach(advice, json_get(job, "advice"))
     {

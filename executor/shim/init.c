@@ -3,12 +3,12 @@
  * what is orphaned, passes signals on, tells the shim how things went, and ends. When the shim dies it ends
  * at once, and, as process 1 of the PID namespace, takes all with it.
  *
- * Channel to the shim (SOCK_SEQPACKET, text): from init "run", "fail ERRNO", "fail-cwd ERRNO", "tty" with its
- * master (plain.c), "signal N PID UID" (one that came from elsewhere),
- * "warned N", "process K CODE SIGNAL" (the first of several that failed), "exit CODE SIGNAL TOLD" (TOLD 1:
- * after the shim had told it to end), "left N NAME" (processes that the payload left behind), "error TEXT";
- * to init "signal N", "stop N" (the same, and the task is to end), "warn N" (the time limit comes near:
- * warn.c).
+ * Channel to the shim (SOCK_SEQPACKET, text): from init "run", "fail ERRNO TEXT" (what is wrong with the
+ * program, "" where it isn't known), "fail-cwd ERRNO", "why TEXT" (the same of a program that a shell could
+ * not execute), "tty" with its master (plain.c), "signal N PID UID" (one that came from elsewhere), "warned
+ * N", "process K CODE SIGNAL" (the first of several that failed), "exit CODE SIGNAL TOLD" (TOLD 1: after the
+ * shim had told it to end), "left N NAME" (processes that the payload left behind), "error TEXT"; to init
+ * "signal N", "stop N" (the same, and the task is to end), "warn N" (the time limit comes near: warn.c).
  */
 #include "executor/shim/ranks.h"
 #include "executor/shim/shim.h"
@@ -40,6 +40,7 @@
 
 struct init {
     const struct init_options *o;
+    char **argv, **env;  /* the payload's */
     int count, left;     /* of the user's processes: asked for, running */
     pid_t *pids;         /* 0: gone */
     struct ranks *ranks; /* with several */
@@ -96,6 +97,16 @@ static void warn_task(struct init *i, int signo)
     tell(i, line);
 }
 
+/* Shells use these codes for what they could not execute. */
+static void tell_why(struct init *i, int code)
+{
+    char why[EXPLAIN_BYTES_MAX], line[MESSAGE_BYTES_MAX];
+    if ((code != 126 && code != 127) || i->told || !payload_explain(i->o, i->argv, i->env, why, sizeof why))
+        return;
+    snprintf(line, sizeof line, "why %s", why);
+    tell(i, line);
+}
+
 /* The first of several that fails says so at once: the shim ends the others. */
 static void note_end(struct init *i, int k, int code, int signo)
 {
@@ -107,6 +118,7 @@ static void note_end(struct init *i, int k, int code, int signo)
         i->first_code = code;
         i->first_signal = signo;
         i->code = signo ? 128 + signo : code;
+        tell_why(i, signo ? 0 : code);
         snprintf(line, sizeof line, "process %d %d %d", k, code, signo);
         if (i->count > 1)
             tell(i, line);
@@ -179,20 +191,19 @@ static bool take_order(struct init *i)
 }
 
 /* Where one can't be started none goes on: the others end with init. */
-static bool start_payload(struct init *i, char **argv, char **env)
+static bool start_payload(struct init *i)
 {
     for (int k = 0; k < i->count; k++) {
-        int e = 0;
-        bool cwd = false;
-        i->pids[k] = payload_start(i->o, i->ranks, k, argv, env, &e, &cwd);
-        if (!e) {
+        struct payload_failure f;
+        i->pids[k] = payload_start(i->o, i->ranks, k, i->argv, i->env, &f);
+        if (!f.e) {
             i->left++;
             continue;
         }
-        char line[64];
-        snprintf(line, sizeof line, "%s %d", cwd ? "fail-cwd" : "fail", e);
+        char line[MESSAGE_BYTES_MAX];
+        snprintf(line, sizeof line, "%s %d %s", f.cwd ? "fail-cwd" : "fail", f.e, f.why);
         tell(i, line);
-        i->code = e == ENOENT || e == ENOTDIR ? 127 : 126;
+        i->code = f.e == ENOENT || f.e == ENOTDIR ? 127 : 126;
         if (!i->o->first)
             signal_task(i, SIGKILL);
         return false;
@@ -280,7 +291,7 @@ static bool map_user(const struct init_options *o)
 
 int init_run(const struct init_options *o, char **argv, char **env)
 {
-    struct init i = {.o = o};
+    struct init i = {.o = o, .argv = argv, .env = env};
     prctl(PR_SET_NAME, "berth-init", 0, 0, 0);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     /* Here and not in each process: one domain for all, whose processes reach each other's abstract sockets
@@ -315,7 +326,7 @@ int init_run(const struct init_options *o, char **argv, char **env)
     /* A shim that died while the container was made: nothing must run any more. */
     if (i.signal_fd < 0 || !make_room(&i) || !take_order(&i))
         return 125;
-    if (!start_payload(&i, argv, env))
+    if (!start_payload(&i))
         return i.code;
     for (;;) {
         reap(&i);

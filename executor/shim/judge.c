@@ -201,7 +201,8 @@ static void judge_end(const struct shim *s, const struct cgroup_usage *u, const 
                  "(mounts: in a job file)");
     } else {
         v->kind = "exit";
-        snprintf(v->text, sizeof v->text, "exit code %d", v->code);
+        snprintf(v->text, sizeof v->text, "exit code %d%s%s", v->code, o->exit_text[0] ? ": " : "",
+                 o->exit_text);
     }
     name_process(s, v);
 }

@@ -241,7 +241,7 @@ static void process_failed(struct shim *s, int k, int code, int signo)
 
 static void take_status(struct shim *s)
 {
-    char text[256];
+    char text[MESSAGE_BYTES_MAX];
     int fd;
     int64_t v[3];
     const char *rest;
@@ -256,8 +256,11 @@ static void take_status(struct shim *s)
             o->exec_errno = (int)v[0];
             snprintf(o->start_text, sizeof o->start_text, "can't enter the working folder %s: %s",
                      s->spec.cwd, strerror((int)v[0]));
-        } else if (words_after(text, "fail", v, 1, NULL) == 1) {
+        } else if (words_after(text, "fail", v, 1, &rest) == 1) {
             o->exec_errno = (int)v[0];
+            snprintf(o->start_text, sizeof o->start_text, "%s", rest);
+        } else if (words_after(text, "why", NULL, 0, &rest) == 0) {
+            snprintf(o->exit_text, sizeof o->exit_text, "%s", rest);
         } else if (words_after(text, "exit", v, 3, NULL) == 3) {
             o->payload_exited = true;
             o->code = (int)v[0];

@@ -2,23 +2,24 @@
  * The step from the first process inside to one of the user's: a session of its own, confined, executed.
  * Which of several it is stands in RANK and LOCAL_RANK.
  */
+#include "executor/shim/explain.h"
 #include "executor/shim/ranks.h"
 #include "executor/shim/shim.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-/* Why the payload could not be executed, told by the child that tried. */
-struct failure {
-    int e;
-    bool cwd; /* its working folder could not be entered */
-};
+#define PATH_DEFAULT "/bin:/usr/bin"
+#define EXPLAIN_WAIT_MS                                                                                      \
+    2000 /* for a look at the user's files, which may lie on a server that does not answer */
 
 static bool is_rank(const char *entry)
 {
@@ -54,6 +55,49 @@ static void drop_init_descriptors(int report)
     close_range((unsigned)report + 1, ~0u, 0);
 }
 
+/* The errno. A text without a first line of its own is run by a shell, as execvp(3) does; a program for
+ * another machine is not. */
+static int exec_file(const char *file, char **argv)
+{
+    char why[EXPLAIN_BYTES_MAX];
+    execve(file, argv, environ);
+    int e = errno;
+    if (e != ENOEXEC || explain_program(file, "", why, sizeof why))
+        return e;
+    size_t n = 0;
+    while (argv[n])
+        n++;
+    char **shell = calloc(n + 2, sizeof *shell); /* in the child: never freed */
+    if (!shell)
+        return ENOMEM;
+    shell[0] = (char *)"/bin/sh";
+    shell[1] = (char *)file;
+    for (size_t k = 1; k < n; k++)
+        shell[k + 1] = argv[k];
+    execve(shell[0], shell, environ);
+    return e;
+}
+
+static int exec_program(char **argv, const char *path)
+{
+    if (strchr(argv[0], '/'))
+        return exec_file(argv[0], argv);
+    int best = ENOENT;
+    for (const char *at = path; *at && *argv[0];) {
+        char file[PATH_BYTES_MAX];
+        size_t n = strcspn(at, ":");
+        int e = snprintf(file, sizeof file, "%.*s%s%s", (int)n, at, n ? "/" : "", argv[0]) < (int)sizeof file
+                    ? exec_file(file, argv)
+                    : ENAMETOOLONG;
+        if (e == EACCES)
+            best = e;
+        else if (e != ENOENT && e != ENOTDIR && e != ENAMETOOLONG)
+            return e;
+        at += n + (at[n] == ':');
+    }
+    return best;
+}
+
 /* It stays undumpable, as init is, until exec gives it another memory: the kernel refuses ptrace(2),
  * pidfd_getfd(2) and /proc/PID/{fd,mem,environ} to the task's other processes until then. */
 static void __attribute__((noreturn))
@@ -72,14 +116,15 @@ become_payload(const struct init_options *o, int k, char **argv, char **env, int
         setsid();
     }
     environ = o->processes > 1 ? ranked(o, k, env) : env;
-    struct failure f = {0};
+    struct payload_failure f = {0};
     if (o->cwd && chdir(o->cwd) != 0)
-        f = (struct failure){errno, true};
+        f = (struct payload_failure){.e = errno, .cwd = true};
     if (!f.e && o->seccomp && !confine_seccomp())
         f.e = errno;
     if (!f.e) {
-        execvpe(argv[0], argv, environ);
-        f.e = errno;
+        const char *path = getenv("PATH") ? getenv("PATH") : PATH_DEFAULT;
+        f.e = exec_program(argv, path);
+        explain_program(argv[0], path, f.why, sizeof f.why);
     }
     const int e = f.e;
     if (write(report, &f, sizeof f) != sizeof f)
@@ -87,15 +132,14 @@ become_payload(const struct init_options *o, int k, char **argv, char **env, int
     _exit(e == ENOENT || e == ENOTDIR ? 127 : 126);
 }
 
-pid_t payload_start(const struct init_options *o, struct ranks *ranks, int k, char **argv, char **env, int *e,
-                    bool *cwd)
+pid_t payload_start(const struct init_options *o, struct ranks *ranks, int k, char **argv, char **env,
+                    struct payload_failure *failure)
 {
     int report[2];
-    struct failure f = {0};
+    struct payload_failure f = {0};
     bool piped = !ranks || ranks_open(ranks, k);
     pid_t pid = piped && pipe2(report, O_CLOEXEC) == 0 ? fork() : -1;
-    *e = pid < 0 ? errno : 0;
-    *cwd = false;
+    *failure = (struct payload_failure){.e = pid < 0 ? errno : 0};
     if (pid == 0) {
         if (ranks)
             ranks_enter(ranks, k);
@@ -110,9 +154,42 @@ pid_t payload_start(const struct init_options *o, struct ranks *ranks, int k, ch
     while ((n = read(report[0], &f, sizeof f)) < 0 && errno == EINTR) {
     }
     close(report[0]);
-    if (n == sizeof f) {
-        *e = f.e;
-        *cwd = f.cwd;
-    }
+    if (n == sizeof f)
+        *failure = f;
     return pid;
+}
+
+static const char *path_of(char *const *env)
+{
+    for (; *env; env++)
+        if (strncmp(*env, "PATH=", 5) == 0)
+            return *env + 5;
+    return PATH_DEFAULT;
+}
+
+bool payload_explain(const struct init_options *o, char **argv, char **env, char *out, size_t size)
+{
+    int report[2];
+    *out = '\0';
+    if (pipe2(report, O_CLOEXEC) != 0)
+        return false;
+    pid_t pid = fork();
+    if (pid == 0) {
+        char why[EXPLAIN_BYTES_MAX];
+        drop_init_descriptors(report[1]);
+        if ((o->cwd && chdir(o->cwd) != 0) || !explain_command(argv, path_of(env), why, sizeof why))
+            _exit(0);
+        _exit(write(report[1], why, strlen(why)) > 0 ? 0 : 1);
+    }
+    close(report[1]);
+    struct pollfd p = {.fd = report[0], .events = POLLIN};
+    ssize_t n = pid > 0 && poll(&p, 1, EXPLAIN_WAIT_MS) > 0 ? read(report[0], out, size - 1) : 0;
+    out[n > 0 ? n : 0] = '\0';
+    close(report[0]);
+    if (pid > 0) {
+        kill(pid, SIGKILL);
+        while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+        }
+    }
+    return n > 0;
 }

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "executor/cgroup.h"
+#include "executor/shim/explain.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +26,7 @@
 
 #define SPEC_BYTES_MAX (32u << 20)
 #define PATH_BYTES_MAX 4096
+#define MESSAGE_BYTES_MAX 1024 /* of a message from init */
 #define ID_RANGES_MAX 2
 
 /* Where the shim works, in its own mount namespace: a tmpfs over /tmp. Short paths, and folders that every id
@@ -97,6 +99,7 @@ struct outcome {
     int64_t warned_at_ms;    /* wall clock */
     int64_t foreign_signal, foreign_pid, foreign_uid; /* a signal that came to init from elsewhere */
     char start_kind[16], start_text[1024];            /* what failed before the payload ran */
+    char exit_text[EXPLAIN_BYTES_MAX];                /* why a shell could not execute a program */
     int64_t disk_free_bytes; /* of the working folder's disk when the task was over; -1: not known */
     bool log_gave_up;
     bool not_empty;    /* processes were left when the record was written */
@@ -239,10 +242,18 @@ int init_run(const struct init_options *o, char **argv, char **env);
 
 /* payload.c: inside the task */
 struct ranks;
-/* Starts the user's process k. Its pid; *e is not 0 where it could not be executed, *cwd then says that its
- * working folder could not be entered. -1: there is no process. `ranks` may be NULL. */
-pid_t payload_start(const struct init_options *o, struct ranks *ranks, int k, char **argv, char **env, int *e,
-                    bool *cwd);
+/* Why the payload could not be executed, reported by the child that tried. */
+struct payload_failure {
+    int e;                       /* 0: it could */
+    bool cwd;                    /* its working directory could not be entered */
+    char why[EXPLAIN_BYTES_MAX]; /* what is wrong with the program; "" for nothing known */
+};
+/* Starts the user's process k. Its pid, or -1 for no process; `ranks` may be NULL. */
+pid_t payload_start(const struct init_options *o, struct ranks *ranks, int k, char **argv, char **env,
+                    struct payload_failure *failure);
+/* What is wrong with a program that the command names, after a shell's exit code 126 or 127: looked at by a
+ * child in the working directory. False where nothing is known. */
+bool payload_explain(const struct init_options *o, char **argv, char **env, char *out, size_t size);
 
 /* left.c: inside the task */
 /* The processes that descend from the caller, and the name of the first ("" for none); printable. */
