@@ -1,7 +1,9 @@
 /*
- * Lines of several processes into one log. A line ends with a newline or, as progress bars have it, with a
- * carriage return. What the log does not take at once waits here, a little, and then in the processes' own
- * pipes, which blocks their writes: nobody's memory grows.
+ * Lines of several processes into one log, as records: "[RANK] " and a line with its end, which is a newline,
+ * a carriage return (as progress bars have it) or both; or "[RANK]+", bytes without an end of their own (the
+ * piece of a long line, or a last line without a newline) and a newline that is not the process's. So each
+ * process's bytes can be had back exactly. What the log does not take at once waits here, a little, and then
+ * in the processes' own pipes, which blocks their writes: nobody's memory grows.
  */
 #include "executor/shim/ranks.h"
 
@@ -16,7 +18,7 @@
 #include <unistd.h>
 
 #define CHUNK_BYTES 65536
-#define LINE_BYTES_MAX 65536        /* a longer line is cut into such pieces */
+#define LINE_BYTES_MAX 65536        /* without its end; a longer line is cut into such pieces */
 #define SINK_BYTES_MAX (256u << 10) /* waits for the log; then no more is read */
 #define DRAIN_BYTES_MAX                                                                                      \
     (UINT64_C(1) << 20) /* of one pipe: more than it holds was written by who outlived the end */
@@ -96,14 +98,17 @@ void ranks_opened(struct ranks *r, int k)
 
 /* ---- moving ---- */
 
-static void put_line(struct ranks *r, struct source *s, size_t n, char end)
+/* `whole`: the record's end is the process's own, and among its n bytes. */
+static void put_record(struct ranks *r, struct source *s, size_t n, bool whole)
 {
     struct sink *sink = &r->sinks[s->sink];
     if (!sink->broken) {
-        buf_printf(&sink->pending, "[%" PRId64 "] ", s->rank);
+        buf_printf(&sink->pending, "[%" PRId64 "]%c", s->rank, whole ? ' ' : '+');
         buf_add(&sink->pending, s->line.data, n);
-        buf_add_char(&sink->pending, end);
+        if (!whole)
+            buf_add_char(&sink->pending, '\n');
     }
+    buf_consume(&s->line, n);
 }
 
 static void cut_lines(struct ranks *r, struct source *s)
@@ -112,16 +117,16 @@ static void cut_lines(struct ranks *r, struct source *s)
         size_t n = 0;
         while (n < s->line.len && s->line.data[n] != '\n' && s->line.data[n] != '\r')
             n++;
-        bool ended = n < s->line.len, returns = ended && s->line.data[n] == '\r';
-        if (returns && n + 1 == s->line.len && n < LINE_BYTES_MAX)
-            return; /* a newline may follow, and belongs to it */
-        if (!ended && n < LINE_BYTES_MAX)
+        if (n > LINE_BYTES_MAX) {
+            put_record(r, s, LINE_BYTES_MAX, false);
+            continue;
+        }
+        if (n == s->line.len)
             return;
-        bool pair = returns && n + 1 < s->line.len && s->line.data[n + 1] == '\n';
-        size_t taken = n < LINE_BYTES_MAX ? n : LINE_BYTES_MAX;
-        if (taken || !returns || pair) /* progress bars begin with one */
-            put_line(r, s, taken, returns && !pair && taken == n ? '\r' : '\n');
-        buf_consume(&s->line, taken + (taken < n ? 0 : pair ? 2 : ended ? 1 : 0));
+        bool returns = s->line.data[n] == '\r';
+        if (returns && n + 1 == s->line.len)
+            return; /* a newline may follow, and belongs to it */
+        put_record(r, s, n + (returns && s->line.data[n + 1] == '\n' ? 2 : 1), true);
     }
 }
 
@@ -130,10 +135,8 @@ static void close_source(struct ranks *r, struct source *s)
     close(s->fd);
     s->fd = -1;
     cut_lines(r, s);
-    if (s->line.len) {
-        size_t n = s->line.len - (s->line.data[s->line.len - 1] == '\r');
-        put_line(r, s, n, '\n');
-    }
+    if (s->line.len)
+        put_record(r, s, s->line.len, s->line.data[s->line.len - 1] == '\r');
     buf_finish(&s->line);
 }
 

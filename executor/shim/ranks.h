@@ -1,7 +1,7 @@
 /*
  * What the processes of one task write, in one log: whole lines, each with its process's rank in front ("[3]
- * "). Inside the task, in its first process, and only where there are several: a single one writes into the
- * log's pipe itself.
+ * ", or "[3]+" where the newline is ours: ranks.c). Inside the task, in its first process, and only where
+ * there are several: a single one writes into the log's pipe itself.
  */
 #ifndef BERTH_SHIM_RANKS_H
 #define BERTH_SHIM_RANKS_H
