@@ -13,7 +13,6 @@
 #include <sys/vfs.h>
 
 #define COPY_CHUNK_BYTES (1 << 20)
-#define REMOVE_DEPTH_MAX 4096
 
 bool fs_read_file(int dirfd, const char *path, size_t max_bytes, struct buf *out, struct error *err)
 {
@@ -114,58 +113,6 @@ bool fs_mkdirs(const char *path, mode_t mode, struct error *err)
     if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
         return error_set(err, ERROR_CONFLICT, "%s is not a folder", path);
     return true;
-}
-
-static bool remove_entry(int dirfd, const char *name, dev_t dev, int depth, struct error *err);
-
-static bool remove_contents(int fd, dev_t dev, int depth, struct error *err)
-{
-    _cleanup_close_ int list_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (list_fd < 0)
-        return error_errno(err, errno, "can't open a folder to remove it");
-    _cleanup_dir_ DIR *dir = fdopendir(list_fd);
-    if (!dir)
-        return error_errno(err, errno, "can't list a folder to remove it");
-    take_fd(&list_fd); /* the stream owns it now */
-    struct dirent *entry;
-    while ((entry = readdir(dir))) {
-        const char *name = entry->d_name;
-        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && !remove_entry(fd, name, dev, depth + 1, err))
-            return false;
-    }
-    return true;
-}
-
-/* `dev` is the device of the folder that holds the entry; 0 for the first one, which may lie anywhere. */
-static bool remove_entry(int dirfd, const char *name, dev_t dev, int depth, struct error *err)
-{
-    if (depth > REMOVE_DEPTH_MAX)
-        return error_set(err, ERROR_LIMIT, "folders nested more than %d deep", REMOVE_DEPTH_MAX);
-    struct stat st;
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-        return errno == ENOENT ? true : error_errno(err, errno, "can't look at %s", name);
-    if (!S_ISDIR(st.st_mode)) {
-        if (unlinkat(dirfd, name, 0) != 0 && errno != ENOENT)
-            return error_errno(err, errno, "can't remove %s", name);
-        return true;
-    }
-    if (dev && st.st_dev != dev)
-        return error_set(err, ERROR_CONFLICT, "%s is a mount: it is not removed", name);
-    if ((st.st_mode & 0700) != 0700)
-        fchmodat(dirfd, name, 0700, 0);
-    _cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return error_errno(err, errno, "can't open %s to remove it", name);
-    if (!remove_contents(fd, st.st_dev, depth, err))
-        return false;
-    if (unlinkat(dirfd, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
-        return error_errno(err, errno, "can't remove the folder %s", name);
-    return true;
-}
-
-bool fs_remove_tree(int dirfd, const char *path, struct error *err)
-{
-    return remove_entry(dirfd, path, 0, 0, err);
 }
 
 /* Past the hole that `from` stands in, if it does, and `to` as far: a file of holes stays one. */

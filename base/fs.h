@@ -21,9 +21,18 @@ bool fs_write_all(int fd, const void *bytes, size_t n);
 /* mkdir -p; folders made here get `mode`. */
 bool fs_mkdirs(const char *path, mode_t mode, struct error *err);
 bool fs_fsync_dir(const char *path, struct error *err);
-/* rm -rf, by descriptors: follows no link, crosses no mount, and takes folders without permission for their
- * owner too. A missing path is success. */
+/* rm -rf of a tree that its user may change meanwhile (fs_remove.c): every directory is a descriptor that was
+ * opened without following links or crossing mounts, root takes each from its user before it looks inside,
+ * and any depth takes at most FS_REMOVE_LEVELS descriptors. Goes on past what can't be removed and returns
+ * the first error. A missing path is success. */
 bool fs_remove_tree(int dirfd, const char *path, struct error *err);
+#define FS_REMOVE_LEVELS 64 /* open directories at a time; what lies deeper is moved up first */
+/* Opens the directory `name` (one component) of `dirfd`: no link is followed and no mount entered (ELOOP or
+ * ENOTDIR, EXDEV). An owner without permission for it gives himself 0700 first, by descriptor. -1 with errno.
+ */
+int fs_open_directory(int dirfd, const char *name);
+/* chmod of what an O_PATH descriptor refers to, never of a name. */
+bool fs_chmod_fd(int fd, mode_t mode);
 /* Copies bytes of an open file to another (reflink, else copy_file_range, else read and write). */
 bool fs_copy_fd(int from, int to, struct error *err);
 /* true where the path lies on a network filesystem (NFS, CIFS, SMB2, AFS, Ceph, Lustre, FUSE-sshfs...;

@@ -55,25 +55,40 @@ static bool is_left_out(const struct collection *c)
     return false;
 }
 
-static void finish_file(int fd, const struct stat *st)
+/* The file becomes the service's, in a directory that nobody else can change. */
+static bool finish_file(int fd, const struct stat *st)
 {
-    if (geteuid() == 0 && fchown(fd, geteuid(), getegid()) != 0)
-        return; /* it stays the user's: readable to root all the same */
-    fchmod(fd,
-           (st->st_mode & 0777) | 0600); /* after the owner: chown(2) drops setuid, and this does for good */
+    if (geteuid() == 0 && fchown(fd, 0, 0) != 0)
+        return false;
+    /* after the owner: chown(2) drops setuid, and this does for good */
+    return fchmod(fd, (st->st_mode & 0777) | 0600) == 0;
+}
+
+/* Moves the inode itself: first under a name that the user can't exchange, then, when it is what was opened
+ * as `from` and has no other name, to its place. Renaming what has other names would give the user a way to
+ * it.
+ */
+static bool move_file(int from_folder, const char *from_name, int from, const struct stat *st, int to,
+                      const char *name)
+{
+    struct stat moved;
+    if (st->st_nlink != 1 || renameat(from_folder, from_name, to, PARTIAL) != 0)
+        return false;
+    if (fstatat(to, PARTIAL, &moved, AT_SYMLINK_NOFOLLOW) == 0 && moved.st_ino == st->st_ino &&
+        moved.st_dev == st->st_dev && moved.st_nlink == 1 && finish_file(from, st) &&
+        fstat(from, &moved) == 0 && moved.st_nlink == 1 && renameat(to, PARTIAL, to, name) == 0)
+        return true;
+    fs_remove_tree(to, PARTIAL, NULL); /* exchanged meanwhile; what was opened is copied */
+    return false;
 }
 
 /* Into the folder `to` under `name`. false with errno set. */
 static bool bring(struct collection *c, int from_folder, int from, const struct stat *st, int to,
                   const char *name)
 {
-    /* One name, one filesystem: the inode itself moves. Renaming what has other names would give the user a
-     * way to it. */
-    if (st->st_nlink == 1 &&
-        renameat(from_folder, strrchr(c->path, '/') ? strrchr(c->path, '/') + 1 : c->path, to, name) == 0) {
-        finish_file(from, st);
+    const char *slash = strrchr(c->path, '/');
+    if (move_file(from_folder, slash ? slash + 1 : c->path, from, st, to, name))
         return true;
-    }
     int fd = openat(to, PARTIAL, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return false;
@@ -83,8 +98,7 @@ static bool bring(struct collection *c, int from_folder, int from, const struct 
     if (!ok)
         errno = err.sys_errno ? err.sys_errno : EIO;
     else
-        futimens(fd, times);
-    finish_file(fd, st);
+        ok = finish_file(fd, st) && futimens(fd, times) == 0;
     int saved = errno;
     if (close(fd) != 0 && ok) {
         ok = false;
@@ -189,10 +203,7 @@ static void collect_entry(struct collection *c, int folder, const char *name, in
         skip(c, "nested more than %d deep", OUTPUTS_DEPTH_MAX);
         return;
     }
-    if (geteuid() == st.st_uid && (st.st_mode & 0700) != 0700)
-        fchmodat(folder, name, 0700,
-                 0); /* without root the owner needs it; nobody else can swap the name any more */
-    _cleanup_close_ int fd = beneath_openat(folder, name, O_RDONLY | O_DIRECTORY, 0, true);
+    _cleanup_close_ int fd = fs_open_directory(folder, name);
     if (fd < 0)
         skip(c, "can't be opened: %s", strerror(errno));
     else

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "executor/beneath.h"
 #include "executor/subids.h"
 #include "executor/user.h"
 
@@ -17,50 +18,67 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define DEPTH_MAX 1024
+#define DEPTH_MAX 400 /* two descriptors each, of the usual 1,024; collection looks 128 deep */
 
-static bool take_entry(int folder, const char *name, dev_t device, int depth);
+static bool take_entry(int folder, const char *name, bool first, int depth);
 
-static bool take_contents(int fd, dev_t device, int depth)
+/* Takes fd. */
+static bool take_contents(int fd, int depth)
 {
-    int list_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_dir_ DIR *dir = list_fd < 0 ? NULL : fdopendir(list_fd);
-    if (!dir)
+    _cleanup_dir_ DIR *dir = fdopendir(fd);
+    if (!dir) {
+        close(fd);
         return false;
+    }
     bool ok = true;
     struct dirent *entry;
     while ((entry = readdir(dir)))
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            ok = take_entry(fd, entry->d_name, device, depth + 1) && ok;
+            ok = take_entry(dirfd(dir), entry->d_name, false, depth + 1) && ok;
     return ok;
 }
 
-/* Inside the namespace, where id 0 is the user. `device` 0: the first one. */
-static bool take_entry(int folder, const char *name, dev_t device, int depth)
+/* Inside the namespace, where id 0 is the user. All acts on the descriptor: the name may mean something else
+ * a moment later. */
+static bool take_entry(int folder, const char *name, bool first, int depth)
 {
     struct stat st;
-    if (depth > DEPTH_MAX || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+    _cleanup_close_ int path = first ? openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC)
+                                     : beneath_openat(folder, name, O_PATH, 0, true);
+    if (path < 0)
+        return errno == EXDEV;
+    if (depth > DEPTH_MAX || fstat(path, &st) != 0)
         return false;
-    if (device && st.st_dev != device)
-        return true;
-    bool ok = (st.st_uid == 0 && st.st_gid == 0) || fchownat(folder, name, 0, 0, AT_SYMLINK_NOFOLLOW) == 0;
+    bool ok = (st.st_uid == 0 && st.st_gid == 0) || fchownat(path, "", 0, 0, AT_EMPTY_PATH) == 0;
     mode_t wanted = S_ISDIR(st.st_mode) ? 0700 : 0600;
     if ((S_ISDIR(st.st_mode) || S_ISREG(st.st_mode)) && (st.st_mode & wanted) != wanted)
-        ok = fchmodat(folder, name, (st.st_mode & 0777) | wanted, 0) == 0 && ok;
+        ok = fs_chmod_fd(path, (st.st_mode & 0777) | wanted) && ok;
     if (!S_ISDIR(st.st_mode))
         return ok;
-    _cleanup_close_ int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd >= 0 && take_contents(fd, st.st_dev, depth) && ok;
+    int fd = openat(path, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && take_contents(fd, depth) && ok;
 }
 
-static void __attribute__((noreturn)) child(int dirfd, const char *path, int tell, int go)
+typedef bool reclaim_fn(int dirfd, const char *path);
+
+static bool take_tree(int dirfd, const char *path)
+{
+    return take_entry(dirfd, path, true, 0);
+}
+
+static bool remove_tree(int dirfd, const char *path)
+{
+    return fs_remove_tree(dirfd, path, NULL);
+}
+
+static void __attribute__((noreturn)) child(reclaim_fn *act, int dirfd, const char *path, int tell, int go)
 {
     char c = 'u';
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (unshare(CLONE_NEWUSER) != 0 || write(tell, &c, 1) != 1 || read(go, &c, 1) != 1 || c != 'g' ||
         setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)
         _exit(1);
-    _exit(take_entry(dirfd, path, 0, 0) ? 0 : 2);
+    _exit(act(dirfd, path) ? 0 : 2);
 }
 
 static bool map_ids(const char *program, pid_t pid, unsigned own, uint32_t first, uint32_t count)
@@ -93,7 +111,8 @@ static bool map_ids(const char *program, pid_t pid, unsigned own, uint32_t first
     return helper > 0 && status == 0;
 }
 
-static bool run_child(int dirfd, const char *path, const struct subids *ids, struct error *err)
+static bool run_child(reclaim_fn *act, int dirfd, const char *path, const struct subids *ids,
+                      struct error *err)
 {
     int tell[2], go[2];
     if (pipe2(tell, O_CLOEXEC) != 0)
@@ -108,7 +127,7 @@ static bool run_child(int dirfd, const char *path, const struct subids *ids, str
     if (pid == 0) {
         close(tell[0]);
         close(go[1]);
-        child(dirfd, path, tell[1], go[0]);
+        child(act, dirfd, path, tell[1], go[0]);
     }
     int failed = errno, status = 1 << 8;
     char c = 0;
@@ -136,7 +155,7 @@ static bool run_child(int dirfd, const char *path, const struct subids *ids, str
                          : "no user namespace with the user's sub-ids can be made (newuidmap)");
 }
 
-bool reclaim_tree(int dirfd, const char *path, struct error *err)
+static bool act_in_namespace(reclaim_fn *act, int dirfd, const char *path, struct error *err)
 {
     if (geteuid() == 0 || faccessat(dirfd, path, F_OK, AT_SYMLINK_NOFOLLOW) != 0)
         return true;
@@ -148,7 +167,12 @@ bool reclaim_tree(int dirfd, const char *path, struct error *err)
         return false;
     subids_find(user.name, user.uid, false, &ids);
     user_finish(&user);
-    return ids.uid_count == 0 || ids.gid_count == 0 || run_child(dirfd, path, &ids, err);
+    return ids.uid_count == 0 || ids.gid_count == 0 || run_child(act, dirfd, path, &ids, err);
+}
+
+bool reclaim_tree(int dirfd, const char *path, struct error *err)
+{
+    return act_in_namespace(take_tree, dirfd, path, err);
 }
 
 bool reclaim_remove_tree(int dirfd, const char *path, struct error *err)
@@ -156,8 +180,11 @@ bool reclaim_remove_tree(int dirfd, const char *path, struct error *err)
     struct error first = {0};
     if (fs_remove_tree(dirfd, path, &first))
         return true;
-    if (geteuid() != 0 && first.code == ERROR_DENIED && reclaim_tree(dirfd, path, err))
+    /* in the namespace there is permission for all of it, at any depth; what that left says the error */
+    if (geteuid() != 0 && first.code == ERROR_DENIED) {
+        act_in_namespace(remove_tree, dirfd, path, NULL);
         return fs_remove_tree(dirfd, path, err);
+    }
     if (err)
         *err = first;
     return false;

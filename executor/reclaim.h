@@ -13,7 +13,7 @@
 /* Gives everything below the folder `path` to the executor's own user, readable and writable to it. Success
  * where there is nothing to do: with root, or for a user without sub-ids. */
 bool reclaim_tree(int dirfd, const char *path, struct error *err);
-/* fs_remove_tree, and once more after taking the tree back where that was refused. */
+/* fs_remove_tree, and where that was refused once more as root of the user's namespace. */
 bool reclaim_remove_tree(int dirfd, const char *path, struct error *err);
 
 #endif

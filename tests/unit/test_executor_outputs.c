@@ -12,12 +12,16 @@
 #include "executor/outputs.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 struct place {
     char folder[64], to[80];
@@ -63,7 +67,8 @@ static void collect_with(struct place *p, struct outputs_request request)
     struct error err = {0};
     request.work_fd = p->work;
     request.to = p->to;
-    request.uid = getuid();
+    if (!request.uid)
+        request.uid = getuid();
     if (!request.work_max_bytes)
         request.work_max_bytes = OUTPUTS_WORK_MAX_BYTES;
     outputs_report_finish(&p->report);
@@ -242,6 +247,69 @@ static void a_second_run_goes_on_where_the_first_one_stopped(void **state)
     assert_collected(p, "outputs/first", "1");
 }
 
+#define EXCHANGE_ROUNDS 150
+#define OTHER_UID 54321
+
+/* Exchanges a file with a link to a program of root's and a directory with a link to its directory, until it
+ * is killed. */
+static pid_t exchange(int outputs, uid_t uid)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid > 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (uid && (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0))
+        _exit(1);
+    for (;;) {
+        renameat2(outputs, "file", outputs, "file-link", RENAME_EXCHANGE);
+        renameat2(outputs, "dir", outputs, "dir-link", RENAME_EXCHANGE);
+        linkat(outputs, "spare", outputs, "dir/linked", 0);
+    }
+}
+
+static void names_exchanged_during_collection_reach_nothing_outside(void **state)
+{
+    struct place *p = *state;
+    struct stat before, st;
+    uid_t uid = getuid() == 0 ? OTHER_UID : 0;
+    assert_int_equal(fchmod(p->root, 0711), 0);
+    assert_int_equal(mkdirat(p->root, "outside", 0755), 0);
+    _cleanup_close_ int outside = openat(p->root, "outside", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(outside, "program", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fs_write_all(fd, "secret", 6));
+    assert_int_equal(fchmod(fd, 04755), 0);
+    close(fd);
+    assert_int_equal(fstatat(outside, "program", &before, 0), 0);
+    for (int round = 0; round < EXCHANGE_ROUNDS; round++) {
+        assert_int_equal(mkdirat(p->work, "outputs", 0755) != 0 && errno != EEXIST, 0);
+        _cleanup_close_ int outputs = openat(p->work, "outputs", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        write_file(p, "outputs/file", "mine", 0644);
+        write_file(p, "outputs/spare", "mine", 0644);
+        assert_int_equal(mkdirat(outputs, "dir", 0755), 0);
+        write_file(p, "outputs/dir/program", "mine", 0644);
+        assert_int_equal(symlinkat("../../outside/program", outputs, "file-link"), 0);
+        assert_int_equal(symlinkat("../../outside", outputs, "dir-link"), 0);
+        static const char *const own[] = {"file", "spare", "dir/program", "dir", "."};
+        for (size_t i = 0; uid && i < sizeof own / sizeof *own; i++)
+            assert_int_equal(fchownat(outputs, own[i], uid, uid, 0), 0);
+        pid_t pid = exchange(outputs, uid);
+        collect_with(p, (struct outputs_request){.uid = uid});
+        kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        assert_int_equal(fstatat(outside, "program", &st, 0), 0);
+        assert_int_equal(st.st_mode, before.st_mode);
+        assert_int_equal(st.st_uid, before.st_uid);
+        static const char *const kept[] = {"outputs/file", "outputs/file-link", "outputs/dir/program"};
+        for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+            _cleanup_free_ char *text = collected(p, kept[i]);
+            assert_true(!text || strcmp(text, "mine") == 0);
+        }
+        assert_true(fs_remove_tree(p->work, "outputs", NULL));
+        assert_true(fs_remove_tree(AT_FDCWD, p->to, NULL));
+    }
+}
+
 static void more_skipped_files_than_are_named_are_counted(void **state)
 {
     struct place *p = *state;
@@ -270,6 +338,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(folders_without_permission_and_deep_ones_are_taken_or_named, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_second_run_goes_on_where_the_first_one_stopped, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_exchanged_during_collection_reach_nothing_outside, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(more_skipped_files_than_are_named_are_counted, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
