@@ -81,6 +81,7 @@ static bool hash_item(const struct code_snapshot *s, int root, struct code_item 
             return error_errno(err, errno, "can't read %s/%s", s->path, item->path);
         if (fstat(fd, &after) == 0 && same_file(&before, &after) && item->size == after.st_size) {
             item->mode = after.st_mode & (S_IFMT | 0777);
+            item->mtime_ns = code_snapshot_mtime(&after);
             return true;
         }
     }
@@ -102,7 +103,7 @@ static void add_encoded(struct buf *out, const char *text)
 
 static void write_manifest(struct code_snapshot *s)
 {
-    buf_add_str(&s->manifest, "berth-tree 1\n");
+    buf_add_str(&s->manifest, "berth-tree 2\n");
     for (size_t i = 0; i < s->count; i++) {
         const struct code_item *item = &s->items[i];
         if (S_ISREG(item->mode))
@@ -111,6 +112,7 @@ static void write_manifest(struct code_snapshot *s)
             buf_printf(&s->manifest, "%o 0 - ", item->mode);
         else
             buf_printf(&s->manifest, "120000 %lld - ", (long long)item->size);
+        buf_printf(&s->manifest, "%lld ", (long long)item->mtime_ns);
         add_encoded(&s->manifest, item->path);
         if (item->target) {
             buf_add_char(&s->manifest, '\0');

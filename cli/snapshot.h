@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #define SNAPSHOT_DEFAULT_MAX_BYTES                                                                           \
     (INT64_C(1) << 30) /* of a folder that was not named (CLI.md "Defaults")                                 \
@@ -31,6 +32,7 @@ struct code_item {
     char *path;   /* relative to the folder */
     char *target; /* of a link, else NULL */
     int64_t size;
+    int64_t mtime_ns;           /* since 1970; clamped to what 64 bits hold */
     unsigned mode;              /* with the type bits */
     char sha[SNAPSHOT_SHA_MAX]; /* of a file, once hashed */
 };
@@ -71,6 +73,7 @@ bool code_snapshot_upload(struct code_snapshot *snapshot, struct client *client,
 void code_snapshot_finish(struct code_snapshot *snapshot);
 
 /* Inside: the walk (code_snapshot_walk.c) fills items and what was left out; nothing is hashed yet. */
+int64_t code_snapshot_mtime(const struct stat *st);
 bool code_snapshot_walk(struct code_snapshot *snapshot, bool limited, struct error *err);
 /* SHA-256 in hex of bytes. */
 void code_snapshot_sha(const void *bytes, size_t n, char *sha);

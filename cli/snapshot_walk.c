@@ -124,6 +124,15 @@ static void leave_out(struct walk *w, int dirfd, const char *name, const char *p
 
 /* ---- what is taken ---- */
 
+int64_t code_snapshot_mtime(const struct stat *st)
+{
+    int64_t ns;
+    if (__builtin_mul_overflow((int64_t)st->st_mtim.tv_sec, INT64_C(1000000000), &ns) ||
+        __builtin_add_overflow(ns, (int64_t)st->st_mtim.tv_nsec, &ns) || ns == INT64_MIN)
+        return st->st_mtim.tv_sec < 0 ? -INT64_MAX : INT64_MAX;
+    return ns;
+}
+
 static struct code_item *add_item(struct code_snapshot *s, const char *path, const struct stat *st)
 {
     if (s->count == s->capacity) {
@@ -131,7 +140,8 @@ static struct code_item *add_item(struct code_snapshot *s, const char *path, con
         s->items = xrealloc(s->items, s->capacity * sizeof *s->items);
     }
     struct code_item *item = &s->items[s->count++];
-    *item = (struct code_item){.path = xstrdup(path), .mode = st->st_mode & (S_IFMT | 0777)};
+    *item = (struct code_item){
+        .path = xstrdup(path), .mode = st->st_mode & (S_IFMT | 0777), .mtime_ns = code_snapshot_mtime(st)};
     return item;
 }
 

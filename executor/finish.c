@@ -139,7 +139,8 @@ static bool collect(struct finishing *f, struct outputs_report *report)
     struct stat st;
     if (work < 0)
         return errno == ENOENT ? true : error_errno(&f->err, errno, "can't open the working folder");
-    if (faccessat(task, "spec", F_OK, 0) != 0)
+    struct stat spec; /* written once, when the snapshot stood */
+    if (fstatat(task, "spec", &spec, AT_SYMLINK_NOFOLLOW) != 0)
         return true; /* never launched: what is there is only the snapshot, maybe half of it */
     struct error refused;
     if (f->order->spec->image_kind == JOB_IMAGE_FOLDER && !reclaim_tree(task, "work", &refused))
@@ -159,6 +160,7 @@ static bool collect(struct finishing *f, struct outputs_report *report)
         .uid = st.st_uid, /* the folder was given to the task's user */
         .snapshot = has_code ? &snapshot : NULL,
         .manifest_sha = has_code ? f->order->spec->code_manifest : NULL,
+        .made = spec.st_mtim,
         .left_out = left_out,
         .work_max_bytes = OUTPUTS_WORK_MAX_BYTES,
     };

@@ -132,7 +132,7 @@ static void collect_file(struct collection *c, int folder, const char *name)
     bool kept = strncmp(c->path, KEPT "/", sizeof KEPT) == 0;
     const char *below = kept ? c->path + sizeof KEPT : c->path;
     if (c->request->snapshot &&
-        snapshot_unchanged(c->request->snapshot, c->request->manifest_sha, c->path, fd))
+        snapshot_unchanged(c->request->snapshot, c->request->manifest_sha, c->path, fd, &c->request->made))
         return;
     if (!kept && c->report->work_bytes + st.st_size > c->request->work_max_bytes) {
         skip(c, "over the %lld GB that are kept of files outside ./outputs",

@@ -28,6 +28,7 @@ struct outputs_request {
     uid_t uid;                       /* the task's user: a hard link to somebody else's file is not taken */
     const struct snapshot *snapshot; /* NULL: there was no code, all files are the job's */
     const char *manifest_sha;
+    struct timespec made; /* when the snapshot stood in work/: snapshot_unchanged */
     char *const
         *left_out; /* NULL-ended: places where live folders were bound; nothing of the task's lies there */
     int64_t work_max_bytes; /* OUTPUTS_WORK_MAX_BYTES but for tests */

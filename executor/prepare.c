@@ -16,10 +16,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
+#define LOOK_LIMIT_S 10          /* for one look at a path that a user named */
 #define MANIFEST_FILE "manifest" /* a copy in the task's folder: the cache may be swept before collection */
 
 static const char *const made_here[] = {"work", "tmp",   "upper", "ovl",  "bundle", "spec",
@@ -297,22 +300,35 @@ static char *beside_log(const char *log_path, const char *suffix)
     return xasprintf("%.*s%s", (int)n, log_path, suffix);
 }
 
-/* Asked with the user's rights (they are this thread's alone: setfsuid(2)), so that nobody learns of what he
- * can't reach. What his other groups may let him see is taken to be there: the shim enters it as him. */
+/* The child of may_be_folder. */
+static void __attribute__((noreturn)) look_as_user(const char *path, const struct user *user)
+{
+    sigset_t alarms;
+    struct stat st;
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    signal(SIGALRM, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, &alarms, NULL);
+    alarm(LOOK_LIMIT_S);
+    if (geteuid() == 0 &&
+        (setgroups(user->group_count, user->groups) != 0 || setresgid(user->gid, user->gid, user->gid) != 0 ||
+         setresuid(user->uid, user->uid, user->uid) != 0))
+        _exit(1);
+    bool is = stat(path, &st) == 0 ? S_ISDIR(st.st_mode) : errno == EACCES;
+    _exit(is ? 0 : 1);
+}
+
+/* Asked by a process that is the user, so that nobody learns of what he can't reach, and that ends by itself
+ * where the path leads into a filesystem that never answers. */
 static bool may_be_folder(const char *path, const struct user *user)
 {
-    struct stat st;
-    bool root = geteuid() == 0;
-    if (root) {
-        setfsgid(user->gid);
-        setfsuid(user->uid);
+    pid_t child = fork();
+    int status = 1;
+    if (child == 0)
+        look_as_user(path, user);
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    bool is = stat(path, &st) == 0 ? S_ISDIR(st.st_mode) : errno == EACCES;
-    if (root) {
-        setfsuid(0);
-        setfsgid(0);
-    }
-    return is;
+    return child > 0 && status == 0;
 }
 
 static bool write_bundle(struct preparation *p, struct bundle_parts *parts)

@@ -12,7 +12,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define FIRST_LINE "berth-tree 1"
+#define FIRST_LINE "berth-tree 2\n"
+#define FIRST_LINE_UNTIMED "berth-tree 1\n"
+#define NS_PER_S 1000000000
 #define MTIME_BASE 315619200 /* 1980-01-02: zip files hold nothing older than 1980 */
 #define MTIME_BITS 29        /* up to 1997 */
 
@@ -58,9 +60,10 @@ static bool take_number(const char **p, const char *end, int base, int64_t max, 
     const char *s = *p;
     int64_t value = 0;
     while (s < end && *s >= '0' && *s < '0' + base) {
-        value = value * base + (*s++ - '0');
-        if (value > max)
+        int digit = *s++ - '0';
+        if (value > (max - digit) / base)
             return false;
+        value = value * base + digit;
     }
     if (s == *p || s == end || *s != ' ')
         return false;
@@ -69,10 +72,29 @@ static bool take_number(const char **p, const char *end, int base, int64_t max, 
     return true;
 }
 
-static bool parse_line(const char *line, const char *end, struct snapshot_entry *entry, const char **why)
+/* Nanoseconds since 1970, negative ones with a sign. */
+static bool take_mtime(const char **p, const char *end, struct timespec *out)
+{
+    bool negative = *p < end && **p == '-';
+    int64_t ns;
+    *p += negative;
+    if (!take_number(p, end, 10, INT64_MAX, &ns))
+        return false;
+    ns = negative ? -ns : ns;
+    out->tv_sec = ns / NS_PER_S;
+    out->tv_nsec = ns % NS_PER_S;
+    if (out->tv_nsec < 0) {
+        out->tv_nsec += NS_PER_S;
+        out->tv_sec--;
+    }
+    return true;
+}
+
+static bool parse_line(const char *line, const char *end, bool timed, struct snapshot_entry *entry,
+                       const char **why)
 {
     int64_t mode;
-    *why = "it is not MODE SIZE SHA PATH";
+    *why = timed ? "it is not MODE SIZE SHA MTIME PATH" : "it is not MODE SIZE SHA PATH";
     if (!take_number(&line, end, 8, 0177777, &mode) ||
         !take_number(&line, end, 10, BLOB_MAX_BYTES, &entry->size))
         return false;
@@ -106,6 +128,8 @@ static bool parse_line(const char *line, const char *end, struct snapshot_entry 
         return false;
     }
     line = space + 1;
+    if (timed && !take_mtime(&line, end, &entry->mtime))
+        return false;
     const char *path_end = end;
     if (entry->kind == SNAPSHOT_LINK) {
         path_end = memchr(line, '\0', (size_t)(end - line));
@@ -156,10 +180,12 @@ static bool parse_entries(const char *text, size_t len, struct snapshot *out, st
 {
     const char *p = text, *end = text + len;
     size_t head = strlen(FIRST_LINE);
-    if (len < head + 1 || memcmp(text, FIRST_LINE "\n", head + 1) != 0)
-        return error_set(err, ERROR_VERSION, "the snapshot's manifest does not start with \"%s\"",
-                         FIRST_LINE);
-    p += head + 1;
+    out->untimed = len >= head && memcmp(text, FIRST_LINE_UNTIMED, head) == 0;
+    if (!out->untimed && (len < head || memcmp(text, FIRST_LINE, head) != 0))
+        return error_set(err, ERROR_VERSION,
+                         "the snapshot's manifest does not start with \"%.*s\" or an older version",
+                         (int)head - 1, FIRST_LINE);
+    p += head;
     for (unsigned line = 2; p < end; line++) {
         const char *line_end = memchr(p, '\n', (size_t)(end - p));
         if (!line_end)
@@ -173,7 +199,7 @@ static bool parse_entries(const char *text, size_t len, struct snapshot *out, st
         struct snapshot_entry *entry = &out->entries[out->count++];
         memset(entry, 0, sizeof *entry);
         const char *why;
-        if (!parse_line(p, line_end, entry, &why))
+        if (!parse_line(p, line_end, !out->untimed, entry, &why))
             return error_set(err, ERROR_INVALID, "the snapshot's manifest is refused, line %u: %s", line,
                              why);
         if (out->count > 1 && strcmp(entry[-1].path, entry->path) >= 0)
@@ -245,12 +271,18 @@ static bool give(int fd, uid_t uid, gid_t gid)
 }
 
 struct making {
+    const struct snapshot *snapshot;
     const struct blob_cache *cache;
-    struct timespec mtime;
+    struct timespec untimed; /* for format 1 */
     int root_fd;
     uid_t uid;
     gid_t gid;
 };
+
+static struct timespec mtime_of(const struct making *m, const struct snapshot_entry *entry)
+{
+    return m->snapshot->untimed ? m->untimed : entry->mtime;
+}
 
 static bool make_file(const struct making *m, const struct snapshot_entry *entry, int folder,
                       const char *name, struct error *err)
@@ -267,7 +299,7 @@ static bool make_file(const struct making *m, const struct snapshot_entry *entry
         return error_errno(err, errno, "can't make %s in the working folder", entry->path);
     if (!fs_copy_fd(from, to, err))
         return error_wrap(err, "%s", entry->path);
-    struct timespec times[2] = {m->mtime, m->mtime};
+    struct timespec times[2] = {mtime_of(m, entry), mtime_of(m, entry)};
     if (!give(to, m->uid, m->gid) || fchmod(to, entry->mode) != 0 || futimens(to, times) != 0)
         return error_errno(err, errno, "can't finish %s in the working folder", entry->path);
     return true;
@@ -276,6 +308,7 @@ static bool make_file(const struct making *m, const struct snapshot_entry *entry
 static bool make_entry(const struct making *m, const struct snapshot_entry *entry, struct error *err)
 {
     const char *name;
+    struct timespec times[2] = {mtime_of(m, entry), mtime_of(m, entry)};
     _cleanup_close_ int folder = beneath_open_parent(m->root_fd, entry->path, true, 0755, &name);
     if (folder < 0)
         return error_errno(err, errno, "can't make the folder of %s", entry->path);
@@ -291,6 +324,8 @@ static bool make_entry(const struct making *m, const struct snapshot_entry *entr
             return error_errno(err, errno, "can't make the link %s", entry->path);
         if (geteuid() == 0 && fchownat(folder, name, m->uid, m->gid, AT_SYMLINK_NOFOLLOW) != 0)
             return error_errno(err, errno, "can't give the link %s to its user", entry->path);
+        if (utimensat(folder, name, times, AT_SYMLINK_NOFOLLOW) != 0)
+            return error_errno(err, errno, "can't set the modification time of the link %s", entry->path);
         return true;
     }
     return true;
@@ -330,8 +365,12 @@ bool snapshot_materialise(const struct snapshot *snapshot, const char *manifest_
                           const struct blob_cache *cache, int root_fd, uid_t uid, gid_t gid,
                           struct error *err)
 {
-    struct making m = {
-        .cache = cache, .mtime = snapshot_mtime(manifest_sha), .root_fd = root_fd, .uid = uid, .gid = gid};
+    struct making m = {.snapshot = snapshot,
+                       .cache = cache,
+                       .untimed = snapshot_mtime(manifest_sha),
+                       .root_fd = root_fd,
+                       .uid = uid,
+                       .gid = gid};
     for (size_t i = 0; i < snapshot->count; i++)
         if (!make_entry(&m, &snapshot->entries[i], err))
             return false;
@@ -347,19 +386,29 @@ bool snapshot_materialise(const struct snapshot *snapshot, const char *manifest_
         _cleanup_close_ int fd = beneath_openat(root_fd, entry->path, O_RDONLY | O_DIRECTORY, 0, false);
         if (fd < 0)
             return error_errno(err, errno, "can't open the folder %s", entry->path);
-        ok = finish_folders(&m, entry->path, fd, entry->mode, err);
+        struct timespec times[2] = {mtime_of(&m, entry), mtime_of(&m, entry)};
+        ok = finish_folders(&m, entry->path, fd, entry->mode, err) &&
+             (snapshot->untimed || futimens(fd, times) == 0 ||
+              error_errno(err, errno, "can't set the modification time of %s", entry->path));
     }
     return ok;
 }
 
-bool snapshot_unchanged(const struct snapshot *snapshot, const char *manifest_sha, const char *path, int fd)
+static bool not_after(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec <= b->tv_nsec);
+}
+
+bool snapshot_unchanged(const struct snapshot *snapshot, const char *manifest_sha, const char *path, int fd,
+                        const struct timespec *made)
 {
     const struct snapshot_entry *entry = snapshot_find(snapshot, path);
     struct stat st;
     if (!entry || entry->kind != SNAPSHOT_FILE || fstat(fd, &st) != 0 || st.st_size != entry->size)
         return false;
-    struct timespec made = snapshot_mtime(manifest_sha);
-    if (st.st_mtim.tv_sec == made.tv_sec && st.st_mtim.tv_nsec == made.tv_nsec)
+    struct timespec mtime = snapshot->untimed ? snapshot_mtime(manifest_sha) : entry->mtime;
+    if (st.st_mtim.tv_sec == mtime.tv_sec && st.st_mtim.tv_nsec == mtime.tv_nsec &&
+        not_after(&st.st_ctim, made)) /* a job can set the former, nobody the latter */
         return true;
     char sha[BLOB_SHA_MAX];
     off_t at = lseek(fd, 0, SEEK_SET);

@@ -28,6 +28,7 @@ struct snapshot_entry {
     char *path;             /* relative, checked */
     char *target;           /* of a link, else NULL */
     char sha[BLOB_SHA_MAX]; /* of a file */
+    struct timespec mtime;
 };
 
 /* Sorted by path, bytewise. Zeroed is empty. */
@@ -35,6 +36,7 @@ struct snapshot {
     struct snapshot_entry *entries;
     size_t count, capacity, files;
     int64_t bytes; /* of all files */
+    bool untimed;  /* of format 1, which has no modification times */
 };
 
 /* Parses a whole manifest. Refuses what could lead out of the folder or is not as the format says: absolute
@@ -46,16 +48,19 @@ const struct snapshot_entry *snapshot_find(const struct snapshot *snapshot, cons
 
 /*
  * Makes the tree in the empty folder `root_fd` from blobs of the cache, owned by uid and gid where the
- * process may give files away. All files get one modification time, made from the manifest's hash and long
- * past: what the job changes is newer, and Python's caches of another snapshot (same size, same second) are
- * never taken for this one's.
+ * process may give files away. Every file is an inode of its own (a reflink where the filesystem has them),
+ * so that files, directories and links have the modification times of this snapshot, whatever others share
+ * their blobs. With a manifest of format 1 all get one time, made from the manifest's hash and long past.
  */
 bool snapshot_materialise(const struct snapshot *snapshot, const char *manifest_sha,
                           const struct blob_cache *cache, int root_fd, uid_t uid, gid_t gid,
                           struct error *err);
 struct timespec snapshot_mtime(const char *manifest_sha);
-/* Whether the regular file `fd` at `path` is as the snapshot made it. */
-bool snapshot_unchanged(const struct snapshot *snapshot, const char *manifest_sha, const char *path, int fd);
+/* Whether the regular file `fd` at `path` is as the snapshot made it. It is not read where size and
+ * modification time are the snapshot's and nothing has changed the inode since `made`, the end of
+ * materialisation. */
+bool snapshot_unchanged(const struct snapshot *snapshot, const char *manifest_sha, const char *path, int fd,
+                        const struct timespec *made);
 
 #define _cleanup_snapshot_ __attribute__((cleanup(snapshot_finish)))
 

@@ -64,11 +64,12 @@ bool blob_manifest_read(const char *state_dir, const char *sha, uint8_t (**shas)
     *count = 0;
     if (!fs_read_file(AT_FDCWD, path, BLOB_MANIFEST_MAX_BYTES, &text, err))
         return false;
-    if (strncmp(text.data, "berth-tree 1\n", 13) != 0)
+    /* the hash has one place in both versions */
+    if (strncmp(text.data, "berth-tree 1\n", 13) != 0 && strncmp(text.data, "berth-tree 2\n", 13) != 0)
         return error_set(err, ERROR_VERSION, "blob %s is no manifest that this Berth knows", sha);
     for (char *line = text.data + 13, *end; (end = memchr(line, '\n', (size_t)(text.data + text.len - line)));
          line = end + 1) {
-        /* MODE SIZE SHA PATH */
+        /* MODE SIZE SHA, then MTIME from version 2 on, PATH */
         char *p = memchr(line, ' ', (size_t)(end - line));
         p = p ? memchr(p + 1, ' ', (size_t)(end - p - 1)) : NULL;
         if (!p || end - p < BLOB_SHA_TEXT + 2 || p[BLOB_SHA_TEXT + 1] != ' ')

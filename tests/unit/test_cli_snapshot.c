@@ -122,7 +122,9 @@ static void test_links_stay_links_and_special_files_are_skipped(void **state)
     assert_int_equal(s.links_dangling, 1);
     assert_string_equal(find(&s, "dangling")->target, "nowhere");
     assert_null(find(&s, "pipe"));
-    assert_non_null(memmem(s.manifest.data, s.manifest.len, "120000 8 - inside\0dir/file\n", 27));
+    _cleanup_free_ char *line = xasprintf("120000 8 - %lld inside", (long long)find(&s, "inside")->mtime_ns);
+    assert_non_null(memmem(s.manifest.data, s.manifest.len, line, strlen(line)));
+    assert_non_null(memmem(s.manifest.data, s.manifest.len, " inside\0dir/file\n", 17));
     code_snapshot_finish(&s);
 }
 
@@ -140,9 +142,30 @@ static void test_the_manifest_is_sorted_and_its_odd_names_encoded(void **state)
     assert_string_equal(s.items[2].path, "a.c");
     assert_string_equal(s.items[3].path, "a/x");
     static const char empty[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-    _cleanup_free_ char *line = xasprintf("644 0 %s a%%20b%%0A%%25\n", empty);
+    const int64_t ns = find(&s, "a b\n%")->mtime_ns;
+    _cleanup_free_ char *line = xasprintf("644 0 %s %lld a%%20b%%0A%%25\n", empty, (long long)ns);
     assert_non_null(memmem(s.manifest.data, s.manifest.len, line, strlen(line)));
-    assert_memory_equal(s.manifest.data, "berth-tree 1\n40755 0 - a\n", 25);
+    assert_memory_equal(s.manifest.data, "berth-tree 2\n40755 0 - ", 23);
+    code_snapshot_finish(&s);
+}
+
+static void test_modification_times_are_in_the_manifest(void **state)
+{
+    (void)state;
+    put("a", "same");
+    put("b", "same");
+    _cleanup_close_ int dir = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const struct timespec a[2] = {{.tv_nsec = UTIME_OMIT}, {1700000000, 123456789}},
+                          b[2] = {{.tv_nsec = UTIME_OMIT}, {-2, 999999999}};
+    assert_int_equal(utimensat(dir, "a", a, 0), 0);
+    assert_int_equal(utimensat(dir, "b", b, 0), 0);
+    struct code_snapshot s;
+    assert_true(code_snapshot_take(root, true, NULL, NULL, &s, NULL));
+    assert_true(find(&s, "a")->mtime_ns == INT64_C(1700000000123456789));
+    assert_true(find(&s, "b")->mtime_ns == -1000000001);
+    assert_string_equal(find(&s, "a")->sha, find(&s, "b")->sha);
+    assert_non_null(memmem(s.manifest.data, s.manifest.len, " 1700000000123456789 a\n", 23));
+    assert_non_null(memmem(s.manifest.data, s.manifest.len, " -1000000001 b\n", 15));
     code_snapshot_finish(&s);
 }
 
@@ -286,6 +309,7 @@ int main(void)
         CASE(test_amlignore_stands_in_place_of_gitignore),
         CASE(test_links_stay_links_and_special_files_are_skipped),
         CASE(test_the_manifest_is_sorted_and_its_odd_names_encoded),
+        CASE(test_modification_times_are_in_the_manifest),
         CASE(test_a_home_and_the_root_folder_are_refused),
         CASE(test_a_folder_over_a_gigabyte_is_refused_before_it_is_read),
         CASE(test_a_folder_may_have_as_many_files_as_the_limit_and_no_more),

@@ -25,6 +25,7 @@ struct place {
     char folder[64];
     struct blob_cache cache;
     int root;
+    struct timespec made; /* when the tree of a test stood */
 };
 
 static void put(struct place *p, const char *sha, const char *bytes)
@@ -128,7 +129,7 @@ static void a_manifest_of_wrong_form_is_refused(void **state)
     assert_refused("garbage\n");
     struct snapshot s;
     struct error err = {0};
-    assert_false(snapshot_parse("berth-tree 2\n", 13, &s, &err));
+    assert_false(snapshot_parse("berth-tree 3\n", 13, &s, &err));
     assert_int_equal(err.code, ERROR_VERSION);
     assert_false(snapshot_parse("", 0, &s, &err));
 }
@@ -203,11 +204,24 @@ static void a_folder_that_was_swapped_for_a_link_is_not_followed(void **state)
     snapshot_finish(&s);
 }
 
+/* Waits for the next tick of the filesystem's clock, as the launch of a task does. */
+static void end_making(struct place *p)
+{
+    struct stat st;
+    int fd = openat(p->root, "tick", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(futimens(fd, NULL) == 0 && fstat(fd, &st) == 0);
+    p->made = st.st_mtim;
+    do
+        assert_true(futimens(fd, NULL) == 0 && fstat(fd, &st) == 0);
+    while (st.st_mtim.tv_nsec == p->made.tv_nsec);
+    close(fd);
+}
+
 static bool unchanged(struct place *p, const struct snapshot *s, const char *name)
 {
     _cleanup_close_ int fd = openat(p->root, name, O_RDONLY | O_CLOEXEC);
     assert_true(fd >= 0);
-    return snapshot_unchanged(s, SHA, name, fd);
+    return snapshot_unchanged(s, SHA, name, fd, &p->made);
 }
 
 static void changed_files_are_told_from_touched_ones(void **state)
@@ -218,6 +232,7 @@ static void changed_files_are_told_from_touched_ones(void **state)
     const char manifest[] = "berth-tree 1\n644 3 " ABC " a\n644 3 " ABC " b\n644 3 " ABC " c\n";
     assert_true(snapshot_parse(manifest, sizeof manifest - 1, &s, &err));
     assert_true(snapshot_materialise(&s, SHA, &p->cache, p->root, getuid(), getgid(), &err));
+    end_making(p);
     _cleanup_close_ int b = openat(p->root, "b", O_WRONLY | O_CLOEXEC),
                         c = openat(p->root, "c", O_WRONLY | O_CLOEXEC);
     assert_int_equal(write(b, "abd", 3), 3);
@@ -228,6 +243,93 @@ static void changed_files_are_told_from_touched_ones(void **state)
     assert_true(unchanged(p, &s, "c"));
     assert_false(unchanged(p, &s, "new"));
     snapshot_finish(&s);
+}
+
+static void a_change_whose_time_was_set_back_is_found(void **state)
+{
+    struct place *p = *state;
+    struct error err = {0};
+    struct snapshot s;
+    struct stat st;
+    const char manifest[] = "berth-tree 2\n644 3 " ABC " 1000000007 a\n";
+    assert_true(snapshot_parse(manifest, sizeof manifest - 1, &s, &err));
+    assert_true(snapshot_materialise(&s, SHA, &p->cache, p->root, getuid(), getgid(), &err));
+    end_making(p);
+    assert_true(unchanged(p, &s, "a"));
+    _cleanup_close_ int fd = openat(p->root, "a", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(write(fd, "abd", 3), 3);
+    assert_int_equal(futimens(fd, (struct timespec[]){st.st_atim, st.st_mtim}), 0);
+    assert_false(unchanged(p, &s, "a"));
+    snapshot_finish(&s);
+}
+
+static void assert_time(int at, const char *name, int64_t s, int64_t ns)
+{
+    struct stat st;
+    assert_int_equal(fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW), 0);
+    assert_int_equal(st.st_mtim.tv_sec, s);
+    assert_int_equal(st.st_mtim.tv_nsec, ns);
+}
+
+static void one_content_has_the_times_of_each_snapshot(void **state)
+{
+    struct place *p = *state;
+    struct error err = {0};
+    static const char *const manifests[] = {
+        "berth-tree 2\n644 3 " ABC " 1700000000123456789 a\n755 3 " ABC " -1 b\n40755 0 - 5000000001 d\n"
+        "600 3 " ABC " 0 d/a\n",
+        "berth-tree 2\n644 3 " ABC " 1600000000000000001 a\n",
+    };
+    const char link[] = "berth-tree 2\n120000 1 - 7000000008 l\0a\n";
+    int roots[2];
+    for (int i = 0; i < 2; i++) {
+        struct snapshot s;
+        char name[8];
+        snprintf(name, sizeof name, "%d", i);
+        assert_int_equal(mkdirat(p->root, name, 0755), 0);
+        roots[i] = openat(p->root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(snapshot_parse(manifests[i], strlen(manifests[i]), &s, &err));
+        assert_true(snapshot_materialise(&s, SHA, &p->cache, roots[i], getuid(), getgid(), &err));
+        snapshot_finish(&s);
+    }
+    struct snapshot s;
+    assert_true(snapshot_parse(link, sizeof link - 1, &s, &err));
+    assert_true(snapshot_materialise(&s, SHA, &p->cache, p->root, getuid(), getgid(), &err));
+    snapshot_finish(&s);
+    assert_time(roots[0], "a", 1700000000, 123456789);
+    assert_time(roots[0], "b", -1, 999999999);
+    assert_time(roots[0], "d", 5, 1);
+    assert_time(roots[0], "d/a", 0, 0);
+    assert_time(roots[1], "a", 1600000000, 1);
+    assert_time(p->root, "l", 7, 8);
+    close(roots[0]);
+    close(roots[1]);
+}
+
+static bool parses_timed(const char *time)
+{
+    char text[160];
+    struct snapshot s;
+    int n = snprintf(text, sizeof text, "berth-tree 2\n644 3 " ABC " %s a\n", time);
+    bool ok = snapshot_parse(text, (size_t)n, &s, NULL);
+    snapshot_finish(&s);
+    return ok;
+}
+
+static void a_modification_time_of_wrong_form_is_refused(void **state)
+{
+    (void)state;
+    assert_true(parses_timed("9223372036854775807"));
+    assert_false(parses_timed("9223372036854775808"));
+    assert_true(parses_timed("-9223372036854775807"));
+    assert_false(parses_timed("--1"));
+    assert_false(parses_timed("-"));
+    assert_false(parses_timed("1.5"));
+    assert_false(parses_timed(""));
+    const char untimed[] = "berth-tree 2\n644 3 " ABC " a\n";
+    struct snapshot s;
+    assert_false(snapshot_parse(untimed, sizeof untimed - 1, &s, NULL));
 }
 
 static void snapshots_of_other_contents_get_other_times(void **state)
@@ -295,6 +397,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_folder_that_was_swapped_for_a_link_is_not_followed, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(changed_files_are_told_from_touched_ones, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_change_whose_time_was_set_back_is_found, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_content_has_the_times_of_each_snapshot, set_up, tear_down),
+        cmocka_unit_test(a_modification_time_of_wrong_form_is_refused),
         cmocka_unit_test(snapshots_of_other_contents_get_other_times),
         cmocka_unit_test_setup_teardown(a_blob_with_other_bytes_never_appears, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_sweep_keeps_the_blobs_used_last, set_up, tear_down),

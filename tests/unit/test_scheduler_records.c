@@ -510,7 +510,12 @@ static void manifest_names_the_blobs_of_its_files(void **state)
     assert_int_equal(shas[0][31], 1);
     assert_int_equal(shas[1][31], 2);
     free(shas);
-    put(name, "berth-tree 2\n", 13);
+    n = snprintf(text, sizeof text, "berth-tree 2\n40755 0 - 17 d\n644 3 %064d -5 a\n120000 1 - 0 l\n", 2);
+    put(name, text, (size_t)n);
+    assert_true(blob_manifest_read(folder, sha, &shas, &count, &err));
+    assert_int_equal(count, 1);
+    free(shas);
+    put(name, "berth-tree 3\n", 13);
     assert_false(blob_manifest_read(folder, sha, &shas, &count, &err));
     assert_int_equal(err.code, ERROR_VERSION);
     free(shas);
