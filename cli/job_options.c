@@ -20,7 +20,7 @@ static void set_text(cJSON *object, const char *field, const char *text)
     if (!text)
         return;
     cJSON_DeleteItemFromObjectCaseSensitive(object, field);
-    json_add_str(object, field, text);
+    json_add_bytes(object, field, text);
 }
 
 static void set_number(cJSON *object, const char *field, const struct opt_number *number)
@@ -66,10 +66,6 @@ static bool apply_pairs(cJSON *file, const char *field, const char *option, cons
             error_set(err, ERROR_INVALID, "%s %s: you have no variable of that name", option, text);
             return error_hint(err, "export %s first, or give a value: %s %s=VALUE", text, option, text);
         }
-        if (!json_is_utf8(value, strlen(value)))
-            return error_set(err, ERROR_INVALID,
-                             "%s %s: its value is not UTF-8 text, which is all that can travel", option,
-                             name);
         set_text(object, name, value);
     }
     return true;

@@ -1,6 +1,7 @@
 /* Times, states and lists as people read them. */
 #include "cli/show.h"
 
+#include "base/cleanup.h"
 #include "proto/units.h"
 
 #include <stdio.h>
@@ -72,9 +73,8 @@ enum term_colour show_state_colour(const char *state)
 
 void show_json(const cJSON *json)
 {
-    char *text = cJSON_Print(json);
-    puts(text ? text : "null");
-    cJSON_free(text);
+    _cleanup_free_ char *text = json_indented(json);
+    puts(text);
 }
 
 void show_add_ranges(struct buf *out, const cJSON *numbers)

@@ -136,10 +136,6 @@ bool submission_from_command(int argc, char **argv, const struct job_options *op
     s->file = cJSON_CreateObject();
     if (!s->folder)
         return false;
-    for (int i = 0; i < argc; i++)
-        if (!json_is_utf8(argv[i], strlen(argv[i])))
-            return error_set(err, ERROR_INVALID,
-                             "word %d of the command is not UTF-8 text, which is all that can travel", i + 1);
     job_options_command(s->file, argc, argv);
     if (!job_options_apply(options, s->file, err))
         return false;
@@ -179,7 +175,7 @@ static cJSON *shell_environment(const cJSON *file)
         bool taken = n && strncmp(*e, "CONDA_", 6) == 0;
         for (size_t i = 0; n && i < sizeof names / sizeof *names; i++)
             taken = taken || (strlen(names[i]) == n && memcmp(names[i], *e, n) == 0);
-        if (!taken || !json_is_utf8(*e, strlen(*e)))
+        if (!taken)
             continue;
         _cleanup_free_ char *name = xstrndup(*e, n);
         cJSON_AddStringToObject(out, name, equals + 1);
@@ -187,17 +183,29 @@ static cJSON *shell_environment(const cJSON *file)
     return out;
 }
 
+/* A name for people: what can't stand in one becomes "_". */
+static void add_experiment(cJSON *file, const char *folder)
+{
+    _cleanup_free_ char *name = xstrdup(folder);
+    for (char *p = name; *p;) {
+        size_t n = json_utf8_length(p, strlen(p));
+        if (!n || (unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '_';
+        p += n ? n : 1;
+    }
+    json_add_str(file, "experiment_name", name);
+}
+
 static void add_code(cJSON *submission, const struct code_snapshot *code)
 {
     cJSON *c = cJSON_AddObjectToObject(submission, "code");
-    json_add_str(c, "path", code->path);
+    json_add_bytes(c, "path", code->path);
     json_add_str(c, "manifest", code->manifest_sha);
     json_add_int(c, "files", code->files);
     json_add_int(c, "bytes", code->bytes);
     cJSON *left = cJSON_AddArrayToObject(c, "left_out");
     for (size_t i = 0; i < code->left_out_count; i++)
-        if (json_is_utf8(code->left_out[i], strlen(code->left_out[i])))
-            cJSON_AddItemToArray(left, cJSON_CreateString(code->left_out[i]));
+        cJSON_AddItemToArray(left, cJSON_CreateString(code->left_out[i]));
     if (!code->git.commit)
         return;
     cJSON *git = cJSON_AddObjectToObject(c, "git");
@@ -242,9 +250,9 @@ int submission_prepare(struct submission *s, const struct job_options *options)
     /* A job file's working folder is the snapshot, as the service has it, or an empty one; a command's is
      * where it was typed. */
     if (!s->source)
-        json_add_str(submission, "cwd", s->folder);
+        json_add_bytes(submission, "cwd", s->folder);
     else if (s->has_code)
-        json_add_str(submission, "cwd", s->code.path);
+        json_add_bytes(submission, "cwd", s->code.path);
     cJSON *shell = shell_environment(s->file);
     if (shell)
         cJSON_AddItemToObject(submission, "environment", shell);
@@ -259,7 +267,7 @@ int submission_prepare(struct submission *s, const struct job_options *options)
     if (!json_get(s->file, "experiment_name")) {
         const char *folder = s->has_code ? s->code.path : s->folder, *slash = strrchr(folder, '/');
         if (slash && slash[1])
-            json_add_str(s->file, "experiment_name", slash + 1);
+            add_experiment(s->file, slash + 1);
     }
     return submission_check(s); /* the environment has its limits too */
 }

@@ -1,6 +1,8 @@
 /* The terminal's manners. */
 #include "cli/term.h"
 
+#include "proto/json.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <wchar.h>
+
+#define UTF8_BYTES_MAX 4 /* of one character */
 
 int term_width(int fd)
 {
@@ -75,7 +79,13 @@ void term_add_safe(struct buf *out, const char *text, bool lines)
         } else if ((*p < 0x20 && !(lines && *p == '\n')) || *p == 0x7f) {
             buf_printf(out, "\\x%02x", *p);
         } else {
-            buf_add_char(out, (char)*p);
+            size_t n =
+                *p < 0x80 ? 1 : json_utf8_length((const char *)p, strnlen((const char *)p, UTF8_BYTES_MAX));
+            if (!n)
+                buf_printf(out, "\\x%02x", *p);
+            else
+                buf_add(out, p, n);
+            p += n ? n - 1 : 0;
         }
     }
 }

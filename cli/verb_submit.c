@@ -7,6 +7,7 @@
 #include "cli/outcome.h"
 #include "cli/submission.h"
 #include "cli/submit.h"
+#include "proto/json.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -66,9 +67,8 @@ int submit_prepared(struct submission *s, const struct job_options *options, con
     if (how->wait && !ended)
         return cli_fail(&err);
     if (how->json) {
-        char *text = cJSON_Print(ended ? ended : job);
+        _cleanup_free_ char *text = json_indented(ended ? ended : job);
         puts(text);
-        cJSON_free(text);
     }
     if (!ended)
         return EXIT_OK;

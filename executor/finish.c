@@ -114,7 +114,7 @@ static cJSON *report_json(const struct outputs_report *report)
     cJSON *skipped = cJSON_AddArrayToObject(json, "skipped");
     for (size_t i = 0; i < report->skipped_count; i++) {
         cJSON *item = cJSON_CreateObject();
-        json_add_str(item, "path", report->skipped[i].path);
+        json_add_bytes(item, "path", report->skipped[i].path);
         json_add_str(item, "why", report->skipped[i].why);
         cJSON_AddItemToArray(skipped, item);
     }

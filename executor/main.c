@@ -111,7 +111,7 @@ static int print(const struct executor_config *config)
     _cleanup_json_ cJSON *inventory = find_inventory(config, &err);
     if (!inventory)
         return complain("inventory", &err);
-    char *text = cJSON_Print(inventory);
+    char *text = json_indented(inventory);
     puts(text);
     free(text);
     return 0;

@@ -181,16 +181,16 @@ void spec_bytes(struct spec_reader *r, const cJSON *value, const char *path, int
 
 void spec_path(struct spec_reader *r, const cJSON *value, const char *path, char **out)
 {
-    char *text = NULL;
-    spec_text(r, value, path, JOB_PATH_MAX, true, &text);
-    if (text && *text != '/') {
+    const char *text = cJSON_IsString(value) ? value->valuestring : NULL;
+    if (!text)
+        spec_problem(r, path, "must be text, not %s", spec_type_name(value));
+    else if (strlen(text) > JOB_PATH_MAX)
+        spec_problem(r, path, "is %zu bytes long; at most %d are allowed", strlen(text), JOB_PATH_MAX);
+    else if (*text != '/')
         spec_problem(r, path, "must be an absolute path, not \"%.200s\"", text);
-        free(text);
-        return;
-    }
-    if (text) {
+    else {
         free(*out);
-        *out = text;
+        *out = xstrdup(text);
     }
 }
 

@@ -36,7 +36,8 @@ void spec_int(struct spec_reader *r, const cJSON *value, const char *path, int64
 void spec_bool(struct spec_reader *r, const cJSON *value, const char *path, bool *out);
 void spec_bytes(struct spec_reader *r, const cJSON *value, const char *path, int64_t min, int64_t max,
                 int64_t *out);
-void spec_path(struct spec_reader *r, const cJSON *value, const char *path, char **out); /* absolute */
+void spec_path(struct spec_reader *r, const cJSON *value, const char *path,
+               char **out); /* absolute; of any bytes, as the filesystem has it */
 void spec_strings(struct spec_reader *r, const cJSON *value, const char *path, size_t max_count,
                   size_t max_len, struct job_strings *out);
 /* An object of NAME: scalar. Numbers and booleans become their text, as the service takes them. */

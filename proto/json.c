@@ -2,6 +2,7 @@
 #include "proto/json.h"
 
 #include "base/alloc.h"
+#include "base/buf.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -27,6 +28,11 @@ static size_t utf8_length(const unsigned char *s, size_t n)
         return code >= 0x10000 && code <= 0x10ffff ? 4 : 0;
     }
     return 0;
+}
+
+size_t json_utf8_length(const char *text, size_t len)
+{
+    return utf8_length((const unsigned char *)text, len);
 }
 
 bool json_is_utf8(const char *text, size_t len)
@@ -68,6 +74,80 @@ static const char *find_escaped_nul(const char *text, size_t len)
     return NULL;
 }
 
+/* ---- bytes that are no UTF-8 ---- */
+
+#define ESCAPE_BYTES 6 /* \udcXX */
+
+/* The code of the \uXXXX at p, or -1. */
+static int escaped_code(const char *p, const char *end)
+{
+    int code = 0;
+    if (end - p < ESCAPE_BYTES || p[0] != '\\' || p[1] != 'u')
+        return -1;
+    for (int i = 2; i < ESCAPE_BYTES; i++) {
+        char c = p[i];
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
+        if (digit < 0)
+            return -1;
+        code = code * 16 + digit;
+    }
+    return code;
+}
+
+/* The next escape of a byte in [p, end), or end. */
+static const char *find_escaped_byte(const char *p, const char *end)
+{
+    while (p < end && (p = memchr(p, '\\', (size_t)(end - p)))) {
+        int code = escaped_code(p, end);
+        if (code >= 0xdc80 && code <= 0xdcff)
+            return p;
+        int low = code >= 0xd800 && code <= 0xdbff ? escaped_code(p + ESCAPE_BYTES, end) : -1;
+        if (low >= 0xdc00 && low <= 0xdfff)
+            p += 2 * ESCAPE_BYTES; /* a pair: one character */
+        else
+            p += code >= 0 ? ESCAPE_BYTES : 2;
+    }
+    return end;
+}
+
+/* Appends the text with each escape of a byte as that byte. */
+static void decode_bytes(const char *text, size_t len, struct buf *out)
+{
+    for (const char *p = text, *end = text + len; p < end;) {
+        const char *next = find_escaped_byte(p, end);
+        buf_add(out, p, (size_t)(next - p));
+        if (next < end) {
+            buf_add_char(out, (char)(escaped_code(next, end) & 0xff));
+            next += ESCAPE_BYTES;
+        }
+        p = next;
+    }
+}
+
+/* What cJSON printed, with the bytes that are no UTF-8 escaped; they can only stand in strings. Takes it. */
+static char *encode_bytes(char *text)
+{
+    struct buf out = {0};
+    if (!text)
+        abort(); /* out of memory, as xmalloc */
+    size_t len = strlen(text);
+    if (json_is_utf8(text, len))
+        return text;
+    for (size_t i = 0; i < len;) {
+        size_t n = json_utf8_length(text + i, len - i);
+        if (n)
+            buf_add(&out, text + i, n);
+        else
+            buf_printf(&out, "\\udc%02x", (unsigned char)text[i]);
+        i += n ? n : 1;
+    }
+    free(text);
+    return buf_take(&out);
+}
+
 cJSON *json_parse(const char *text, size_t len, struct error *err)
 {
     const char *nul = memchr(text, '\0', len);
@@ -80,6 +160,12 @@ cJSON *json_parse(const char *text, size_t len, struct error *err)
     if (!json_is_utf8(text, len)) {
         error_set(err, ERROR_INVALID, "not valid JSON: the text is not UTF-8");
         return NULL;
+    }
+    _cleanup_buf_ struct buf decoded = {0};
+    if (find_escaped_byte(text, text + len) < text + len) {
+        decode_bytes(text, len, &decoded);
+        text = decoded.data;
+        len = decoded.len;
     }
     const char *end = text;
     cJSON *j = cJSON_ParseWithLengthOpts(text, len, &end, false);
@@ -99,10 +185,12 @@ cJSON *json_parse(const char *text, size_t len, struct error *err)
 
 char *json_text(const cJSON *j)
 {
-    char *text = cJSON_PrintUnformatted(j);
-    if (!text)
-        abort(); /* out of memory, as xmalloc */
-    return text;
+    return encode_bytes(cJSON_PrintUnformatted(j));
+}
+
+char *json_indented(const cJSON *j)
+{
+    return encode_bytes(cJSON_Print(j));
 }
 
 void json_write(const cJSON *j, struct buf *out)
@@ -170,6 +258,11 @@ cJSON *json_int_item(int64_t value)
 void json_add_int(cJSON *object, const char *field, int64_t value)
 {
     cJSON_AddItemToObject(object, field, json_int_item(value));
+}
+
+void json_add_bytes(cJSON *object, const char *field, const char *bytes)
+{
+    cJSON_AddItemToObject(object, field, bytes ? cJSON_CreateString(bytes) : cJSON_CreateNull());
 }
 
 void json_add_str(cJSON *object, const char *field, const char *text)

@@ -1,6 +1,11 @@
 /*
  * Small helpers over cJSON, which owns all memory as usual (cJSON_Delete). Numbers that pass 2^53 travel as
  * decimal strings; the readers here take both.
+ *
+ * Names of files, words of a command and values of variables are bytes. A byte 0x80 to 0xff of a string that
+ * is not part of a UTF-8 character travels as the escape \udc80 to \udcff, a lone surrogate, which stands for
+ * nothing else in JSON (PEP 383: Python's os.fsencode() gives the bytes). Writing and parsing do both ways,
+ * so that a string in memory is the bytes themselves.
  */
 #ifndef BERTH_PROTO_JSON_H
 #define BERTH_PROTO_JSON_H
@@ -26,7 +31,8 @@ static inline void json_cleanup_fn(cJSON **j)
 cJSON *json_parse(const char *text, size_t len, struct error *err);
 /* Compact text appended to out. */
 void json_write(const cJSON *j, struct buf *out);
-char *json_text(const cJSON *j); /* compact; the caller frees */
+char *json_text(const cJSON *j);     /* compact; the caller frees */
+char *json_indented(const cJSON *j); /* for people; the caller frees */
 
 /* A field's text (borrowed), or `missing` where it is absent or of another type. */
 const char *json_str(const cJSON *object, const char *field, const char *missing);
@@ -39,8 +45,13 @@ bool json_item_int(const cJSON *item, int64_t *out);
 
 /* As strings beyond JSON_EXACT_MAX. */
 void json_add_int(cJSON *object, const char *field, int64_t value);
-/* null where text is NULL; bytes that are not UTF-8 become U+FFFD. */
+/* null where text is NULL; bytes that are not UTF-8 become U+FFFD: for text that people read. */
 void json_add_str(cJSON *object, const char *field, const char *text);
+/* null where it is NULL; every byte is kept: for what programs use again, such as names of files. */
+void json_add_bytes(cJSON *object, const char *field, const char *bytes);
+/* Bytes of the UTF-8 character that the text of len > 0 bytes begins with (RFC 3629), or 0 where it is none.
+ */
+size_t json_utf8_length(const char *text, size_t len);
 cJSON *json_int_item(int64_t value);
 bool json_is_utf8(const char *text, size_t len);
 

@@ -47,7 +47,7 @@ static bool add_built_environment(const struct daemon *d, const struct job *job,
         const char *eq = strchr(item, '=');
         _cleanup_free_ char *name = eq ? xstrndup(item, (size_t)(eq - item)) : NULL;
         if (name)
-            json_add_str(environment, name, eq + 1);
+            json_add_bytes(environment, name, eq + 1);
     }
     return true;
 }

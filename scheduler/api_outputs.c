@@ -39,7 +39,7 @@ static char *root_of(const struct daemon *d, const struct job *job, uint32_t ran
 static void skip(struct walk *w, const char *path, const char *why)
 {
     cJSON *o = cJSON_CreateObject();
-    json_add_str(o, "path", path);
+    json_add_bytes(o, "path", path);
     json_add_str(o, "why", why);
     cJSON_AddItemToArray(w->skipped, o);
 }
@@ -64,7 +64,7 @@ static void walk_entry(struct walk *w, int dirfd, const char *name, const char *
         return;
     }
     cJSON *o = cJSON_CreateObject();
-    json_add_str(o, "path", path);
+    json_add_bytes(o, "path", path);
     json_add_int(o, "size", st.st_size);
     json_add_int(o, "mode", st.st_mode & 0777);
     json_add_int(o, "mtime_ms", (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000);

@@ -129,7 +129,7 @@ static void add_code(cJSON *o, const struct job_spec *spec, const cJSON *file)
     }
     const cJSON *git = json_get(json_get(json_get(file, "submission"), "code"), "git");
     cJSON *code = cJSON_AddObjectToObject(o, "code");
-    json_add_str(code, "path", spec->code_path);
+    json_add_bytes(code, "path", spec->code_path);
     add_short_sha(code, "manifest", spec->code_manifest);
     if (!cJSON_IsObject(git)) {
         cJSON_AddNullToObject(code, "git");

@@ -3,6 +3,7 @@
 #include "proto/http/server_private.h"
 
 #include "base/alloc.h"
+#include "proto/json.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -49,10 +50,8 @@ void http_respond_text(struct http_request *req, unsigned status, const char *co
 
 void http_respond_json(struct http_request *req, unsigned status, cJSON *value)
 {
-    char *text = cJSON_PrintUnformatted(value);
+    char *text = json_text(value);
     cJSON_Delete(value);
-    if (!text)
-        text = xstrdup("null");
     http_respond_text(req, status, "application/json", text, strlen(text));
 }
 
