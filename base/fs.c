@@ -115,6 +115,26 @@ bool fs_mkdirs(const char *path, mode_t mode, struct error *err)
     return true;
 }
 
+bool fs_link_stays(const char *path, const char *target)
+{
+    size_t depth = 0;
+    bool named = false; /* past the leading ".." */
+    if (!*target || *target == '/')
+        return false;
+    for (const char *p = path; (p = strchr(p, '/')); p++)
+        depth++;
+    for (const char *p = target; *p; p += *p == '/') {
+        size_t n = strcspn(p, "/");
+        bool up = n == 2 && p[0] == '.' && p[1] == '.';
+        if (up && (named || depth == 0))
+            return false;
+        depth -= up;
+        named = named || (!up && n && !(n == 1 && p[0] == '.'));
+        p += n;
+    }
+    return true;
+}
+
 /* Past the hole that `from` stands in, if it does, and `to` as far: a file of holes stays one. */
 static bool skip_hole(int from, int to, struct error *err)
 {

@@ -33,6 +33,10 @@ bool fs_remove_tree(int dirfd, const char *path, struct error *err);
 int fs_open_directory(int dirfd, const char *name);
 /* chmod of what an O_PATH descriptor refers to, never of a name. */
 bool fs_chmod_fd(int fd, mode_t mode);
+/* Whether the symbolic link `path`, relative to a tree, leads nowhere outside it by its text: relative, with
+ * ".." only in front and no more of them than directories above the link. Links that all are so lead nowhere
+ * outside through each other either. */
+bool fs_link_stays(const char *path, const char *target);
 /* Copies bytes of an open file to another (reflink, else copy_file_range, else read and write). */
 bool fs_copy_fd(int from, int to, struct error *err);
 /* true where the path lies on a network filesystem (NFS, CIFS, SMB2, AFS, Ceph, Lustre, FUSE-sshfs...;

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define OUTCOME_SKIPPED_SHOWN 5 /* entries that were not kept; the rest is counted */
+
 int outcome_exit_code(const cJSON *job)
 {
     const char *state = json_str(job, "state", "");
@@ -69,8 +71,24 @@ static void print_notes(struct client *client, const char *name)
             continue;
         term_add_safe(&safe, json_str(note, "text", ""), false);
         if (safe.len)
-            fprintf(stderr, "berth: note: %s\n", safe.data);
+            cli_note("note: %s", safe.data);
     }
+}
+
+static void tell_skipped(const cJSON *skipped, const char *name)
+{
+    int total = cJSON_GetArraySize(skipped);
+    _cleanup_buf_ struct buf safe = {0};
+    for (int i = 0; i < total && i < OUTCOME_SKIPPED_SHOWN; i++) {
+        const cJSON *item = cJSON_GetArrayItem(skipped, i);
+        buf_clear(&safe);
+        term_add_safe(&safe, json_str(item, "path", "?"), false);
+        buf_add_str(&safe, ": ");
+        term_add_safe(&safe, json_str(item, "why", "?"), false);
+        cli_note("not kept: %s", safe.data);
+    }
+    if (total > OUTCOME_SKIPPED_SHOWN)
+        cli_note("and %d more not kept: berth outputs %s", total - OUTCOME_SKIPPED_SHOWN, name);
 }
 
 /* What the job left: files of ./outputs, and others that it made. */
@@ -81,6 +99,8 @@ static void tell_kept(struct client *client, const char *name)
         _cleanup_free_ char *path = client_job_path(name, questions[work]);
         struct error err = {0};
         _cleanup_json_ cJSON *answer = client_call(client, "GET", path, NULL, 10000, &err);
+        if (!work)
+            tell_skipped(json_get(answer, "skipped"), name);
         int n = cJSON_GetArraySize(json_get(answer, "files"));
         if (n && work)
             cli_note("%d other file%s that the job made %s kept for 7 days: berth outputs %s --work", n,

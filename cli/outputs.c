@@ -149,6 +149,41 @@ static bool download_file(struct client *client, const char *job, const struct o
     return ok;
 }
 
+/* Nothing is written through a link: they come last, and a directory on the way is never one. */
+static bool make_link(int root, const cJSON *link, bool force, const char *job, struct error *err)
+{
+    const char *path = json_str(link, "path", ""), *target = json_str(link, "target", ""), *name;
+    if (!path_is_safe(path) || !fs_link_stays(path, target))
+        return error_set(err, ERROR_INVALID, "can't make the link %s: it would lead out of the directory",
+                         path);
+    _cleanup_free_ char *copy = xstrdup(path), *tmp = xasprintf(".berth-%d.tmp", (int)getpid());
+    _cleanup_close_ int parent = open_parent(root, copy, &name, err);
+    if (parent < 0)
+        return false;
+    struct stat st;
+    bool there = fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (there && (!force || S_ISDIR(st.st_mode))) {
+        error_set(err, ERROR_EXISTS, "%s is here already", path);
+        return error_hint(err, "another directory: berth outputs %s DIR", job);
+    }
+    if (symlinkat(target, parent, tmp) != 0 || renameat(parent, tmp, parent, name) != 0) {
+        int e = errno;
+        unlinkat(parent, tmp, 0);
+        return error_errno(err, e, "can't make the link %s", path);
+    }
+    return true;
+}
+
+static bool make_directory(int root, const cJSON *directory, struct error *err)
+{
+    const char *path = json_str(directory, "path", ""), *name;
+    if (!path_is_safe(path))
+        return error_set(err, ERROR_INVALID, "can't make the directory %s: its name leads elsewhere", path);
+    _cleanup_free_ char *inside = xasprintf("%s/.", path); /* the directory as the parent of nothing */
+    _cleanup_close_ int parent = open_parent(root, inside, &name, err);
+    return parent >= 0;
+}
+
 /* All that is there already is told before anything is fetched. */
 static bool check_free(int root, const cJSON *files, const char *job, struct error *err)
 {
@@ -172,8 +207,9 @@ static bool check_free(int root, const cJSON *files, const char *job, struct err
 }
 
 static int download(struct client *client, const char *job, const struct outputs_options *o,
-                    const cJSON *files)
+                    const cJSON *answer)
 {
+    const cJSON *files = json_get(answer, "files"), *links = json_get(answer, "links"), *item;
     struct error err = {0};
     if (mkdir(o->folder, 0777) != 0 && errno != EEXIST) {
         error_errno(&err, errno, "can't make the folder %s", o->folder);
@@ -184,7 +220,7 @@ static int download(struct client *client, const char *job, const struct outputs
         error_errno(&err, errno, "can't use the folder %s", o->folder);
         return cli_fail(&err);
     }
-    if (!o->force && !check_free(root, files, job, &err))
+    if (!o->force && (!check_free(root, files, job, &err) || !check_free(root, links, job, &err)))
         return cli_fail(&err);
     const cJSON *file;
     int count = 0, code = EXIT_OK;
@@ -200,12 +236,22 @@ static int download(struct client *client, const char *job, const struct outputs
         count++;
         bytes += json_int(file, "size", 0);
     }
+    cJSON_ArrayForEach(item, json_get(answer, "directories"))
+    {
+        if (!make_directory(root, item, &err))
+            code = cli_fail(&err);
+    }
+    cJSON_ArrayForEach(item, links)
+    {
+        if (!make_link(root, item, o->force, job, &err))
+            code = cli_fail(&err);
+    }
     char size[32];
     printf("%d file%s, %s, into %s\n", count, count == 1 ? "" : "s", show_bytes(bytes, size), o->folder);
     return code;
 }
 
-static void list(const cJSON *files)
+static void list(const cJSON *answer)
 {
     static const struct table_column columns[] = {
         {"SIZE", true, 0, 0, 0}, {"CHANGED", false, 0, 0, 1}, {"PATH", false, 9, 20, 0}};
@@ -213,11 +259,26 @@ static void list(const cJSON *files)
     table_init(&table, columns, 3);
     const cJSON *file;
     char text[32];
-    cJSON_ArrayForEach(file, files)
+    cJSON_ArrayForEach(file, json_get(answer, "files"))
     {
         table_add(&table, show_bytes(json_int(file, "size", 0), text), TERM_PLAIN);
         table_add(&table, show_time(json_int(file, "mtime_ms", 0), text), TERM_PLAIN);
         table_add(&table, json_str(file, "path", "?"), TERM_PLAIN);
+    }
+    cJSON_ArrayForEach(file, json_get(answer, "links"))
+    {
+        _cleanup_free_ char *link =
+            xasprintf("%s -> %s", json_str(file, "path", "?"), json_str(file, "target", "?"));
+        table_add(&table, "link", TERM_PLAIN);
+        table_add(&table, "", TERM_PLAIN);
+        table_add(&table, link, TERM_PLAIN);
+    }
+    cJSON_ArrayForEach(file, json_get(answer, "directories"))
+    {
+        _cleanup_free_ char *directory = xasprintf("%s/", json_str(file, "path", "?"));
+        table_add(&table, "empty", TERM_PLAIN);
+        table_add(&table, "", TERM_PLAIN);
+        table_add(&table, directory, TERM_PLAIN);
     }
     table_print(&table);
     table_finish(&table);
@@ -234,14 +295,14 @@ int outputs_of(struct client *client, const char *job, const struct outputs_opti
     _cleanup_json_ cJSON *answer = client_call(client, "GET", path, NULL, 0, &err);
     if (!answer)
         return cli_fail(&err);
-    const cJSON *files = json_get(answer, "files"), *skipped;
+    const cJSON *skipped;
     if (o->json)
         show_json(answer);
     int code = EXIT_OK;
     if (o->folder)
-        code = download(client, job, o, files);
+        code = download(client, job, o, answer);
     else if (!o->json)
-        list(files);
+        list(answer);
     cJSON_ArrayForEach(skipped, json_get(answer, "skipped"))
     {
         _cleanup_buf_ struct buf safe = {0};

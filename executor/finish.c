@@ -111,6 +111,7 @@ static cJSON *report_json(const struct outputs_report *report)
     cJSON *json = cJSON_CreateObject();
     json_add_int(json, "files", report->files);
     json_add_int(json, "bytes", report->bytes);
+    json_add_int(json, "skipped_total", (int64_t)report->skipped_total);
     cJSON *skipped = cJSON_AddArrayToObject(json, "skipped");
     for (size_t i = 0; i < report->skipped_count; i++) {
         cJSON *item = cJSON_CreateObject();

@@ -113,6 +113,19 @@ static bool bring(struct collection *c, int from_folder, int from, const struct 
     return false;
 }
 
+/* Where the entry at hand goes; *below is its path there. */
+static int place_of(const struct collection *c, const char **below)
+{
+    bool kept = strncmp(c->path, KEPT "/", sizeof KEPT) == 0;
+    *below = kept ? c->path + sizeof KEPT : c->path;
+    return kept ? c->kept_fd : c->apart_fd;
+}
+
+static const struct snapshot_entry *entry_of(const struct collection *c)
+{
+    return c->request->snapshot ? snapshot_find(c->request->snapshot, c->path) : NULL;
+}
+
 static void collect_file(struct collection *c, int folder, const char *name)
 {
     _cleanup_close_ int fd = beneath_openat(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, true);
@@ -129,8 +142,9 @@ static void collect_file(struct collection *c, int folder, const char *name)
         skip(c, "a hard link to a file of another user");
         return;
     }
-    bool kept = strncmp(c->path, KEPT "/", sizeof KEPT) == 0;
-    const char *below = kept ? c->path + sizeof KEPT : c->path;
+    const char *below;
+    int place = place_of(c, &below);
+    bool kept = place == c->kept_fd;
     if (c->request->snapshot &&
         snapshot_unchanged(c->request->snapshot, c->request->manifest_sha, c->path, fd, &c->request->made))
         return;
@@ -140,7 +154,7 @@ static void collect_file(struct collection *c, int folder, const char *name)
         return;
     }
     const char *last;
-    _cleanup_close_ int to = beneath_open_parent(kept ? c->kept_fd : c->apart_fd, below, true, 0700, &last);
+    _cleanup_close_ int to = beneath_open_parent(place, below, true, 0700, &last);
     if (to < 0 || !bring(c, folder, fd, &st, to, last)) {
         c->report->disk_full |= kept && (errno == ENOSPC || errno == EDQUOT);
         skip(c, "can't be put into the outputs folder: %s", strerror(errno));
@@ -151,6 +165,51 @@ static void collect_file(struct collection *c, int folder, const char *name)
         c->report->work_files++;
         c->report->work_bytes += st.st_size;
     }
+}
+
+static void collect_link(struct collection *c, int folder, const char *name, const struct stat *st)
+{
+    const struct snapshot_entry *entry = entry_of(c);
+    char target[BENEATH_PATH_MAX + 1];
+    const char *below, *last;
+    ssize_t n = readlinkat(folder, name, target, sizeof target - 1);
+    if (n < 0) {
+        skip(c, "can't be read: %s", strerror(errno));
+        return;
+    }
+    target[n] = '\0';
+    int place = place_of(c, &below);
+    if (entry && entry->kind == SNAPSHOT_LINK && strcmp(entry->target, target) == 0)
+        return;
+    if (!fs_link_stays(below, target)) {
+        skip(c, "a symbolic link that leaves the %s (to %.256s)",
+             place == c->kept_fd ? "outputs" : "working directory", target);
+        return;
+    }
+    const struct timespec times[2] = {st->st_atim, st->st_mtim};
+    _cleanup_close_ int to = beneath_open_parent(place, below, true, 0700, &last);
+    if (to < 0 || !fs_remove_tree(to, PARTIAL, NULL) || symlinkat(target, to, PARTIAL) != 0 ||
+        renameat(to, PARTIAL, to, last) != 0 || utimensat(to, last, times, AT_SYMLINK_NOFOLLOW) != 0)
+        skip(c, "can't be put into the outputs directory: %s", strerror(errno));
+}
+
+/* The directory itself, so that an empty one is kept too. Others of work/ come with what the job made in
+ * them.
+ */
+static void collect_directory(struct collection *c, const struct stat *st)
+{
+    const char *below, *last;
+    int place = place_of(c, &below);
+    if (strcmp(c->path, KEPT) == 0 || entry_of(c))
+        return;
+    _cleanup_close_ int to = beneath_open_parent(place, below, true, 0700, &last);
+    if (to < 0 || (mkdirat(to, last, 0700) != 0 && errno != EEXIST)) {
+        skip(c, "can't be put into the outputs directory: %s", strerror(errno));
+        return;
+    }
+    _cleanup_close_ int made = beneath_openat(to, last, O_RDONLY | O_DIRECTORY, 0, false);
+    if (made >= 0)
+        fchmod(made, (st->st_mode & 0777) | 0700);
 }
 
 static const char *kind_name(mode_t mode)
@@ -170,6 +229,24 @@ static const char *kind_name(mode_t mode)
 
 static void collect_folder(struct collection *c, int folder, int depth);
 
+/* Where the job put a link in the place of outputs/: the directory that it leads to, when that is its own. */
+static void collect_linked_outputs(struct collection *c, int work)
+{
+    char target[BENEATH_PATH_MAX + 1];
+    ssize_t n = readlinkat(work, KEPT, target, sizeof target - 1);
+    target[n < 0 ? 0 : n] = '\0';
+    while (n > 1 && target[n - 1] == '/')
+        target[--n] = '\0';
+    const char *path = strncmp(target, "./", 2) == 0 ? target + 2 : target;
+    _cleanup_close_ int fd =
+        !fs_link_stays(KEPT, target) ? -1 : beneath_openat(work, path, O_RDONLY | O_DIRECTORY, 0, true);
+    if (fd >= 0 && beneath_path_valid(path))
+        collect_folder(c, fd, 1);
+    else
+        skip(c, "replaced by a symbolic link (to %.256s) that leads to no directory in the working directory",
+             target);
+}
+
 static void collect_entry(struct collection *c, int folder, const char *name, int depth)
 {
     struct stat st;
@@ -177,18 +254,19 @@ static void collect_entry(struct collection *c, int folder, const char *name, in
         skip(c, "can't be looked at: %s", strerror(errno));
         return;
     }
+    if (strcmp(name, PARTIAL) == 0) {
+        skip(c, "a name that berth uses itself; give it another");
+        return;
+    }
     if (S_ISREG(st.st_mode)) {
         collect_file(c, folder, name);
         return;
     }
     if (S_ISLNK(st.st_mode)) {
-        const struct snapshot_entry *entry =
-            c->request->snapshot ? snapshot_find(c->request->snapshot, c->path) : NULL;
-        char target[256];
-        ssize_t n = readlinkat(folder, name, target, sizeof target - 1);
-        target[n < 0 ? 0 : n] = '\0';
-        if (!entry || entry->kind != SNAPSHOT_LINK)
-            skip(c, "a symbolic link (to %s)", target);
+        if (strcmp(c->path, KEPT) == 0)
+            collect_linked_outputs(c, folder);
+        else
+            collect_link(c, folder, name, &st);
         return;
     }
     if (!S_ISDIR(st.st_mode)) {
@@ -206,8 +284,10 @@ static void collect_entry(struct collection *c, int folder, const char *name, in
     _cleanup_close_ int fd = fs_open_directory(folder, name);
     if (fd < 0)
         skip(c, "can't be opened: %s", strerror(errno));
-    else
+    else {
+        collect_directory(c, &st);
         collect_folder(c, fd, depth + 1);
+    }
 }
 
 static int by_name(const void *a, const void *b)

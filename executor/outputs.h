@@ -4,7 +4,10 @@
  * OUTPUTS_WORK_MAX_BYTES.
  *
  * The tree was written by a user and is read as root: every folder and file is opened beneath it, without
- * links and without leaving its filesystem. Regular files only. What is left behind is named with the reason.
+ * links and without leaving its filesystem. Regular files, directories of outputs/ (others where the job made
+ * them and they are empty), and links that stay inside by their text (fs_link_stays). Where the job put a
+ * link in the place of outputs/, the directory in work/ that it leads to is taken. What is left behind is
+ * named with the reason.
  */
 #ifndef BERTH_EXECUTOR_OUTPUTS_H
 #define BERTH_EXECUTOR_OUTPUTS_H

@@ -26,6 +26,7 @@
 #define TASK_GPU_RETRY_MS 3000      /* GPUs of an ended task that somebody still uses */
 #define TASK_RETRY_MS 1000          /* a GPU that is held, processes that are not gone yet */
 #define TASK_COLLECT_RETRY_MS 30000 /* outputs that did not fit on the disk */
+#define TASK_SKIPPED_NAMED 5 /* of what collection left behind, in the job's note; the rest is counted */
 #define TASK_COLLECT_TRIES 20
 
 enum life {

@@ -184,6 +184,31 @@ void task_emptied(struct task *task)
         collect(task);
 }
 
+/* What of the outputs was not kept, ahead of other files. */
+static void note_skipped(struct task *task, const cJSON *report)
+{
+    _cleanup_buf_ struct buf text = {0};
+    const cJSON *skipped = json_get(report, "skipped");
+    int64_t total = json_int(report, "skipped_total", 0), named = 0;
+    for (int outputs = 1; outputs >= 0; outputs--) {
+        const cJSON *item;
+        cJSON_ArrayForEach(item, skipped)
+        {
+            const char *path = json_str(item, "path", "?");
+            bool is_output = strcmp(path, "outputs") == 0 || strncmp(path, "outputs/", 8) == 0;
+            if (is_output == (outputs == 1) && named < total && named < TASK_SKIPPED_NAMED) {
+                buf_printf(&text, "%s%.200s: %.200s", named ? "; " : "", path, json_str(item, "why", "?"));
+                named++;
+            }
+        }
+    }
+    if (!total)
+        return;
+    if (total > named)
+        buf_printf(&text, "; and %lld more", (long long)(total - named));
+    task_note(task, "not kept: %s", text.data);
+}
+
 static void collected(void *data)
 {
     struct finishing *finishing = data;
@@ -199,6 +224,7 @@ static void collected(void *data)
     }
     if (finishing->err.code != ERROR_NONE)
         log_error("%s: outputs: %s", task->order->task, finishing->err.message);
+    note_skipped(task, finishing->outputs);
     cJSON *fields = cJSON_CreateObject();
     cJSON_AddItemToObject(fields, "outputs", take_ptr(finishing->outputs));
     task->life = LIFE_COLLECTED;

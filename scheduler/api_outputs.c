@@ -7,9 +7,11 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/fs.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,7 +27,7 @@ struct walk {
     uint32_t attempt;
     bool final;
     char *collected; /* the node's own account, for what it skipped */
-    cJSON *files, *skipped;
+    cJSON *files, *links, *directories, *skipped;
     uint32_t count;
     struct error err;
 };
@@ -44,6 +46,23 @@ static void skip(struct walk *w, const char *path, const char *why)
     cJSON_AddItemToArray(w->skipped, o);
 }
 
+/* The executor kept it since it stays inside; what else lies there is not handed out. */
+static void add_link(struct walk *w, int dirfd, const char *name, const char *path)
+{
+    char target[PATH_MAX];
+    ssize_t n = readlinkat(dirfd, name, target, sizeof target - 1);
+    target[n < 0 ? 0 : n] = '\0';
+    if (!fs_link_stays(path, target)) {
+        skip(w, path, "a symbolic link that leaves the outputs");
+        return;
+    }
+    cJSON *o = cJSON_CreateObject();
+    json_add_bytes(o, "path", path);
+    json_add_bytes(o, "target", target);
+    cJSON_AddItemToArray(w->links, o);
+    w->count++;
+}
+
 static void walk_folder(struct walk *w, int dirfd, const char *prefix, unsigned depth);
 
 static void walk_entry(struct walk *w, int dirfd, const char *name, const char *path, unsigned depth)
@@ -57,6 +76,10 @@ static void walk_entry(struct walk *w, int dirfd, const char *name, const char *
             walk_folder(w, fd, path, depth + 1);
         else
             skip(w, path, strerror(errno));
+        return;
+    }
+    if (S_ISLNK(st.st_mode)) {
+        add_link(w, dirfd, name, path);
         return;
     }
     if (!S_ISREG(st.st_mode)) {
@@ -84,15 +107,23 @@ static void walk_folder(struct walk *w, int dirfd, const char *prefix, unsigned 
         skip(w, prefix, "nested too deeply");
         return;
     }
+    bool empty = true;
     for (struct dirent *e; (e = readdir(dir));) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
+        empty = false;
         if (w->count == OUTPUTS_LISTED_MAX) {
             skip(w, prefix, "more files than a listing holds");
             return;
         }
         _cleanup_free_ char *path = *prefix ? xasprintf("%s/%s", prefix, e->d_name) : xstrdup(e->d_name);
         walk_entry(w, dirfd, e->d_name, path, depth);
+    }
+    if (empty && *prefix) {
+        cJSON *o = cJSON_CreateObject();
+        json_add_bytes(o, "path", prefix);
+        cJSON_AddItemToArray(w->directories, o);
+        w->count++;
     }
 }
 
@@ -121,6 +152,8 @@ static void walked(uv_work_t *work, int status)
         cJSON_AddItemToArray(w->skipped, cJSON_Duplicate(item, true));
     json_add_int(o, "attempt", w->attempt);
     cJSON_AddItemToObject(o, "files", w->files);
+    cJSON_AddItemToObject(o, "links", w->links);
+    cJSON_AddItemToObject(o, "directories", w->directories);
     cJSON_AddItemToObject(o, "skipped", w->skipped);
     cJSON_AddBoolToObject(o, "final", w->final);
     if (w->err.code == ERROR_NONE) {
@@ -155,6 +188,8 @@ void api_get_outputs(struct http_request *req, void *context)
     w->final = job_is_final(job) || (task && task->collected);
     w->collected = task ? xstrdup(task->outputs) : NULL;
     w->files = cJSON_CreateArray();
+    w->links = cJSON_CreateArray();
+    w->directories = cJSON_CreateArray();
     w->skipped = cJSON_CreateArray();
     daemon_work(d, &w->work, do_walk, walked);
 }

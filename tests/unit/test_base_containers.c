@@ -68,6 +68,28 @@ static void buffer_grows_consumes_and_stays_terminated(void **state)
     buf_finish(&b);
 }
 
+static void links_stay_only_with_leading_dots_within_the_tree(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *target;
+        bool stays;
+    } links[] = {
+        {"l", "a", true},           {"l", "./a/b", true},
+        {"l", "..", false},         {"l", "", false},
+        {"l", "/a", false},         {"d/l", "../a", true},
+        {"d/l", "..", true},        {"d/l", "../..", false},
+        {"d/e/l", "../../a", true}, {"d/e/l", "../../../a", false},
+        {"l", "a/..", false},       {"d/l", "a/../..", false},
+        {"d/l", "./../a", true},    {"d/l", "..//a", true},
+        {"l", "..a", true},         {"l", "a/...", true},
+        {"d/l", ".././..", false},  {"l", ".", true},
+    };
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+        if (fs_link_stays(links[i].path, links[i].target) != links[i].stays)
+            fail_msg("%s -> %s", links[i].path, links[i].target);
+}
+
 static void error_keeps_field_hint_and_context(void **state)
 {
     (void)state;
@@ -125,6 +147,7 @@ int main(void)
         cmocka_unit_test(map_keeps_what_was_put_through_growth_and_removal),
         cmocka_unit_test(map_of_strings_copies_its_keys),
         cmocka_unit_test(buffer_grows_consumes_and_stays_terminated),
+        cmocka_unit_test(links_stay_only_with_leading_dots_within_the_tree),
         cmocka_unit_test(error_keeps_field_hint_and_context),
         cmocka_unit_test(written_file_replaces_the_old_one_whole),
         cmocka_unit_test(tree_removal_takes_locked_folders_and_follows_no_link),

@@ -131,7 +131,7 @@ static void links_devices_sockets_and_pipes_are_named_and_left_behind(void **sta
     struct place *p = *state;
     assert_int_equal(symlinkat("/etc/passwd", p->work, "outputs/passwd"), 0);
     assert_int_equal(symlinkat("/etc", p->work, "outputs/etc"), 0);
-    assert_int_equal(symlinkat("nowhere", p->work, "outputs/dangling"), 0);
+    assert_int_equal(symlinkat("../nowhere", p->work, "outputs/out"), 0);
     assert_int_equal(mkfifoat(p->work, "outputs/pipe", 0600), 0);
     _cleanup_close_ int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_un name = {.sun_family = AF_UNIX};
@@ -141,12 +141,85 @@ static void links_devices_sockets_and_pipes_are_named_and_left_behind(void **sta
     collect(p);
     assert_non_null(strstr(why_skipped(p, "outputs/passwd"), "/etc/passwd"));
     assert_non_null(why_skipped(p, "outputs/etc"));
-    assert_non_null(why_skipped(p, "outputs/dangling"));
+    assert_non_null(why_skipped(p, "outputs/out"));
     assert_string_equal(why_skipped(p, "outputs/pipe"), "a named pipe");
     assert_string_equal(why_skipped(p, "outputs/sock"), "a socket");
     if (device)
         assert_string_equal(why_skipped(p, "outputs/null"), "a device");
     assert_int_equal(p->report.files, 0);
+}
+
+static void assert_link(struct place *p, const char *path, const char *target)
+{
+    char full[256], got[64] = {0};
+    snprintf(full, sizeof full, "%s/%s", p->to, path);
+    assert_true(readlink(full, got, sizeof got - 1) > 0);
+    assert_string_equal(got, target);
+}
+
+static void links_that_stay_inside_and_empty_directories_are_kept(void **state)
+{
+    struct place *p = *state;
+    struct stat st;
+    char path[128];
+    const struct timespec times[2] = {{1000, 7}, {2000, 9}};
+    for (int run = 0; run < 2; run++) { /* a second run after a kill finds all of it there */
+        assert_int_equal(mkdirat(p->work, "outputs/step", 0755) != 0 && errno != EEXIST, 0);
+        assert_int_equal(mkdirat(p->work, "outputs/empty", 0750) != 0 && errno != EEXIST, 0);
+        assert_int_equal(mkdirat(p->work, "made", 0750) != 0 && errno != EEXIST, 0);
+        write_file(p, "outputs/step/weights", "w", 0644);
+        if (run == 0) {
+            assert_int_equal(symlinkat("step/weights", p->work, "outputs/latest"), 0);
+            assert_int_equal(symlinkat("../latest", p->work, "outputs/step/up"), 0);
+            assert_int_equal(symlinkat("nowhere", p->work, "outputs/dangling"), 0);
+            assert_int_equal(symlinkat("latest/../..", p->work, "outputs/through"), 0);
+            assert_int_equal(symlinkat("made", p->work, "alias"), 0);
+            assert_int_equal(utimensat(p->work, "outputs/latest", times, AT_SYMLINK_NOFOLLOW), 0);
+        }
+        collect(p);
+        assert_link(p, "outputs/latest", "step/weights");
+        assert_link(p, "outputs/step/up", "../latest");
+        assert_link(p, "outputs/dangling", "nowhere");
+        assert_link(p, "work/alias", "made");
+        assert_non_null(why_skipped(p, "outputs/through"));
+        assert_int_equal(p->report.skipped_total, 1);
+    }
+    snprintf(path, sizeof path, "%s/outputs/latest", p->to);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_int_equal(st.st_mtim.tv_sec, 2000);
+    snprintf(path, sizeof path, "%s/outputs/empty", p->to);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode, S_IFDIR | 0750);
+    snprintf(path, sizeof path, "%s/work/made", p->to);
+    assert_int_equal(stat(path, &st), 0);
+}
+
+static void replace_outputs(struct place *p, const char *target)
+{
+    assert_true(fs_remove_tree(p->work, "outputs", NULL));
+    assert_int_equal(symlinkat(target, p->work, "outputs"), 0);
+}
+
+static void a_link_in_place_of_outputs_leads_to_a_directory_of_the_job_or_is_named(void **state)
+{
+    struct place *p = *state;
+    static const char *const outside[] = {"/etc",    "../secrets", "results/../../secrets", ".", "file",
+                                          "nowhere", "loop"};
+    assert_int_equal(mkdirat(p->root, "secrets", 0755), 0);
+    assert_int_equal(mkdirat(p->work, "results", 0755), 0);
+    assert_int_equal(symlinkat("outputs", p->work, "loop"), 0);
+    for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
+        replace_outputs(p, outside[i]);
+        write_file(p, "file", "f", 0644);
+        collect(p);
+        assert_non_null(strstr(why_skipped(p, "outputs"), outside[i]));
+        assert_int_equal(p->report.files, 0);
+    }
+    replace_outputs(p, "./results/");
+    write_file(p, "results/model", "weights", 0644);
+    collect(p);
+    assert_collected(p, "outputs/model", "weights");
+    assert_int_equal(p->report.skipped_total, 0);
 }
 
 static void setuid_bits_are_dropped_and_files_are_the_service_s(void **state)
@@ -316,7 +389,7 @@ static void more_skipped_files_than_are_named_are_counted(void **state)
     for (int i = 0; i < OUTPUTS_SKIPPED_MAX + 7; i++) {
         char name[32];
         snprintf(name, sizeof name, "outputs/l%d", i);
-        assert_int_equal(symlinkat("x", p->work, name), 0);
+        assert_int_equal(symlinkat("/x", p->work, name), 0);
     }
     collect(p);
     assert_int_equal(p->report.skipped_count, OUTPUTS_SKIPPED_MAX);
@@ -329,6 +402,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(outputs_are_kept_and_other_files_are_kept_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(links_devices_sockets_and_pipes_are_named_and_left_behind, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(links_that_stay_inside_and_empty_directories_are_kept, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_link_in_place_of_outputs_leads_to_a_directory_of_the_job_or_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(setuid_bits_are_dropped_and_files_are_the_service_s, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_hard_link_to_another_users_file_is_not_taken, set_up, tear_down),
