@@ -35,6 +35,13 @@ struct code_item {
     int64_t mtime_ns;           /* since 1970; clamped to what 64 bits hold */
     unsigned mode;              /* with the type bits */
     char sha[SNAPSHOT_SHA_MAX]; /* of a file, once hashed */
+    bool gone;                  /* vanished since the walk: not in the manifest */
+};
+
+/* What happened to how many files, with the first of them. */
+struct code_note {
+    int64_t count;
+    char *example;
 };
 
 struct code_snapshot {
@@ -53,6 +60,8 @@ struct code_snapshot {
     int64_t links_out; /* links that lead out of the folder: kept as links */
     char *links_out_example;
     int64_t links_dangling;
+    struct code_note vanished; /* between the walk and the end of the upload: skipped */
+    struct code_note changing; /* while they were read or sent: taken as they were when opened */
     struct buf manifest;
     char manifest_sha[SNAPSHOT_SHA_MAX];
     struct git_facts git;
@@ -66,7 +75,8 @@ typedef void code_snapshot_progress_fn(void *ctx, const char *what, int64_t done
 bool code_snapshot_take(const char *path, bool limited, code_snapshot_progress_fn *progress, void *ctx,
                         struct code_snapshot *out, struct error *err);
 /* Sends the blobs that the scheduler lacks, the manifest last. *sent_bytes (may be NULL) is what went over.
- */
+ * Files that changed or vanished since they were read are read again or skipped, and noted; the manifest, its
+ * hash and the counts are then others than before. */
 bool code_snapshot_upload(struct code_snapshot *snapshot, struct client *client,
                           code_snapshot_progress_fn *progress, void *ctx, int64_t *sent_bytes,
                           struct error *err);
@@ -75,6 +85,15 @@ void code_snapshot_finish(struct code_snapshot *snapshot);
 /* Inside: the walk (code_snapshot_walk.c) fills items and what was left out; nothing is hashed yet. */
 int64_t code_snapshot_mtime(const struct stat *st);
 bool code_snapshot_walk(struct code_snapshot *snapshot, bool limited, struct error *err);
+/* A regular file of the snapshot, without following a link at its end; -1 with errno and err. */
+int code_snapshot_open(const struct code_snapshot *snapshot, int root, const char *path, struct error *err);
+bool code_snapshot_is_gone(int e); /* the errno of a file that vanished or became something else */
+/* SHA-256 of at most `limit` bytes; *size is how many there were. They also go to `copy` where it is not -1.
+ */
+bool code_snapshot_hash(int fd, int64_t limit, int copy, char *sha, int64_t *size);
+void code_snapshot_note(struct code_note *note, const char *path);
+/* Writes the manifest, its hash and the counts of files and bytes from the items. */
+void code_snapshot_write_manifest(struct code_snapshot *snapshot);
 /* SHA-256 in hex of bytes. */
 void code_snapshot_sha(const void *bytes, size_t n, char *sha);
 

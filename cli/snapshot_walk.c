@@ -174,6 +174,10 @@ static bool take_link(struct walk *w, int dirfd, const char *name, const char *p
     struct code_snapshot *s = w->snapshot;
     char target[PATH_MAX];
     ssize_t n = readlinkat(dirfd, name, target, sizeof target - 1);
+    if (n < 0 && (code_snapshot_is_gone(errno) || errno == EINVAL)) {
+        code_snapshot_note(&s->vanished, path);
+        return true;
+    }
     if (n <= 0)
         return error_errno(w->err, n < 0 ? errno : EINVAL, "can't read the link %s/%s", s->path, path);
     target[n] = '\0';
@@ -190,14 +194,18 @@ static bool take_link(struct walk *w, int dirfd, const char *name, const char *p
     return true;
 }
 
-static bool walk_folder(struct walk *w, int dirfd, const char *name, const char *path);
+static bool walk_folder(struct walk *w, int dirfd, const char *name, const char *path, bool *vanished);
 
 static bool take_entry(struct walk *w, int dirfd, const char *name, const char *path)
 {
     struct code_snapshot *s = w->snapshot;
     struct stat st;
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-        return errno == ENOENT ? true : error_errno(w->err, errno, "can't look at %s/%s", s->path, path);
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (!code_snapshot_is_gone(errno))
+            return error_errno(w->err, errno, "can't look at %s/%s", s->path, path);
+        code_snapshot_note(&s->vanished, path);
+        return true;
+    }
     bool is_folder = S_ISDIR(st.st_mode);
     _cleanup_free_ char *from_top = *w->above ? xasprintf("%s/%s", w->above, path) : NULL;
     if (strcmp(name, ".git") == 0 || ignore_matches(&w->ignore, from_top ? from_top : path, is_folder)) {
@@ -205,8 +213,14 @@ static bool take_entry(struct walk *w, int dirfd, const char *name, const char *
         return true;
     }
     if (is_folder) {
+        size_t at = s->count;
         add_item(s, path, &st);
-        return check_limits(w) && walk_folder(w, dirfd, name, path);
+        if (!check_limits(w))
+            return false;
+        bool vanished = false;
+        bool ok = walk_folder(w, dirfd, name, path, &vanished);
+        s->items[at].gone = vanished;
+        return ok;
     }
     if (S_ISLNK(st.st_mode))
         return take_link(w, dirfd, name, path, &st);
@@ -221,7 +235,7 @@ static bool take_entry(struct walk *w, int dirfd, const char *name, const char *
     return check_limits(w);
 }
 
-static bool walk_folder(struct walk *w, int dirfd, const char *name, const char *path)
+static bool walk_folder(struct walk *w, int dirfd, const char *name, const char *path, bool *vanished)
 {
     struct code_snapshot *s = w->snapshot;
     if (w->depth == SNAPSHOT_MAX_DEPTH)
@@ -230,6 +244,11 @@ static bool walk_folder(struct walk *w, int dirfd, const char *name, const char 
     _cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int list_fd = fd < 0 ? -1 : dup(fd);
     _cleanup_dir_ DIR *dir = list_fd < 0 ? NULL : fdopendir(list_fd);
+    if (!dir && fd < 0 && *path && code_snapshot_is_gone(errno)) {
+        *vanished = true;
+        code_snapshot_note(&s->vanished, path);
+        return true;
+    }
     if (!dir) {
         error_errno(w->err, errno, "can't read the folder %s%s%s", s->path, *path ? "/" : "", path);
         return error_hint(w->err, "make it readable, or leave it out in %s", w->ignore_name);
@@ -312,7 +331,8 @@ bool code_snapshot_walk(struct code_snapshot *s, bool limited, struct error *err
     } else if (!push_above(&w, s->path)) {
         return false;
     }
-    bool ok = walk_folder(&w, AT_FDCWD, s->path, "");
+    bool vanished; /* only below it */
+    bool ok = walk_folder(&w, AT_FDCWD, s->path, "", &vanished);
     ignore_finish(&w.ignore);
     free(w.above);
     if (s->count)

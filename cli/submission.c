@@ -281,7 +281,15 @@ int submission_upload(struct submission *s, struct client *client)
     progress_begin(&progress);
     bool sent = code_snapshot_upload(&s->code, client, progress_show, &progress, NULL, &err);
     progress_end(&progress);
-    return sent ? EXIT_OK : cli_fail(&err);
+    if (!sent)
+        return cli_fail(&err);
+    /* files that changed meanwhile have made another manifest */
+    cJSON *code =
+        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(s->file, "submission"), "code");
+    cJSON_ReplaceItemInObjectCaseSensitive(code, "manifest", cJSON_CreateString(s->code.manifest_sha));
+    cJSON_ReplaceItemInObjectCaseSensitive(code, "files", json_int_item(s->code.files));
+    cJSON_ReplaceItemInObjectCaseSensitive(code, "bytes", json_int_item(s->code.bytes));
+    return EXIT_OK;
 }
 
 cJSON *submission_post(struct submission *s, struct client *client, int *exit_code)

@@ -60,6 +60,17 @@ static void tell_left_out(const struct code_snapshot *code, struct buf *text)
         buf_printf(text, ", the largest %s (%s)", code->largest, show_bytes(code->largest_bytes, size));
 }
 
+static void tell_note(const struct code_note *note, const char *what)
+{
+    _cleanup_buf_ struct buf text = {0};
+    if (!note->count)
+        return;
+    buf_printf(&text, "%lld file%s ", (long long)note->count, note->count == 1 ? "" : "s");
+    buf_printf(&text, what, note->count == 1 ? "was" : "were");
+    buf_printf(&text, " (%s)", note->example);
+    say(&text);
+}
+
 static void tell_code(const struct code_snapshot *code)
 {
     _cleanup_buf_ struct buf text = {0};
@@ -76,6 +87,8 @@ static void tell_code(const struct code_snapshot *code)
                    (long long)code->special, code->special == 1 ? "" : "s", code->special_example);
         say(&text);
     }
+    tell_note(&code->vanished, "vanished while the code was read and %s skipped");
+    tell_note(&code->changing, "changed while the code was read and %s taken at what was there when opened");
     if (code->links_out) {
         buf_clear(&text);
         buf_printf(&text, "%lld link%s out of the code folder and %s kept as link%s (%s)",
