@@ -1,6 +1,7 @@
 /*
  * Ignore files as gitignore(5) describes them: .amlignore where the code folder has one, else .gitignore,
- * those of the folders above it up to the repository's top and those of the folders below it included.
+ * those of the folders above it up to the repository's top and those of the folders below it included, and
+ * the repository's .git/info/exclude.
  *
  * A stack of rule sets, one a folder: push on entering, pop on leaving. All paths are relative to the top,
  * the folder that the lowest rule set belongs to.

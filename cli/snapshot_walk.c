@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/fs.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -272,14 +273,50 @@ static bool walk_folder(struct walk *w, int dirfd, const char *name, const char 
     return ok;
 }
 
+/* The rules of .git/info/exclude, which come after all others; where .git is a file, as in a worktree, in the
+ * repository that it names. Links are followed, as git does. */
+static bool push_exclude(struct walk *w, const char *git)
+{
+    char path[2 * PATH_MAX];
+    _cleanup_buf_ struct buf text = {0}, common = {0};
+    struct error ignored;
+    snprintf(path, sizeof path, "%s/info/exclude", git);
+    if (fs_read_file(AT_FDCWD, git, PATH_MAX, &text, &ignored) && strncmp(text.data, "gitdir: ", 8) == 0) {
+        char *named = text.data + 8;
+        named[strcspn(named, "\n")] = '\0';
+        const char *slash = strrchr(git, '/');
+        int above = *named == '/' ? 0 : (int)(slash - git) + 1; /* relative to where .git stands */
+        int n = snprintf(path, sizeof path, "%.*s%s/commondir", above, git, named);
+        bool is_worktree = fs_read_file(AT_FDCWD, path, PATH_MAX, &common, &ignored) && common.len;
+        if (is_worktree)
+            common.data[strcspn(common.data, "\n")] = '\0';
+        n -= (int)strlen("/commondir");
+        if (is_worktree && common.data[0] == '/')
+            snprintf(path, sizeof path, "%s/info/exclude", common.data);
+        else
+            snprintf(path + n, sizeof path - (size_t)n, "/%s%sinfo/exclude", is_worktree ? common.data : "",
+                     is_worktree ? "/" : "");
+    }
+    buf_clear(&text);
+    if (!fs_read_file(AT_FDCWD, path, IGNORE_FILE_MAX_BYTES, &text, &ignored)) {
+        if (ignored.code != ERROR_NOT_FOUND && ignored.sys_errno != ENOTDIR && w->err) {
+            *w->err = ignored;
+            return false;
+        }
+        buf_clear(&text);
+    }
+    ignore_push(&w->ignore, "", text.data ? text.data : "", text.len);
+    return true;
+}
+
 /* Rules of the folders above, down from the repository's top; without a repository there are none. */
 static bool push_above(struct walk *w, const char *folder)
 {
     char top[PATH_MAX];
     snprintf(top, sizeof top, "%s", folder);
     size_t len = strlen(folder);
+    char git[PATH_MAX + 8];
     for (;;) {
-        char git[PATH_MAX + 8];
         struct stat st;
         snprintf(git, sizeof git, "%s/.git", top);
         if (lstat(git, &st) == 0)
@@ -293,6 +330,8 @@ static bool push_above(struct walk *w, const char *folder)
         len = (size_t)(slash - top);
     }
     w->above = xstrdup(folder[len] ? folder + len + 1 : "");
+    if (!push_exclude(w, git))
+        return false;
     for (char *p = w->above; *p; p++) { /* every folder from the top to the one above `folder` */
         if (p != w->above && p[-1] != '/')
             continue;
@@ -329,6 +368,8 @@ bool code_snapshot_walk(struct code_snapshot *s, bool limited, struct error *err
         w.ignore_name = ".amlignore";
         w.above = xstrdup("");
     } else if (!push_above(&w, s->path)) {
+        ignore_finish(&w.ignore);
+        free(w.above);
         return false;
     }
     bool vanished; /* only below it */

@@ -11,16 +11,14 @@
 #include "executor/bundle.h"
 #include "executor/gpu_share.h"
 #include "executor/launch.h"
+#include "executor/look.h"
 #include "executor/reclaim.h"
 #include "proto/kv.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #define LOOK_LIMIT_S 10          /* for one look at a path that a user named */
 #define MANIFEST_FILE "manifest" /* a copy in the task's folder: the cache may be swept before collection */
@@ -252,11 +250,13 @@ static bool is_hidden_in_host(const char *path)
     return false;
 }
 
-static void list_binds(const struct preparation *p, struct bundle_parts *parts)
+static void list_binds(struct preparation *p, struct bundle_parts *parts)
 {
     const struct job_spec *spec = p->order->spec;
     const struct site_mounts *site = &p->config->mounts;
     parts->left_out = prepare_left_out(p->order);
+    if (spec->code_path)
+        p->gone = look_missing(spec->code_path, parts->left_out, &p->user, &p->gone_example);
     parts->binds = xcalloc(spec->left_out.count + site->count + spec->mount_count + spec->input_count + 2,
                            sizeof *parts->binds);
     const char *cwd = parts->places.cwd;
@@ -300,37 +300,6 @@ static char *beside_log(const char *log_path, const char *suffix)
     return xasprintf("%.*s%s", (int)n, log_path, suffix);
 }
 
-/* The child of may_be_folder. */
-static void __attribute__((noreturn)) look_as_user(const char *path, const struct user *user)
-{
-    sigset_t alarms;
-    struct stat st;
-    sigemptyset(&alarms);
-    sigaddset(&alarms, SIGALRM);
-    signal(SIGALRM, SIG_DFL);
-    sigprocmask(SIG_UNBLOCK, &alarms, NULL);
-    alarm(LOOK_LIMIT_S);
-    if (geteuid() == 0 &&
-        (setgroups(user->group_count, user->groups) != 0 || setresgid(user->gid, user->gid, user->gid) != 0 ||
-         setresuid(user->uid, user->uid, user->uid) != 0))
-        _exit(1);
-    bool is = stat(path, &st) == 0 ? S_ISDIR(st.st_mode) : errno == EACCES;
-    _exit(is ? 0 : 1);
-}
-
-/* Asked by a process that is the user, so that nobody learns of what he can't reach, and that ends by itself
- * where the path leads into a filesystem that never answers. */
-static bool may_be_folder(const char *path, const struct user *user)
-{
-    pid_t child = fork();
-    int status = 1;
-    if (child == 0)
-        look_as_user(path, user);
-    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
-    return child > 0 && status == 0;
-}
-
 static bool write_bundle(struct preparation *p, struct bundle_parts *parts)
 {
     static const enum bundle_runtime runtimes[] = {
@@ -344,7 +313,7 @@ static bool write_bundle(struct preparation *p, struct bundle_parts *parts)
     const struct executor_config *config = p->config;
     bool folder = spec->image_kind == JOB_IMAGE_FOLDER;
     places_init(&parts->places, order);
-    if (!folder && !spec->code_path && !may_be_folder(parts->places.cwd, &p->user)) {
+    if (!folder && !spec->code_path && !look_is_directory(parts->places.cwd, &p->user)) {
         free(parts->places.cwd);
         parts->places.cwd = xstrdup(parts->places.work);
     }

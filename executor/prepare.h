@@ -40,7 +40,9 @@ struct preparation {
     struct text_list missing;
     int64_t missing_bytes;
     struct error err;
-    const char *kind; /* cause kind of a failure: start_error, image_error, disk_full */
+    size_t gone;              /* ignored paths of the code that are no longer at their place */
+    const char *gone_example; /* the order's */
+    const char *kind;         /* cause kind of a failure: start_error, image_error, disk_full */
     enum prepare_result result;
 };
 

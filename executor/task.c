@@ -139,6 +139,16 @@ static void end_failed(struct task *task)
     task_end_early(task, task->prep.kind, 125, text);
 }
 
+static void note_gone(struct task *task)
+{
+    const struct preparation *prep = &task->prep;
+    if (prep->gone)
+        task_note(task,
+                  "%zu ignored path%s of the code directory %s gone since the submit (%.512s): the job runs "
+                  "without",
+                  prep->gone, prep->gone == 1 ? "" : "s", prep->gone == 1 ? "is" : "are", prep->gone_example);
+}
+
 static void prepared(void *data)
 {
     struct preparation *prep = data;
@@ -162,6 +172,7 @@ static void prepared(void *data)
         return;
     }
     case PREPARE_READY:
+        note_gone(task);
         launch(task);
         return;
     case PREPARE_BUSY:
