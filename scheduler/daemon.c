@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/loop_watch.h"
 #include "scheduler/blobs.h"
 #include "scheduler/engine.h"
 #include "scheduler/fences.h"
@@ -31,10 +32,20 @@ void daemon_stop(struct daemon *d)
     uv_stop(&d->loop);
 }
 
+static void finish_work(uv_work_t *work, int status)
+{
+    uv_after_work_cb done;
+    memcpy(&done, &work->data, sizeof done);
+    int64_t begin = loop_watch_begin();
+    done(work, status);
+    loop_watch_end(begin, "the end of work of the thread pool", NULL);
+}
+
 void daemon_work(struct daemon *d, uv_work_t *work, uv_work_cb run, uv_after_work_cb done)
 {
     d->pool_work++;
-    uv_queue_work(&d->loop, work, run, done);
+    memcpy(&work->data, &done, sizeof done);
+    uv_queue_work(&d->loop, work, run, finish_work);
 }
 
 void daemon_work_done(struct daemon *d)
@@ -44,7 +55,9 @@ void daemon_work_done(struct daemon *d)
 
 static void on_prepare(uv_prepare_t *prepare)
 {
+    int64_t begin = loop_watch_begin();
     engine_turn(prepare->data);
+    loop_watch_end(begin, "a turn of the engine", NULL);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -67,9 +80,10 @@ static void on_parent(uv_poll_t *poll, int status, int events)
 static void on_beat(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
-    int64_t now = clock_boot_ms();
+    int64_t now = clock_boot_ms(), begin = loop_watch_begin();
     for (uint32_t i = 0; i < d->nodes.count; i++)
         node_beat(d->nodes.items[i]);
+    loop_watch_end(begin, "the beat of the nodes", NULL);
     if (now >= d->next_sweep_ms) {
         d->next_sweep_ms = now + SWEEP_EVERY_MS;
         sweep_start(d);

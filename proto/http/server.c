@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/loop_watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -380,10 +381,13 @@ static void take_body(struct http_request *req, const char *bytes, size_t n)
         http_respond_errors(req, 413, &err, NULL);
         return;
     }
-    if (req->route->piece)
+    if (req->route->piece) {
+        int64_t begin = loop_watch_begin();
         req->route->piece(req, req->server->options.context, bytes, n);
-    else
+        loop_watch_end(begin, req->route->method, req->route->path);
+    } else {
         buf_add(&req->body, bytes, n);
+    }
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
@@ -406,8 +410,11 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     if (req->queued)
         return MHD_YES;
     if (!req->answered && !req->handled) {
+        const struct http_route *route = req->route;
         req->handled = true;
-        req->route->handle(req, req->server->options.context);
+        int64_t begin = loop_watch_begin();
+        route->handle(req, req->server->options.context);
+        loop_watch_end(begin, route->method, route->path);
     }
     if (!req->answered) {
         http_request_suspend(req);
