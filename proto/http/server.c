@@ -1,9 +1,9 @@
 /*
- * Connections and requests: libmicrohttpd's epoll descriptor in a uv_poll_t, its time-out in a uv_timer_t.
+ * Requests: libmicrohttpd's epoll descriptor in a uv_poll_t, its time-out in a uv_timer_t; peers.c accepts.
  * Owns every http_request from its first header to its completion. Invariant: a connection is suspended
  * exactly while its request is handled without an answer, held, or starved of stream data.
  */
-#include "proto/http/server_private.h"
+#include "proto/http/peers.h"
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -71,7 +71,7 @@ int http_listen_unix(const char *path, mode_t mode, struct error *err)
 
 /* ---- the loop ---- */
 
-static void pump(struct http_server *server)
+void http_server_pump(struct http_server *server)
 {
     MHD_run(server->daemon);
     MHD_UNSIGNED_LONG_LONG wait_ms;
@@ -83,14 +83,14 @@ static void pump(struct http_server *server)
 
 static void on_timer(uv_timer_t *timer)
 {
-    pump(timer->data);
+    http_server_pump(timer->data);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
     (void)status;
     (void)events;
-    pump(poll->data);
+    http_server_pump(poll->data);
 }
 
 static void free_handle(uv_handle_t *handle)
@@ -153,6 +153,7 @@ void http_request_suspend(struct http_request *req)
     if (req->suspended)
         return;
     req->suspended = true;
+    req->suspended_at_ms = uv_now(req->server->loop);
     MHD_suspend_connection(req->connection);
 }
 
@@ -161,6 +162,7 @@ void http_request_resume(struct http_request *req)
     if (!req->suspended)
         return;
     req->suspended = false;
+    req->suspended_ms += uv_now(req->server->loop) - req->suspended_at_ms;
     MHD_resume_connection(req->connection);
     uv_timer_start(req->server->timer, on_timer, 0, 0);
 }
@@ -177,7 +179,8 @@ static void request_free(struct http_request *req)
     }
     if (req->response)
         MHD_destroy_response(req->response);
-    buf_finish(&req->body);
+    http_load_release(req);
+    http_peer_complete(req->peer);
     free(req->url);
     free(req);
 }
@@ -284,29 +287,6 @@ static enum MHD_Result check_query(void *cls, enum MHD_ValueKind kind, const cha
     return MHD_YES;
 }
 
-static void identify(struct http_request *req)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(req->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    struct ucred peer = {.uid = (uid_t)-1, .pid = -1};
-    socklen_t len = sizeof peer;
-    if (info && getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
-        peer = (struct ucred){.uid = (uid_t)-1, .pid = -1};
-    req->uid = peer.uid;
-    req->pid = peer.pid;
-}
-
-/* So that no user takes all connections with followers, which have no time-out. */
-static bool uid_has_room(const struct http_request *req)
-{
-    struct http_request *other, *tmp;
-    unsigned count = 0;
-    if (req->uid == 0 || req->uid == geteuid())
-        return true;
-    list_for_each(other, tmp, &req->server->requests, link) count += other->uid == req->uid;
-    return count <= HTTP_UID_REQUESTS_MAX;
-}
-
 /* What can be refused from the headers alone. */
 static bool check_headers(struct http_request *req, const char *method, struct error *err, unsigned *status)
 {
@@ -319,10 +299,11 @@ static bool check_headers(struct http_request *req, const char *method, struct e
     }
     if (req->server->closing)
         return error_set(err, ERROR_UNAVAILABLE, "the scheduler is shutting down");
-    if (!uid_has_room(req)) {
-        *status = 429;
-        return error_set(err, ERROR_LIMIT, "user %u has %d requests open already", (unsigned)req->uid,
-                         HTTP_UID_REQUESTS_MAX);
+    if (req->peer->refused) {
+        *status = req->peer->refusal_status;
+        *err = req->peer->refusal;
+        http_respond_header(req, MHD_HTTP_HEADER_CONNECTION, "close");
+        return false;
     }
     if (!find_route(req, method, err))
         return false;
@@ -336,6 +317,9 @@ static bool check_headers(struct http_request *req, const char *method, struct e
         return error_set(err, ERROR_LIMIT, "the body of %s bytes is larger than %llu", length,
                          (unsigned long long)req->route->body_max_bytes);
     }
+    if (req->route->piece ? !http_load_body(req, HTTP_PIECE_MAX_BYTES, status, err)
+                          : length && !http_load_body_fits(req, strtoull(length, NULL, 10), status, err))
+        return false;
     return !options->admit || options->admit(req, options->context, err);
 }
 
@@ -346,9 +330,11 @@ static enum MHD_Result begin_request(struct http_server *server, struct MHD_Conn
     req->server = server;
     req->connection = connection;
     req->url = xstrdup(url);
+    req->begun_ms = uv_now(server->loop);
+    req->peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    http_peer_begin(req->peer, req);
     list_append(&server->requests, &req->link);
     *con_cls = req;
-    identify(req);
     if (server->options.seen)
         server->options.seen(server->options.context);
     struct error err = {0};
@@ -360,25 +346,38 @@ static enum MHD_Result begin_request(struct http_server *server, struct MHD_Conn
     const char *length = http_request_header(req, "Content-Length");
     if (length && strtoull(length, NULL, 10) > HTTP_DISCARD_MAX_BYTES) {
         req->queued = true;
+        req->queued_ms = req->begun_ms;
         return MHD_queue_response(connection, req->status, req->response);
     }
     return MHD_YES;
 }
 
+/* In the middle of the body: what came is forgotten. */
+static void refuse_body(struct http_request *req, unsigned status, const struct error *err)
+{
+    req->over = true;
+    if (req->route->piece && req->route->dropped)
+        req->route->dropped(req, req->server->options.context);
+    http_load_drop_body(req);
+    req->refused = true;
+    http_respond_errors(req, status, err, NULL);
+}
+
 static void take_body(struct http_request *req, const char *bytes, size_t n)
 {
+    struct error err = {0};
+    unsigned status = 0;
     req->received_bytes += n;
     if (req->refused || req->over)
         return;
     if (req->received_bytes > req->route->body_max_bytes) {
-        struct error err = {0};
         error_set(&err, ERROR_LIMIT, "the body is larger than %llu bytes",
                   (unsigned long long)req->route->body_max_bytes);
-        req->over = true;
-        if (req->route->piece && req->route->dropped)
-            req->route->dropped(req, req->server->options.context);
-        req->refused = true;
-        http_respond_errors(req, 413, &err, NULL);
+        refuse_body(req, 413, &err);
+        return;
+    }
+    if (!req->route->piece && !http_load_body(req, n, &status, &err)) {
+        refuse_body(req, status, &err);
         return;
     }
     if (req->route->piece) {
@@ -423,6 +422,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
         return MHD_YES;
     }
     req->queued = true;
+    req->queued_ms = uv_now(req->server->loop);
     if (req->streaming)
         MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
     return MHD_queue_response(connection, req->status, req->response);
@@ -525,12 +525,12 @@ const char *http_request_body(const struct http_request *req, size_t *len)
 
 uid_t http_request_uid(const struct http_request *req)
 {
-    return req->uid;
+    return req->peer->user->uid;
 }
 
 pid_t http_request_pid(const struct http_request *req)
 {
-    return req->pid;
+    return req->peer->pid;
 }
 
 const struct http_route *http_request_route(const struct http_request *req)
@@ -565,14 +565,18 @@ struct http_server *http_server_create(uv_loop_t *loop, int listen_fd,
     server->loop = loop;
     server->options = *options;
     list_init(&server->requests);
+    list_init(&server->peers);
+    server->listen_fd = server->spare_fd = -1;
     unsigned timeout_s = options->idle_timeout_s ? options->idle_timeout_s : HTTP_IDLE_TIMEOUT_S;
+    server->idle_ms = timeout_s * 1000ULL;
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, server,
-        MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
-        MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)POOL_STEP_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
-        timeout_s, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
+        NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, http_peers_notify, server,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)(2 * HTTP_CONNECTIONS_MAX), /* peers.c has the real limits */
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_CONNECTION_MEMORY_INCREMENT,
+        (size_t)POOL_STEP_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, timeout_s, MHD_OPTION_SIGPIPE_HANDLED_BY_APP,
+        1, MHD_OPTION_END);
     if (!server->daemon) {
         error_set(err, ERROR_INTERNAL, "can't start the HTTP server");
         free(server);
@@ -592,6 +596,10 @@ struct http_server *http_server_create(uv_loop_t *loop, int listen_fd,
         http_server_destroy(server);
         return NULL;
     }
+    if (!http_peers_start(server, listen_fd, err)) {
+        http_server_destroy(server);
+        return NULL;
+    }
     uv_timer_start(server->timer, on_timer, 0, 0);
     return server;
 }
@@ -599,18 +607,14 @@ struct http_server *http_server_create(uv_loop_t *loop, int listen_fd,
 void http_server_quiesce(struct http_server *server)
 {
     server->closing = true;
-    if (uv_is_closing((uv_handle_t *)server->poll))
-        return;
-    int fd = MHD_quiesce_daemon(server->daemon);
-    if (fd >= 0)
-        close(fd);
+    http_peers_quiesce(server);
 }
 
 void http_server_destroy(struct http_server *server)
 {
     if (!server)
         return;
-    server->closing = true;
+    http_server_quiesce(server);
     struct http_request *req, *tmp;
     struct error err;
     error_set(&err, ERROR_UNAVAILABLE, "the scheduler is shutting down");
@@ -637,5 +641,6 @@ void http_server_destroy(struct http_server *server)
     uv_close((uv_handle_t *)server->poll, free_handle);
     uv_close((uv_handle_t *)server->timer, free_handle);
     MHD_stop_daemon(server->daemon);
+    http_peers_finish(server);
     free(server);
 }

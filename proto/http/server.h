@@ -9,6 +9,10 @@
  * the answer the pointer belongs to the server again. A client that goes away while its request waits is
  * noticed only where the handler asked (http_request_on_gone); else the answer goes nowhere, which does no
  * harm.
+ *
+ * Connections, bodies and unread answers are counted by uid. A user's oldest idle connection is closed before
+ * a new one is refused; root and our own uid have a share that nobody else can use up. A transfer slower than
+ * HTTP_RATE_MIN_BYTES is cut.
  */
 #ifndef BERTH_PROTO_HTTP_SERVER_H
 #define BERTH_PROTO_HTTP_SERVER_H
@@ -25,10 +29,21 @@
 #define HTTP_HEADERS_MAX_BYTES (32 << 10)      /* request line and header block; more is 431 */
 #define HTTP_BODY_JSON_MAX_BYTES (16ULL << 20) /* more is 413 */
 #define HTTP_DISCARD_MAX_BYTES (64ULL << 20)   /* read and thrown away so that a refused sender hears why */
-#define HTTP_CONNECTIONS_MAX 4096              /* of one server */
-#define HTTP_UID_REQUESTS_MAX 512              /* of one user, but for root and our own; more is 429 */
+#define HTTP_CONNECTIONS_MAX 4096              /* of one server; fewer where descriptors are scarce */
+#define HTTP_UID_CONNECTIONS_MAX 512           /* of one user, but for root and our own; more is 429 */
+#define HTTP_DESCRIPTORS_OWN 256               /* descriptors left to the rest of the process, and to nodes */
+#define HTTP_DESCRIPTORS_EACH 2                /* of one connection: itself and the file of its answer */
+#define HTTP_REFUSALS_MAX 64                   /* connections beyond the limits that may send their request */
+#define HTTP_ACCEPT_RETRY_MS 200               /* without a free descriptor */
 #define HTTP_PIECE_MAX_BYTES (128 << 10)       /* most that a streaming answer holds for a slow reader */
 #define HTTP_IDLE_TIMEOUT_S 60                 /* half a request, or nothing after one */
+#define HTTP_RATE_MIN_BYTES (16 << 10)         /* a second, after the idle time: a slower transfer is cut */
+#define HTTP_UID_BODY_MAX_BYTES (64ULL << 20)  /* bodies of one user in memory; more is 429 */
+#define HTTP_BODY_TOTAL_MAX_BYTES (512ULL << 20)  /* of all users, and as much of root and us; more is 503 */
+#define HTTP_BODY_SMALL_BYTES (64ULL << 10)       /* never refused for what others send */
+#define HTTP_UID_REPLY_MAX_BYTES (64ULL << 20)    /* answers that one user has not read; more is 429 */
+#define HTTP_REPLY_TOTAL_MAX_BYTES (512ULL << 20) /* as HTTP_BODY_TOTAL_MAX_BYTES */
+#define HTTP_REPLY_SMALL_BYTES (64ULL << 10)      /* never refused */
 #define HTTP_PATH_PARAMS_MAX 3
 
 struct http_server;
@@ -48,14 +63,24 @@ struct http_route {
     void (*dropped)(struct http_request *req, void *context);
 };
 
+/* How many connections a server keeps. */
+struct http_limits {
+    unsigned all;   /* together */
+    unsigned users; /* of users other than root and our own: the rest is kept for those two */
+    unsigned user;  /* of one of them */
+};
+/* What a process with so many descriptors (RLIMIT_NOFILE) can keep. */
+void http_limits_of(uint64_t descriptors, struct http_limits *out);
+
 struct http_server_options {
     const struct http_route *routes;
     size_t route_count;
     void *context; /* handed to every handler */
     /* Asked before anything of the body is read; false (with err filled) refuses. May be NULL. */
     bool (*admit)(struct http_request *req, void *context, struct error *err);
-    void (*seen)(void *context); /* called for every request, or NULL */
-    unsigned idle_timeout_s;     /* 0: HTTP_IDLE_TIMEOUT_S */
+    void (*seen)(void *context);      /* called for every request, or NULL */
+    unsigned idle_timeout_s;          /* 0: HTTP_IDLE_TIMEOUT_S */
+    const struct http_limits *limits; /* NULL: by RLIMIT_NOFILE */
 };
 
 /* Binds a Unix stream socket at `path` with `mode` and listens (replaces a stale one; one that answers is

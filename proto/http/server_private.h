@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/map.h"
 #include "proto/http/server.h"
 
 #include <microhttpd.h>
@@ -18,6 +19,19 @@ struct http_server {
     struct http_server_options options;
     struct list requests;
     bool closing;
+
+    /* peers.c */
+    struct list peers;          /* all connections */
+    struct map users;           /* by uid */
+    struct http_peer *accepted; /* on its way to libmicrohttpd */
+    struct http_limits limits;
+    unsigned connections, ordinary, refused; /* all; those of ordinary users; beyond the limits */
+    uint64_t idle_ms;
+    bool paused;                            /* no descriptor was free when somebody came */
+    uint64_t body_bytes[2], reply_bytes[2]; /* in memory, of ordinary and of privileged users */
+    int listen_fd, spare_fd;                /* -1: none */
+    uv_poll_t *listen;
+    uv_timer_t *retry, *sweep;
 };
 
 struct http_request {
@@ -29,14 +43,16 @@ struct http_request {
     char *url;
     struct buf body;
     uint64_t received_bytes;
+    uint64_t body_bytes, reply_bytes; /* counted by load.c */
     void *data;
-    uid_t uid;
-    pid_t pid;
-    bool refused;   /* an answer is ready before the body was read */
-    bool handled;   /* `handle` was called */
-    bool over;      /* the body passed the limit */
-    bool held;      /* no more pieces for now */
-    bool suspended; /* MHD's view */
+    struct http_peer *peer;
+    uint64_t begun_ms, queued_ms;           /* the loop's clock */
+    uint64_t suspended_at_ms, suspended_ms; /* since when; how long in all, before that */
+    bool refused;                           /* an answer is ready before the body was read */
+    bool handled;                           /* `handle` was called */
+    bool over;                              /* the body passed the limit */
+    bool held;                              /* no more pieces for now */
+    bool suspended;                         /* MHD's view */
     bool answered, queued;
 
     unsigned status;
@@ -55,6 +71,10 @@ struct http_request {
     uv_poll_t *watch; /* notices that the client left while the connection is suspended */
 };
 
+/* Lets libmicrohttpd do what is ready. */
+void http_server_pump(struct http_server *server);
+/* The JSON text of an error answer; the caller frees. Takes `errors` (NULL: none). */
+char *http_error_text(const struct error *err, cJSON *errors);
 /* Makes the answer known to the server: queues it now or on resumption. Takes the response. */
 void http_request_answer(struct http_request *req, unsigned status, struct MHD_Response *response);
 void http_request_suspend(struct http_request *req);

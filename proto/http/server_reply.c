@@ -1,6 +1,6 @@
 /* Answers: JSON, the error object, files by sendfile, and streams that are pulled as the reader takes them.
  */
-#include "proto/http/server_private.h"
+#include "proto/http/peers.h"
 
 #include "base/alloc.h"
 #include "proto/json.h"
@@ -43,6 +43,13 @@ void http_respond_empty(struct http_request *req, unsigned status)
 void http_respond_text(struct http_request *req, unsigned status, const char *content_type, char *bytes,
                        size_t n)
 {
+    struct error err = {0};
+    unsigned refused = 0;
+    if (!http_load_reply(req, n, &refused, &err)) {
+        free(bytes);
+        http_respond_errors(req, refused, &err, NULL);
+        return;
+    }
     struct MHD_Response *response = MHD_create_response_from_buffer(n, bytes, MHD_RESPMEM_MUST_FREE);
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
     http_request_answer(req, status, response);
@@ -55,7 +62,7 @@ void http_respond_json(struct http_request *req, unsigned status, cJSON *value)
     http_respond_text(req, status, "application/json", text, strlen(text));
 }
 
-void http_respond_errors(struct http_request *req, unsigned status, const struct error *err, cJSON *errors)
+char *http_error_text(const struct error *err, cJSON *errors)
 {
     cJSON *root = cJSON_CreateObject(), *object = cJSON_AddObjectToObject(root, "error");
     cJSON_AddStringToObject(object, "code", error_code_name(err->code));
@@ -66,7 +73,16 @@ void http_respond_errors(struct http_request *req, unsigned status, const struct
         cJSON_AddStringToObject(object, "hint", err->hint);
     if (errors)
         cJSON_AddItemToObject(object, "errors", errors);
-    http_respond_json(req, status ? status : http_status_of(err->code), root);
+    char *text = cJSON_PrintUnformatted(root);
+    cJSON_Delete(root);
+    return text ? text : xstrdup("{}");
+}
+
+void http_respond_errors(struct http_request *req, unsigned status, const struct error *err, cJSON *errors)
+{
+    char *text = http_error_text(err, errors);
+    http_respond_text(req, status ? status : http_status_of(err->code), "application/json", text,
+                      strlen(text));
 }
 
 void http_respond_error(struct http_request *req, const struct error *err)

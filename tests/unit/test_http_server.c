@@ -38,8 +38,9 @@ struct fixture {
     int stream_left, stream_ready;
     uint64_t piece_bytes;
     bool endless;
-    unsigned idle_timeout_s;
 };
+
+static const struct http_limits few = {.all = 4, .users = 3, .user = 2};
 
 static struct fixture fix;
 
@@ -194,12 +195,10 @@ static void *run_loop(void *arg)
     return NULL;
 }
 
-static int start(void **state)
+static int start_with(unsigned idle_timeout_s, const struct http_limits *limits)
 {
-    (void)state;
     memset(&fix, 0, sizeof fix);
     fix.stream_left = 1;
-    fix.idle_timeout_s = 30;
     strcpy(fix.folder, "/tmp/berth-test-http-XXXXXX");
     assert_non_null(mkdtemp(fix.folder));
     snprintf(fix.path, sizeof fix.path, "%s/sock", fix.folder);
@@ -209,12 +208,26 @@ static int start(void **state)
     uv_loop_init(&fix.loop);
     uv_async_init(&fix.loop, &fix.stop, on_stop);
     uv_async_init(&fix.loop, &fix.act, on_act);
-    struct http_server_options options = {
-        .routes = routes, .route_count = sizeof routes / sizeof *routes, .idle_timeout_s = 2};
+    struct http_server_options options = {.routes = routes,
+                                          .route_count = sizeof routes / sizeof *routes,
+                                          .idle_timeout_s = idle_timeout_s,
+                                          .limits = limits};
     fix.server = http_server_create(&fix.loop, fd, &options, &err);
     assert_non_null(fix.server);
     assert_int_equal(pthread_create(&fix.thread, NULL, run_loop, NULL), 0);
     return 0;
+}
+
+static int start(void **state)
+{
+    (void)state;
+    return start_with(2, NULL);
+}
+
+static int start_few(void **state)
+{
+    (void)state;
+    return start_with(60, &few);
 }
 
 static int stop(void **state)
@@ -379,6 +392,98 @@ static void half_a_request_is_dropped_after_the_idle_time_and_disturbs_nobody(vo
     assert_null(in.data);
 }
 
+/* Sends one byte at a time, far more often than the idle time asks for. */
+static void trickle(int fd, const char *begin)
+{
+    say(fd, begin);
+    for (int waited = 0; send(fd, "a", 1, MSG_NOSIGNAL) == 1; waited += 20) {
+        assert_true(waited < DEADLINE_MS);
+        poll(NULL, 0, 20);
+    }
+}
+
+static void a_request_that_trickles_in_is_cut_wherever_it_is(void **state)
+{
+    (void)state;
+    static const char *const begins[] = {"GET /echo/", "GET /echo/a HTTP/1.1\r\nHost: ",
+                                         "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n",
+                                         "PUT /pieces HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"};
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) {
+        _cleanup_close_ int fd = dial();
+        trickle(fd, begins[i]);
+        a_request_is_answered_with_its_parameters(NULL);
+    }
+}
+
+static void connections_follow_from_descriptors(void **state)
+{
+    (void)state;
+    struct http_limits limits;
+    http_limits_of(0, &limits);
+    assert_true(limits.users >= 1 && limits.user >= 1 && limits.users < limits.all);
+    http_limits_of(1024, &limits); /* a fourth is ours, and each connection may need two */
+    assert_int_equal(limits.all, (1024 - 256) / 2);
+    assert_int_equal(limits.users, limits.all - limits.all / 4);
+    assert_int_equal(limits.user, limits.users / 4);
+    uint64_t enough = 2ULL * HTTP_CONNECTIONS_MAX + HTTP_DESCRIPTORS_OWN;
+    http_limits_of(enough, &limits);
+    assert_int_equal(limits.all, HTTP_CONNECTIONS_MAX);
+    assert_int_equal(limits.user, HTTP_UID_CONNECTIONS_MAX);
+    http_limits_of(enough - 1, &limits);
+    assert_int_equal(limits.all, HTTP_CONNECTIONS_MAX - 1);
+    http_limits_of(enough * 100, &limits);
+    assert_int_equal(limits.all, HTTP_CONNECTIONS_MAX);
+}
+
+static void the_longest_idle_connection_makes_room_for_a_new_one(void **state)
+{
+    (void)state;
+    int idle[8];
+    for (size_t i = 0; i < 8; i++) { /* each is known to the server before the next comes */
+        _cleanup_buf_ struct buf in = {0};
+        idle[i] = dial();
+        say(idle[i], "GET /echo/a HTTP/1.1\r\nHost: x\r\n\r\n");
+        hear(idle[i], &in, "}");
+        assert_non_null(strstr(in.data, " 200 "));
+    }
+    _cleanup_buf_ struct buf in = {0}, last = {0};
+    hear(idle[3], &in, NULL); /* ends */
+    assert_null(in.data);
+    say(idle[7], "GET /echo/a HTTP/1.1\r\nHost: x\r\n\r\n"); /* the newest are still there */
+    hear(idle[7], &last, "}");
+    assert_non_null(strstr(last.data, " 200 "));
+    for (size_t i = 0; i < 8; i++)
+        close(idle[i]);
+}
+
+static void a_connection_beyond_those_in_use_is_refused_until_one_ends(void **state)
+{
+    (void)state;
+    int used[4];
+    for (unsigned i = 0; i < few.all; i++) {
+        used[i] = dial();
+        say(used[i], "PUT /pieces HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf");
+        await(&fix.pieces, (int)i + 1);
+    }
+    int refused[HTTP_REFUSALS_MAX + 2]; /* the last ones are not even heard */
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        refused[i] = dial();
+    for (size_t i = sizeof refused / sizeof *refused; i-- > 0;) {
+        _cleanup_buf_ struct buf in = {0};
+        static const char request[] = "GET /echo/a HTTP/1.1\r\nHost: x\r\n\r\n";
+        (void)!send(refused[i], request, sizeof request - 1, MSG_NOSIGNAL);
+        hear(refused[i], &in, NULL);
+        assert_non_null(strstr(in.data ? in.data : "", " 503 "));
+        assert_non_null(strstr(in.data, "\"code\":\"unavailable\""));
+        assert_non_null(strstr(in.data, "all 4 connections are in use"));
+        close(refused[i]);
+    }
+    for (unsigned i = 0; i < few.all; i++)
+        close(used[i]);
+    await(&fix.dropped, (int)few.all);
+    a_request_is_answered_with_its_parameters(NULL);
+}
+
 static void an_answer_may_come_later(void **state)
 {
     (void)state;
@@ -530,6 +635,12 @@ int main(void)
         TEST(a_body_far_past_the_limit_is_refused_at_once),
         TEST(headers_past_the_limit_are_refused),
         TEST(half_a_request_is_dropped_after_the_idle_time_and_disturbs_nobody),
+        TEST(a_request_that_trickles_in_is_cut_wherever_it_is),
+        cmocka_unit_test(connections_follow_from_descriptors),
+        cmocka_unit_test_setup_teardown(the_longest_idle_connection_makes_room_for_a_new_one, start_few,
+                                        stop),
+        cmocka_unit_test_setup_teardown(a_connection_beyond_those_in_use_is_refused_until_one_ends, start_few,
+                                        stop),
         TEST(an_answer_may_come_later),
         TEST(a_client_that_leaves_while_it_waits_is_noticed),
         TEST(a_client_that_only_ends_its_sending_still_gets_its_answer),
