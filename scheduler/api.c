@@ -10,8 +10,7 @@
 
 struct caller api_caller(struct daemon *d, const struct http_request *req)
 {
-    struct caller c = {.uid = http_request_uid(req)};
-    c.name = principals_name_of_uid(&d->principals, c.uid);
+    struct caller c = {.uid = http_request_uid(req), .name = http_request_user(req)};
     c.principal = principals_find(&d->principals, c.name);
     c.admin = c.uid == 0 || c.uid == geteuid();
     return c;

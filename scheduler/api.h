@@ -11,7 +11,7 @@
 /* Who asks. */
 struct caller {
     uid_t uid;
-    const char *name;   /* valid until the next call of api_caller */
+    const char *name;   /* valid as long as the request */
     uint32_t principal; /* 0: has never submitted */
     bool admin;
 };

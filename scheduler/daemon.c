@@ -188,10 +188,29 @@ static bool open_nodes(struct daemon *d, struct error *err)
     return true;
 }
 
+static enum http_user_state identify(void *context, uid_t uid, char name[HTTP_USER_NAME_MAX],
+                                     struct error *err)
+{
+    struct daemon *d = context;
+    return logins_find(d->logins, uid, name, err);
+}
+
+static void on_login(void *data, uid_t uid)
+{
+    struct daemon *d = data;
+    if (d->people)
+        http_server_identified(d->people, uid);
+}
+
 static bool open_people(struct daemon *d, struct error *err)
 {
-    struct http_server_options options = {
-        .routes = people_routes, .route_count = people_route_count, .context = d, .seen = on_use};
+    struct http_server_options options = {.routes = people_routes,
+                                          .route_count = people_route_count,
+                                          .context = d,
+                                          .identify = identify,
+                                          .seen = on_use};
+    struct logins_options logins = {.changed = on_login, .data = d};
+    d->logins = logins_create(&d->loop, &logins);
     FAULT("daemon.before_listen");
     int fd = http_listen_unix(d->options.socket_path, d->options.socket_mode, err);
     if (fd < 0)
@@ -271,6 +290,7 @@ void daemon_finish(struct daemon *d)
     while (d->pool_work)
         uv_run(&d->loop, UV_RUN_ONCE); /* it holds requests */
     http_server_destroy(d->people);
+    logins_destroy(d->logins);
     /* The machine's own socket, outside the state folder, stays: clients see by it that this machine has a
      * Berth that is down, and don't start one of their own. */
     size_t state_len = strlen(d->options.state_dir);

@@ -11,6 +11,7 @@
 #include "scheduler/core/core.h"
 #include "scheduler/jobs.h"
 #include "scheduler/journal.h"
+#include "scheduler/logins.h"
 #include "scheduler/names.h"
 #include "scheduler/nodes.h"
 #include "scheduler/principals.h"
@@ -63,6 +64,7 @@ struct daemon {
     struct list inputs;    /* stdin that waits for its job to run (api_stdin.c) */
 
     struct http_server *people;
+    struct logins *logins; /* who connects to it */
     uv_prepare_t prepare;
     uv_idle_t idle; /* keeps the loop turning while the core wants to go on */
     uv_timer_t core_timer, beat;

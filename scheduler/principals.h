@@ -1,6 +1,6 @@
 /*
- * Who people are. A principal is a stable id with a name: the login name of the uid on this machine, or
- * "uid:N" where it has none. The journal records the id.
+ * Who people are. A principal is a stable id with a name: the login name of the uid on this machine
+ * (logins.h), or "uid:N" where our own has none. The journal records the id.
  */
 #ifndef BERTH_SCHEDULER_PRINCIPALS_H
 #define BERTH_SCHEDULER_PRINCIPALS_H
@@ -12,20 +12,17 @@
 #include <sys/types.h>
 
 #define PRINCIPAL_NAME_MAX 256
-#define PRINCIPAL_CACHE_MS 60000 /* how long a uid's name is believed before it is looked up again */
 
 struct journal;
 
 struct principal_table {
-    struct map by_name, by_id, by_uid;
+    struct map by_name, by_id;
     uint32_t next_id;
 };
 
 void principals_finish(struct principal_table *t);
 /* Recovery. */
 void principals_load(struct principal_table *t, uint32_t id, const char *name);
-/* Borrowed name; valid until the next call. */
-const char *principals_name_of_uid(struct principal_table *t, uid_t uid);
 /* The id, 0 where the name has none yet. */
 uint32_t principals_find(const struct principal_table *t, const char *name);
 /* The id; a new name is added to the journal's open batch. */

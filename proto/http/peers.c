@@ -87,6 +87,7 @@ static void peer_count(struct http_peer *peer, bool refused)
     peer->user->connections++;
     peer->server->connections++;
     peer->server->ordinary += !peer->user->privileged;
+    peer->server->strangers += peer->user->stranger;
     list_append(&peer->user->idle, &peer->idle_link);
 }
 
@@ -97,6 +98,7 @@ static void peer_uncount(struct http_peer *peer)
         peer->user->connections--;
         peer->server->connections--;
         peer->server->ordinary -= !peer->user->privileged;
+        peer->server->strangers -= peer->user->stranger;
     } else if (peer->refused) {
         peer->server->refused--;
     }
@@ -147,6 +149,26 @@ void http_peer_complete(struct http_peer *peer)
         list_append(&peer->user->idle, &peer->idle_link);
 }
 
+/* ---- who ---- */
+
+static void set_stranger(struct http_server *server, struct http_user *user, bool stranger)
+{
+    server->strangers -= user->stranger ? user->connections : 0;
+    user->stranger = stranger;
+    server->strangers += stranger ? user->connections : 0;
+}
+
+enum http_user_state http_peer_identify(struct http_peer *peer, struct error *err)
+{
+    const struct http_server_options *options = &peer->server->options;
+    struct http_user *user = peer->user;
+    if (!options->identify)
+        return HTTP_USER_KNOWN;
+    enum http_user_state state = options->identify(options->context, user->uid, user->name, err);
+    set_stranger(peer->server, user, !user->privileged && state != HTTP_USER_KNOWN);
+    return state;
+}
+
 /* ---- room ---- */
 
 static bool evict_of(struct http_user *user)
@@ -155,6 +177,21 @@ static bool evict_of(struct http_user *user)
         return false;
     peer_end(container_of(user->idle.next, struct http_peer, idle_link));
     return true;
+}
+
+/* One that waits for nothing: it is idle, or was refused. */
+static bool evict_stranger(struct http_server *server)
+{
+    struct http_peer *peer, *tmp;
+    list_for_each(peer, tmp, &server->peers, link)
+    {
+        bool may_end = peer->counted && peer->user->stranger && (!peer->req || peer->req->refused);
+        if (!may_end)
+            continue;
+        peer_end(peer);
+        return true;
+    }
+    return false;
 }
 
 /* The longest idle connection of whoever has the most; ordinary users go first. */
@@ -182,6 +219,11 @@ static bool has_room(struct http_server *server, struct http_user *user, unsigne
                   (unsigned)user->uid, user->connections);
         return error_hint(err, "end some of the programs that follow or wait for jobs, and try again");
     }
+    if (user->stranger && server->strangers >= limits->user && !evict_stranger(server)) {
+        *status = 503;
+        error_set(err, ERROR_UNAVAILABLE, "too many users wait to have their names looked up");
+        return error_hint(err, "try again in a moment");
+    }
     bool full =
         server->connections >= limits->all || (!user->privileged && server->ordinary >= limits->users);
     if (full && !evict_any(server, !user->privileged)) {
@@ -203,7 +245,11 @@ static void refuse(int fd, unsigned status, const struct error *err)
     buf_printf(&out,
                "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nConnection: close\r\n"
                "Content-Length: %zu\r\n\r\n%s",
-               status, status == 429 ? "Too Many Requests" : "Service Unavailable", strlen(body), body);
+               status,
+               status == 429   ? "Too Many Requests"
+               : status == 403 ? "Forbidden"
+                               : "Service Unavailable",
+               strlen(body), body);
     (void)!send(fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
     close(fd);
 }
@@ -217,7 +263,10 @@ static void add_peer(struct http_server *server, int fd)
     struct http_peer *peer = peer_create(server, fd, &who);
     unsigned status = 0;
     struct error err = {0};
-    peer->refused = !has_room(server, peer->user, &status, &err);
+    bool known = http_peer_identify(peer, &err) != HTTP_USER_REFUSED;
+    if (!known)
+        status = http_status_of(err.code);
+    peer->refused = !known || !has_room(server, peer->user, &status, &err);
     if (peer->refused && server->refused >= HTTP_REFUSALS_MAX) {
         peer->refused = false;
         peer_destroy(peer);
@@ -327,11 +376,14 @@ static bool overdue(const struct http_peer *peer, uint64_t now)
     const struct http_request *req = peer->req;
     if (peer->ended)
         return false;
+    bool brief = peer->refused || (peer->user->stranger && (!req || req->refused));
+    uint64_t idle_ms = brief && REFUSAL_LINGER_MS < server->idle_ms ? REFUSAL_LINGER_MS : server->idle_ms;
     if (!req)
-        return now - peer->since_ms >
-               (peer->refused && REFUSAL_LINGER_MS < server->idle_ms ? REFUSAL_LINGER_MS : server->idle_ms);
+        return now - peer->since_ms > idle_ms;
     if (req->suspended || req->streaming)
         return false;
+    if (brief)
+        return now - req->begun_ms > idle_ms + req->suspended_ms;
     if (req->queued)
         return req->reply_bytes && now - req->queued_ms > allowed_ms(server, req->reply_bytes);
     return now - req->begun_ms > allowed_ms(server, req->received_bytes) + req->suspended_ms;

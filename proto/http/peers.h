@@ -9,6 +9,8 @@
 struct http_user {
     uid_t uid;
     bool privileged; /* root, or the uid that runs this process */
+    bool stranger;   /* not known yet: its connections are few */
+    char name[HTTP_USER_NAME_MAX];
     unsigned references, connections;
     uint64_t body_bytes, reply_bytes; /* in memory */
     struct list idle;                 /* its connections without a request, longest idle first */
@@ -39,6 +41,8 @@ void http_peers_finish(struct http_server *server);
 /* MHD_NotifyConnectionCallback. */
 void http_peers_notify(void *cls, struct MHD_Connection *connection, void **context,
                        enum MHD_ConnectionNotificationCode code);
+/* Asks who the user is and keeps the name. */
+enum http_user_state http_peer_identify(struct http_peer *peer, struct error *err);
 /* A request begins, and ends, on the connection. */
 void http_peer_begin(struct http_peer *peer, struct http_request *req);
 void http_peer_complete(struct http_peer *peer);

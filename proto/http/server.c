@@ -339,8 +339,17 @@ static enum MHD_Result begin_request(struct http_server *server, struct MHD_Conn
         server->options.seen(server->options.context);
     struct error err = {0};
     unsigned status = 0;
-    if (check_headers(req, method, &err, &status))
-        return MHD_YES;
+    if (check_headers(req, method, &err, &status)) {
+        enum http_user_state user = http_peer_identify(req->peer, &err);
+        req->unknown = user == HTTP_USER_LATER;
+        if (req->unknown) {
+            req->begins_again = true;
+            http_request_suspend(req);
+        }
+        if (user != HTTP_USER_REFUSED)
+            return MHD_YES;
+        http_respond_header(req, MHD_HTTP_HEADER_CONNECTION, "close");
+    }
     req->refused = true;
     http_respond_errors(req, status, &err, NULL);
     const char *length = http_request_header(req, "Content-Length");
@@ -361,6 +370,28 @@ static void refuse_body(struct http_request *req, unsigned status, const struct 
     http_load_drop_body(req);
     req->refused = true;
     http_respond_errors(req, status, err, NULL);
+}
+
+void http_server_identified(struct http_server *server, uid_t uid)
+{
+    struct http_request *req, *tmp;
+    struct error err = {0};
+    list_for_each(req, tmp, &server->requests, link)
+    {
+        if (!req->unknown || req->peer->user->uid != uid)
+            continue;
+        enum http_user_state user = http_peer_identify(req->peer, &err);
+        if (user == HTTP_USER_LATER)
+            return;
+        req->unknown = false;
+        if (user == HTTP_USER_REFUSED) {
+            req->refused = true;
+            http_respond_header(req, MHD_HTTP_HEADER_CONNECTION, "close");
+            http_respond_error(req, &err);
+        } else {
+            http_request_resume(req);
+        }
+    }
 }
 
 static void take_body(struct http_request *req, const char *bytes, size_t n)
@@ -397,6 +428,14 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     struct http_request *req = *con_cls;
     if (!req)
         return begin_request(cls, connection, url, method, con_cls);
+    if (req->begins_again) { /* libmicrohttpd repeats the call that was suspended */
+        req->begins_again = false;
+        if (!req->refused)
+            return MHD_YES;
+        req->queued = true;
+        req->queued_ms = uv_now(req->server->loop);
+        return MHD_queue_response(connection, req->status, req->response);
+    }
     if (*upload_size) {
         take_body(req, upload, *upload_size);
         *upload_size = 0;
@@ -526,6 +565,11 @@ const char *http_request_body(const struct http_request *req, size_t *len)
 uid_t http_request_uid(const struct http_request *req)
 {
     return req->peer->user->uid;
+}
+
+const char *http_request_user(const struct http_request *req)
+{
+    return req->peer->user->name;
 }
 
 pid_t http_request_pid(const struct http_request *req)

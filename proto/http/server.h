@@ -44,6 +44,7 @@
 #define HTTP_UID_REPLY_MAX_BYTES (64ULL << 20)    /* answers that one user has not read; more is 429 */
 #define HTTP_REPLY_TOTAL_MAX_BYTES (512ULL << 20) /* as HTTP_BODY_TOTAL_MAX_BYTES */
 #define HTTP_REPLY_SMALL_BYTES (64ULL << 10)      /* never refused */
+#define HTTP_USER_NAME_MAX 256
 #define HTTP_PATH_PARAMS_MAX 3
 
 struct http_server;
@@ -67,10 +68,17 @@ struct http_route {
 struct http_limits {
     unsigned all;   /* together */
     unsigned users; /* of users other than root and our own: the rest is kept for those two */
-    unsigned user;  /* of one of them */
+    unsigned user;  /* of one of them, and of all who are not known yet together */
 };
 /* What a process with so many descriptors (RLIMIT_NOFILE) can keep. */
 void http_limits_of(uint64_t descriptors, struct http_limits *out);
+
+/* Who a uid is. */
+enum http_user_state {
+    HTTP_USER_KNOWN,
+    HTTP_USER_LATER,  /* http_server_identified follows */
+    HTTP_USER_REFUSED /* err says why */
+};
 
 struct http_server_options {
     const struct http_route *routes;
@@ -78,6 +86,10 @@ struct http_server_options {
     void *context; /* handed to every handler */
     /* Asked before anything of the body is read; false (with err filled) refuses. May be NULL. */
     bool (*admit)(struct http_request *req, void *context, struct error *err);
+    /* Asked for each connection and each request: fills `name` or err. A request waits, before anything of
+     * its body is read, while the answer is HTTP_USER_LATER. May be NULL: all are known, by no name. */
+    enum http_user_state (*identify)(void *context, uid_t uid, char name[HTTP_USER_NAME_MAX],
+                                     struct error *err);
     void (*seen)(void *context);      /* called for every request, or NULL */
     unsigned idle_timeout_s;          /* 0: HTTP_IDLE_TIMEOUT_S */
     const struct http_limits *limits; /* NULL: by RLIMIT_NOFILE */
@@ -92,6 +104,8 @@ struct http_server *http_server_create(uv_loop_t *loop, int listen_fd,
                                        const struct http_server_options *options, struct error *err);
 /* Answers what waits with 503 unavailable, ends streams, closes all. NULL is fine. */
 void http_server_destroy(struct http_server *server);
+/* `identify` has another answer for the uid now. */
+void http_server_identified(struct http_server *server, uid_t uid);
 /* No new connections from here on. */
 void http_server_quiesce(struct http_server *server);
 
@@ -107,6 +121,8 @@ const char *http_request_header(const struct http_request *req, const char *name
 const char *http_request_body(const struct http_request *req,
                               size_t *len);             /* "" where none; NUL-terminated */
 uid_t http_request_uid(const struct http_request *req); /* SO_PEERCRED */
+/* The name that `identify` gave; "" where nobody was asked. Valid as long as the request. */
+const char *http_request_user(const struct http_request *req);
 pid_t http_request_pid(const struct http_request *req);
 const struct http_route *http_request_route(const struct http_request *req);
 /* A pointer that the handlers of one request pass among themselves. */

@@ -26,6 +26,7 @@ struct http_server {
     struct http_peer *accepted; /* on its way to libmicrohttpd */
     struct http_limits limits;
     unsigned connections, ordinary, refused; /* all; those of ordinary users; beyond the limits */
+    unsigned strangers;                      /* of users who are not known yet */
     uint64_t idle_ms;
     bool paused;                            /* no descriptor was free when somebody came */
     uint64_t body_bytes[2], reply_bytes[2]; /* in memory, of ordinary and of privileged users */
@@ -48,6 +49,8 @@ struct http_request {
     struct http_peer *peer;
     uint64_t begun_ms, queued_ms;           /* the loop's clock */
     uint64_t suspended_at_ms, suspended_ms; /* since when; how long in all, before that */
+    bool unknown;                           /* it waits until its user is known */
+    bool begins_again;                      /* it waited for that */
     bool refused;                           /* an answer is ready before the body was read */
     bool handled;                           /* `handle` was called */
     bool over;                              /* the body passed the limit */
