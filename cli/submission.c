@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/fault.h"
 #include "cli/progress.h"
+#include "proto/jobspec.h"
 
 #include <limits.h>
 #include <string.h>
@@ -210,7 +211,8 @@ static void add_code(cJSON *submission, const struct code_snapshot *code)
         return;
     cJSON *git = cJSON_AddObjectToObject(c, "git");
     json_add_str(git, "commit", code->git.commit);
-    json_add_str(git, "remote", code->git.remote);
+    bool fits = code->git.remote && strlen(code->git.remote) <= JOB_REMOTE_MAX;
+    json_add_str(git, "remote", fits ? code->git.remote : NULL);
     char sha[SNAPSHOT_SHA_MAX];
     if (code->git.diff.len)
         code_snapshot_sha(code->git.diff.data, code->git.diff.len, sha);

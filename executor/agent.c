@@ -144,12 +144,18 @@ static void take_order(struct agent *agent, const cJSON *json)
         task_wanted(task);
         return;
     }
+    if (json_bool(json, "follows", false))
+        return; /* its launch comes on the stream */
     if (!task_id_parse(name, &id)) {
         log_error("an order without a task's id is left out");
         return;
     }
     if (events_marks(&agent->events, name)) {
         report_end(agent, name, "shim_lost", "the node held this task and its folder is gone");
+        return;
+    }
+    if (!json_get(json, "spec")) { /* the scheduler took it from this node's own hello that it is here */
+        report_end(agent, name, "shim_lost", "the node held this task and its directory is gone");
         return;
     }
     if (agent->tasks.count >= AGENT_TASKS_MAX) {

@@ -115,7 +115,7 @@ static void read_code(struct spec_reader *r, const cJSON *v, const char *path)
 
 static void read_variables(struct spec_reader *r, const cJSON *v, const char *path)
 {
-    spec_pairs(r, v, path, 100000, (size_t)16 << 20, &r->spec->environment);
+    spec_pairs(r, v, path, JOB_VARIABLES_MAX, JOB_VARIABLE_MAX_BYTES, &r->spec->environment);
 }
 
 static void read_runtime(struct spec_reader *r, const cJSON *v, const char *path)
@@ -167,6 +167,15 @@ static void read_memory(struct spec_reader *r, const cJSON *v, const char *path)
 
 /* ---- image ---- */
 
+static void free_pairs(struct job_pairs *pairs)
+{
+    for (size_t i = 0; i < pairs->count; i++) {
+        free(pairs->items[i].name);
+        free(pairs->items[i].value);
+    }
+    free(pairs->items);
+}
+
 static void read_image(struct spec_reader *r, const cJSON *v, const char *path)
 {
     if (!cJSON_IsString(v)) {
@@ -193,10 +202,34 @@ static void read_image(struct spec_reader *r, const cJSON *v, const char *path)
     }
 }
 
+static void check_image_name(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_note(r, v, path, JOB_TEXT_MAX);
+}
+
+static void check_image_description(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_note(r, v, path, JOB_DESCRIPTION_MAX);
+}
+
+static void check_image_tags(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    struct job_pairs ignored = {0};
+    spec_pairs(r, v, path, JOB_TAGS_MAX, JOB_TEXT_MAX, &ignored);
+    free_pairs(&ignored);
+}
+
 static const struct spec_field environment_fields[] = {
-    {"image", read_image}, {"name", spec_accept},      {"version", spec_accept}, {"description", spec_accept},
-    {"tags", spec_accept}, {"$schema", read_schema},   {"build", NULL},          {"conda_file", NULL},
-    {"os_type", NULL},     {"inference_config", NULL},
+    {"image", read_image},
+    {"name", check_image_name},
+    {"version", check_image_name},
+    {"description", check_image_description},
+    {"tags", check_image_tags},
+    {"$schema", read_schema},
+    {"build", NULL},
+    {"conda_file", NULL},
+    {"os_type", NULL},
+    {"inference_config", NULL},
 };
 
 static void read_environment(struct spec_reader *r, const cJSON *v, const char *path)
@@ -243,9 +276,11 @@ static void read_compute(struct spec_reader *r, const cJSON *v, const char *path
         return;
     }
     const cJSON *item;
-    if (cJSON_GetArraySize(v) == 0)
-        spec_problem(r, path, "is an empty list");
-    cJSON_ArrayForEach(item, v) read_one_compute(r, item, path);
+    int count = cJSON_GetArraySize(v);
+    if (count == 0 || count > JOB_COMPUTE_MAX)
+        spec_problem(r, path, "must be a list of 1 to %d names, not of %d", JOB_COMPUTE_MAX, count);
+    else
+        cJSON_ArrayForEach(item, v) read_one_compute(r, item, path);
 }
 
 static void read_instance_count(struct spec_reader *r, const cJSON *v, const char *path)
@@ -483,6 +518,8 @@ static void summarise(const struct job_spec_problems *p, struct error *err)
         buf_printf(&text, "%zu fields can't be taken", p->total);
         for (size_t i = 0; i < p->count; i++)
             buf_printf(&text, "\n  %s: %s", p->items[i].field, p->items[i].message);
+        if (p->total > p->count)
+            buf_printf(&text, "\n  and %zu more", p->total - p->count);
         error_field(err, first->field, "%s", text.data);
         buf_finish(&text);
     }
@@ -505,8 +542,10 @@ struct job_spec *job_spec_parse(const cJSON *file, struct job_spec_problems *pro
     struct spec_reader r = {s, problems ? problems : &own};
     _Static_assert(COUNT(job_fields) <= 64, "spec_read_object keeps one bit a field");
     spec_read_object(&r, file, "", job_fields, COUNT(job_fields));
-    if (cJSON_IsObject(file))
+    if (cJSON_IsObject(file)) {
         check_together(&r, file);
+        spec_check_size(&r, file);
+    }
     if (!s->compute.count)
         add_string(&s->compute, "local");
     if (r.problems->total) {
@@ -516,15 +555,6 @@ struct job_spec *job_spec_parse(const cJSON *file, struct job_spec_problems *pro
     }
     job_spec_problems_finish(&own);
     return s;
-}
-
-static void free_pairs(struct job_pairs *pairs)
-{
-    for (size_t i = 0; i < pairs->count; i++) {
-        free(pairs->items[i].name);
-        free(pairs->items[i].value);
-    }
-    free(pairs->items);
 }
 
 static void free_strings(struct job_strings *strings)

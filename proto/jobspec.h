@@ -16,17 +16,25 @@
 
 /* Limits. A value at the limit is accepted, one past it refused. */
 #define JOB_NAME_MAX 64
-#define JOB_RESERVATION_MAX 64    /* bytes of a reservation's name */
-#define JOB_TEXT_MAX 1024         /* display_name, experiment_name */
-#define JOB_DESCRIPTION_MAX 65536 /* bytes */
-#define JOB_TAGS_MAX 128          /* tags; each key and value at most JOB_TEXT_MAX */
-#define JOB_COMMAND_MAX 131071    /* bytes: MAX_ARG_STRLEN less its NUL, execve(2) */
-#define JOB_ARGS_MAX 65536        /* arguments */
+#define JOB_RESERVATION_MAX 64       /* bytes of a reservation's name */
+#define JOB_TEXT_MAX 1024            /* display_name, experiment_name */
+#define JOB_DESCRIPTION_MAX 65536    /* bytes */
+#define JOB_TAGS_MAX 128             /* tags; each key and value at most JOB_TEXT_MAX */
+#define JOB_FILE_MAX_BYTES (2 << 20) /* bytes of the whole file as compact JSON: what a launch carries */
+#define JOB_FILE_VALUES_MAX 131072   /* values of the file's JSON text: texts, numbers, lists, mappings */
+#define JOB_COMMAND_MAX 131071       /* bytes: MAX_ARG_STRLEN less its NUL, execve(2) */
+#define JOB_ARGS_MAX 65536           /* arguments */
 #define JOB_ENVIRONMENT_MAX_BYTES                                                                            \
     (1 << 20) /* names and values of environment_variables and of the submitting shell together */
+#define JOB_VARIABLES_MAX 4096        /* of environment_variables, and as many of the submitting shell */
 #define JOB_VARIABLE_MAX_BYTES 131071 /* one NAME=value: MAX_ARG_STRLEN less its NUL */
 #define JOB_MOUNTS_MAX 256
 #define JOB_INPUTS_MAX 1024
+#define JOB_LITERAL_MAX 131071 /* bytes of an input's literal */
+#define JOB_COMPUTE_MAX 16     /* names in `compute` */
+#define JOB_REMOTE_MAX 4096    /* bytes of the code's git remote */
+#define JOB_HOST_MAX 255       /* bytes of the submitting machine's name */
+#define JOB_CLIENT_MAX 128     /* bytes of the submitting program's name */
 #define JOB_LEFT_OUT_MAX 4096
 #define JOB_PATH_MAX 4095
 #define JOB_CPUS_MAX 65536

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/map.h"
 #include "proto/suggest.h"
 #include "proto/units.h"
 
@@ -18,7 +19,7 @@ static void note(struct spec_reader *r, const char *path, bool unsupported, cons
     struct job_spec_problems *p = r->problems;
     p->total++;
     if (p->count == JOB_ERRORS_MAX)
-        return;
+        return; /* before any text is made: the cost of a file with a million faults stays linear */
     char text[ERROR_MESSAGE_MAX / 2];
     vsnprintf(text, sizeof text, fmt, ap);
     p->items[p->count++] = (struct job_spec_problem){xstrdup(path), xstrdup(text), unsupported};
@@ -77,10 +78,14 @@ void spec_read_object(struct spec_reader *r, const cJSON *object, const char *pa
     cJSON_ArrayForEach(item, object)
     {
         char full[SPEC_FIELD_PATH_MAX];
-        join(full, path, item->string);
         size_t i = 0;
         while (i < count && strcmp(fields[i].name, item->string) != 0)
             i++;
+        if (i == count && r->problems->count == JOB_ERRORS_MAX) {
+            r->problems->total++; /* nobody reads a suggestion for it */
+            continue;
+        }
+        join(full, path, item->string);
         if (i == count) {
             const char *near = suggest_nearest(item->string, fields, count, sizeof *fields);
             if (near)
@@ -244,11 +249,16 @@ void spec_pairs(struct spec_reader *r, const cJSON *value, const char *path, siz
         return;
     }
     out->items = xcalloc(count, sizeof *out->items);
+    struct map seen = {0};
     const cJSON *item;
     cJSON_ArrayForEach(item, value)
     {
         char full[SPEC_FIELD_PATH_MAX];
         join(full, path, item->string);
+        if (map_put_str(&seen, item->string, (void *)item)) {
+            spec_problem(r, full, "given twice");
+            continue;
+        }
         char *text = cJSON_IsNull(item) ? xstrdup("") : spec_scalar_text(item);
         if (!text)
             spec_problem(r, full, "must be text, not %s", spec_type_name(item));
@@ -258,6 +268,7 @@ void spec_pairs(struct spec_reader *r, const cJSON *value, const char *path, siz
             out->items[out->count++] = (struct job_pair){xstrdup(item->string), take_ptr(text)};
         free(text);
     }
+    map_finish(&seen);
 }
 
 static bool variable_name_valid(const char *name)
@@ -329,7 +340,24 @@ void spec_duration(struct spec_reader *r, const cJSON *value, const char *path, 
         *out_ms = ms;
 }
 
-void spec_accept(struct spec_reader *r, const cJSON *value, const char *path)
+void spec_note(struct spec_reader *r, const cJSON *value, const char *path, size_t max)
 {
-    (void)r, (void)value, (void)path;
+    _cleanup_free_ char *text = spec_scalar_text(value);
+    if (!text)
+        spec_problem(r, path, "must be text, not %s", spec_type_name(value));
+    else if (strlen(text) > max)
+        spec_problem(r, path, "is %zu bytes long; at most %zu are allowed", strlen(text), max);
+    else if (has_control(text, false))
+        spec_problem(r, path, "has control characters in it");
+}
+
+void spec_digest(struct spec_reader *r, const cJSON *v, const char *path, char **out)
+{
+    if (!cJSON_IsString(v) || strlen(v->valuestring) != 64 ||
+        strspn(v->valuestring, "0123456789abcdef") != 64) {
+        spec_problem(r, path, "must be a SHA-256 in 64 lower-case hexadecimal digits");
+        return;
+    }
+    free(*out);
+    *out = xstrdup(v->valuestring);
 }

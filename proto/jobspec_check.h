@@ -46,8 +46,11 @@ void spec_pairs(struct spec_reader *r, const cJSON *value, const char *path, siz
 /* Names and sizes of environment variables; `used` counts the bytes of all of them together. */
 void spec_check_environment(struct spec_reader *r, const struct job_pairs *pairs, const char *path,
                             size_t *used);
-/* Takes any value: a note that changes nothing about the run. */
-void spec_accept(struct spec_reader *r, const cJSON *value, const char *path);
+/* Check only: a note that changes nothing about the run. */
+void spec_note(struct spec_reader *r, const cJSON *value, const char *path, size_t max);
+void spec_digest(struct spec_reader *r, const cJSON *value, const char *path, char **out); /* SHA-256, hex */
+/* The whole file against JOB_FILE_MAX_BYTES, as it travels in a launch. */
+void spec_check_size(struct spec_reader *r, const cJSON *file);
 /* The larger fields, each in a file of its own. */
 void spec_read_mounts(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_inputs(struct spec_reader *r, const cJSON *v, const char *path);

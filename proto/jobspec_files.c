@@ -188,6 +188,12 @@ void spec_read_inputs(struct spec_reader *r, const cJSON *v, const char *path)
             read_input_object(r, item, full, &input);
         else if (!(input.value = spec_scalar_text(item)))
             spec_problem(r, full, "must be a literal or {type, path, mode}, not %s", spec_type_name(item));
+        if (input.value && input.kind == JOB_INPUT_LITERAL && strlen(input.value) > JOB_LITERAL_MAX) {
+            spec_problem(r, full, "is %zu bytes long; at most %d are allowed", strlen(input.value),
+                         JOB_LITERAL_MAX);
+            free(input.value);
+            continue;
+        }
         if (!input.value)
             continue;
         input.name = xstrdup(item->string);

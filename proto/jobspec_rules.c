@@ -190,6 +190,8 @@ static void read_retry_on(struct spec_reader *r, const cJSON *v, const char *pat
     const cJSON *item;
     if (!cJSON_IsArray(v))
         read_retry_kind(r, v, path);
+    else if (cJSON_GetArraySize(v) > END_KIND_COUNT)
+        spec_problem(r, path, "has %d items; at most %d are allowed", cJSON_GetArraySize(v), END_KIND_COUNT);
     else
         cJSON_ArrayForEach(item, v) read_retry_kind(r, item, path);
 }

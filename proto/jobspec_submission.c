@@ -22,11 +22,7 @@ static void read_code_path(struct spec_reader *r, const cJSON *v, const char *pa
 
 static void read_manifest(struct spec_reader *r, const cJSON *v, const char *path)
 {
-    if (!cJSON_IsString(v) || strlen(v->valuestring) != 64 ||
-        strspn(v->valuestring, "0123456789abcdef") != 64)
-        spec_problem(r, path, "must be a SHA-256 in 64 lower-case hexadecimal digits");
-    else
-        r->spec->code_manifest = xstrdup(v->valuestring);
+    spec_digest(r, v, path, &r->spec->code_manifest);
 }
 
 static void read_left_out(struct spec_reader *r, const cJSON *v, const char *path)
@@ -42,9 +38,42 @@ static void read_left_out(struct spec_reader *r, const cJSON *v, const char *pat
     }
 }
 
+/* What the snapshot counted, for people. */
+static void check_count(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    int64_t ignored = 0;
+    spec_int(r, v, path, 0, INT64_MAX, &ignored);
+}
+
+static void check_commit(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    size_t n = cJSON_IsString(v) ? strlen(v->valuestring) : 0; /* SHA-1 or SHA-256 */
+    if ((n != 40 && n != 64) || strspn(v->valuestring, "0123456789abcdef") != n)
+        spec_problem(r, path, "must be a commit in 40 or 64 lower-case hexadecimal digits");
+}
+
+static void check_remote(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_note(r, v, path, JOB_REMOTE_MAX);
+}
+
+static void check_dirty(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    _cleanup_free_ char *ignored = NULL;
+    spec_digest(r, v, path, &ignored);
+}
+
+static const struct spec_field git_fields[] = {
+    {"commit", check_commit}, {"remote", check_remote}, {"dirty", check_dirty}};
+
+static void check_git(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_read_object(r, v, path, git_fields, COUNT(git_fields));
+}
+
 static const struct spec_field code_fields[] = {
     {"path", read_code_path}, {"manifest", read_manifest}, {"left_out", read_left_out},
-    {"files", spec_accept},   {"bytes", spec_accept},      {"git", spec_accept},
+    {"files", check_count},   {"bytes", check_count},      {"git", check_git},
 };
 
 static void read_submission_code(struct spec_reader *r, const cJSON *v, const char *path)
@@ -56,7 +85,7 @@ static void read_submission_code(struct spec_reader *r, const cJSON *v, const ch
 
 static void read_submit_environment(struct spec_reader *r, const cJSON *v, const char *path)
 {
-    spec_pairs(r, v, path, 10000, (size_t)16 << 20, &r->spec->submit_environment);
+    spec_pairs(r, v, path, JOB_VARIABLES_MAX, JOB_VARIABLE_MAX_BYTES, &r->spec->submit_environment);
 }
 
 static void read_rows(struct spec_reader *r, const cJSON *v, const char *path)
@@ -82,9 +111,19 @@ static void read_term(struct spec_reader *r, const cJSON *v, const char *path)
     spec_read_object(r, v, path, term_fields, COUNT(term_fields));
 }
 
+static void check_hostname(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_note(r, v, path, JOB_HOST_MAX);
+}
+
+static void check_client(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_note(r, v, path, JOB_CLIENT_MAX);
+}
+
 static const struct spec_field submission_fields[] = {
     {"cwd", read_cwd},   {"code", read_submission_code}, {"environment", read_submit_environment},
-    {"term", read_term}, {"hostname", spec_accept},      {"client", spec_accept},
+    {"term", read_term}, {"hostname", check_hostname},   {"client", check_client},
 };
 
 void spec_read_submission(struct spec_reader *r, const cJSON *v, const char *path)

@@ -183,6 +183,59 @@ cJSON *json_parse(const char *text, size_t len, struct error *err)
     return j;
 }
 
+/* No fewer than the text has: the first one, and one behind each comma and opening bracket. */
+static size_t count_values(const char *text, size_t len)
+{
+    size_t count = 1;
+    bool quoted = false;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '"')
+            quoted = !quoted;
+        else if (quoted)
+            i += text[i] == '\\';
+        else
+            count += text[i] == ',' || text[i] == '[' || text[i] == '{';
+    }
+    return count;
+}
+
+cJSON *json_parse_bounded(const char *text, size_t len, size_t max_values, struct error *err)
+{
+    if (count_values(text, len) > max_values) {
+        error_set(err, ERROR_LIMIT, "the JSON text has more than %zu values", max_values);
+        return NULL;
+    }
+    return json_parse(text, len, err);
+}
+
+/* With its quotes, escaped as cJSON prints it. */
+static size_t string_size(const char *s)
+{
+    size_t n = 2;
+    for (; *s; s++) {
+        if (strchr("\"\\\b\f\n\r\t", *s))
+            n += 2;
+        else
+            n += (unsigned char)*s < 0x20 ? 6 : 1;
+    }
+    return n;
+}
+
+size_t json_size(const cJSON *j)
+{
+    if (cJSON_IsString(j))
+        return string_size(j->valuestring);
+    if (!cJSON_IsArray(j) && !cJSON_IsObject(j)) {
+        char text[64];
+        return cJSON_PrintPreallocated((cJSON *)j, text, sizeof text, false) ? strlen(text) : 0;
+    }
+    size_t n = 2;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, j) n +=
+        (item->prev->next ? 1 : 0) + (item->string ? string_size(item->string) + 1 : 0) + json_size(item);
+    return n;
+}
+
 char *json_text(const cJSON *j)
 {
     return encode_bytes(cJSON_PrintUnformatted(j));

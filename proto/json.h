@@ -29,6 +29,11 @@ static inline void json_cleanup_fn(cJSON **j)
 /* Parses one JSON text that fills `len` bytes. Refuses trailing bytes, NULs (also as \u0000), invalid UTF-8
  * and nesting over cJSON's limit, naming line and column. The caller deletes the result. */
 cJSON *json_parse(const char *text, size_t len, struct error *err);
+/* The same for what a stranger sent: texts of more than max_values values are refused before any is made, so
+ * that the cost is bounded by len and max_values. */
+cJSON *json_parse_bounded(const char *text, size_t len, size_t max_values, struct error *err);
+/* The bytes that json_text would have, without making it. */
+size_t json_size(const cJSON *j);
 /* Compact text appended to out. */
 void json_write(const cJSON *j, struct buf *out);
 char *json_text(const cJSON *j);     /* compact; the caller frees */

@@ -96,7 +96,7 @@ cJSON *api_body(struct http_request *req, const char *fields)
     struct error err = {0};
     size_t n;
     const char *text = http_request_body(req, &n);
-    cJSON *body = n ? json_parse(text, n, &err) : cJSON_CreateObject();
+    cJSON *body = n ? json_parse_bounded(text, n, API_BODY_VALUES_MAX, &err) : cJSON_CreateObject();
     if (body && api_check_fields(body, fields, &err))
         return body;
     cJSON_Delete(body);

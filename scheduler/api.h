@@ -5,6 +5,8 @@
 #include "scheduler/daemon.h"
 
 #define API_BLOBS_MISSING_MAX 100000
+#define API_BODY_VALUES_MAX (1 << 18)  /* values of a JSON body: texts, numbers, lists, mappings */
+#define API_JOB_MAX_BYTES (2ULL << 20) /* of a job file as it is posted: JOB_FILE_MAX_BYTES */
 #define API_BLOB_MAX_BYTES (64ULL << 30)
 #define API_STDIN_MAX_BYTES (64 << 10)
 

@@ -40,7 +40,7 @@ static struct job_spec *read_spec(struct http_request *req, cJSON **file)
     struct job_spec_problems problems = {0};
     size_t n;
     const char *text = http_request_body(req, &n);
-    *file = json_parse(text, n, &err);
+    *file = json_parse_bounded(text, n, JOB_FILE_VALUES_MAX, &err);
     struct job_spec *spec = *file ? job_spec_parse(*file, &problems, &err) : NULL;
     if (!spec)
         refuse_spec(req, &problems, &err);
@@ -175,6 +175,7 @@ static void add_rules(const struct job *job, const struct job_spec *spec, struct
     }
 }
 
+_Static_assert(API_JOB_MAX_BYTES == JOB_FILE_MAX_BYTES, "what may be posted may be launched");
 _Static_assert(JOB_AFTER_MAX <= CORE_DEPENDENCIES_MAX && JOB_RETRIES_MAX <= CORE_RETRIES_MAX &&
                    JOB_RETRY_CODES_MAX == CORE_RETRY_CODES_MAX && JOB_INSTANCES_MAX <= CORE_INSTANCES_MAX &&
                    JOB_GPU_WHOLE == RESOURCE_GPU_WHOLE && ARRAY_ELEMENTS_MAX <= CORE_ARRAY_MAX,

@@ -13,6 +13,7 @@
 #include "scheduler/fences.h"
 #include "scheduler/follow.h"
 #include "scheduler/relay.h"
+#include "scheduler/report.h"
 #include "scheduler/core/row.h"
 #include "scheduler/waits.h"
 
@@ -43,12 +44,14 @@ struct effects {
 static void start_effect(struct daemon *d, struct node *node, const struct effect *e)
 {
     struct core_task_view view;
+    struct error err = {0};
     if (!core_task_get(d->core, e->task, &view) || view.abandoned)
         return; /* ended meanwhile */
-    _cleanup_buf_ struct buf fields = {0};
-    buf_add_str(&fields, "\"order\":");
-    if (engine_write_order(d, node, e->task, &fields))
-        node_push_task(node, DELTA_START, "start", e->task, fields.data);
+    _cleanup_buf_ struct buf order = {0};
+    if (engine_write_order(d, node, e->task, &order, &err))
+        node_push_launch(node, e->task, order.data);
+    else
+        report_unlaunched(node, e->task, &err);
 }
 
 void engine_push_stop(struct node *node, struct task_id task, enum core_stop_reason reason, uint32_t grace_ms,
@@ -455,20 +458,22 @@ static void add_gang(const struct daemon *d, const struct job *job, struct task_
     json_add_int(gang, "instances", instances);
     json_add_int(gang, "rank", task.rank);
     json_add_int(gang, "processes_per_instance", job->processes);
-    for (uint32_t rank = 0; rank < instances; rank++) {
-        const struct task *peer = job_task(job, task.attempt, rank);
-        cJSON_AddItemToArray(hosts, cJSON_CreateString(peer && peer->node_name ? peer->node_name : "?"));
-    }
+    _cleanup_free_ const char **names = xcalloc(instances, sizeof *names);
+    for (uint32_t i = 0; i < job->task_count; i++) /* once over the tasks: a gang has a thousand */
+        if (job->tasks[i].attempt == task.attempt && job->tasks[i].rank < instances)
+            names[job->tasks[i].rank] = job->tasks[i].node_name;
+    for (uint32_t rank = 0; rank < instances; rank++)
+        cJSON_AddItemToArray(hosts, cJSON_CreateString(names[rank] ? names[rank] : "?"));
 }
 
-bool engine_write_order(struct daemon *d, const struct node *node, struct task_id task, struct buf *out)
+bool engine_write_order(struct daemon *d, const struct node *node, struct task_id task, struct buf *out,
+                        struct error *err)
 {
-    struct error err = {0};
     struct core_task_view view;
     struct job *job = jobs_get(&d->jobs, task.job.v);
     size_t start = out->len;
     if (!job || !core_task_get(d->core, task, &view))
-        return false;
+        return error_set(err, ERROR_NOT_FOUND, "the task is over");
     char text[TASK_ID_TEXT_MAX];
     _cleanup_json_ cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "task", task_id_format(task, text));
@@ -499,12 +504,16 @@ bool engine_write_order(struct daemon *d, const struct node *node, struct task_i
     buf_add_str(out, "\"lease\":");
     inventory_write_lease(node->inventory, d->core, view.node, &view.lease, LEASE_FOR_ORDER, out);
     buf_add_str(out, ",\"spec\":");
-    if (!journal_read_spec(d->reader, job->array_job ? job->array_job : job->id, out, &err)) {
-        log_error("task %s can't be ordered: %s", text, err.message);
+    bool ok = journal_read_spec(d->reader, job->array_job ? job->array_job : job->id, out, err);
+    buf_add_char(out, '}');
+    if (ok && out->len - start > NODE_LAUNCH_MAX_BYTES)
+        ok = error_set(err, ERROR_LIMIT, "its launch is %zu bytes long; at most %u are sent to a node",
+                       out->len - start, NODE_LAUNCH_MAX_BYTES);
+    if (!ok) {
         out->len = start;
+        out->data[start] = '\0';
         return false;
     }
-    buf_add_char(out, '}');
     make_log_folder(d, task.job.v);
     return true;
 }

@@ -21,8 +21,10 @@ void engine_turn(struct daemon *d);
 /* What only the core knows of a waiting job: why it waits now, and its promised start. */
 void engine_look(const struct daemon *d, struct job *job);
 
-/* The text of a start order; false where its job file can't be read. */
-bool engine_write_order(struct daemon *d, const struct node *node, struct task_id task, struct buf *out);
+/* The text of a launch. False, with nothing added, where its job file can't be read, or makes it larger than
+ * NODE_LAUNCH_MAX_BYTES (ERROR_LIMIT): no session carries that. */
+bool engine_write_order(struct daemon *d, const struct node *node, struct task_id task, struct buf *out,
+                        struct error *err);
 
 /* Tells the node the time limit of a job under way, as it is now. */
 void engine_push_limit(struct node *node, struct task_id task, int64_t limit_ms);

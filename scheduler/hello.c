@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "scheduler/engine.h"
 #include "scheduler/hardware.h"
 #include "scheduler/report.h"
@@ -21,14 +22,46 @@
 #define HELLO_FIELDS                                                                                         \
     "protocol name boot_id instance_id version pid inventory isolation tasks next_event_seq stream_ack"
 
+/* A task that the node should hold. */
+struct hello_task {
+    struct task_id id;
+    bool held; /* the node has listed it, so it has its launch */
+};
+
 struct hello_answer {
     struct node *node;
     struct http_request *req; /* NULL once answered */
     char session[33];
     uint64_t acked_event_seq, stream_seq;
     uint32_t count;
-    struct task_id tasks[]; /* that the node should hold, as of the hello's last row */
+    struct hello_task tasks[]; /* as of the hello's last row */
 };
+
+/* One of the answer's orders: the whole launch; the task alone where the node holds it; or that it follows on
+ * the stream, once the answer has NODE_HELLO_LAUNCH_BYTES of them. False, with nothing added, where it has
+ * none. */
+static bool add_order(struct node *node, const struct hello_task *task, size_t first, struct buf *out)
+{
+    char text[TASK_ID_TEXT_MAX];
+    struct error err = {0};
+    _cleanup_buf_ struct buf order = {0};
+    task_id_format(task->id, text);
+    if (task->held) {
+        buf_printf(out, "{\"task\":\"%s\"}", text);
+        return true;
+    }
+    if (!engine_write_order(node->daemon, node, task->id, &order, &err)) {
+        report_unlaunched(node, task->id, &err);
+        return false;
+    }
+    if (out->len - first + order.len <= NODE_HELLO_LAUNCH_BYTES) {
+        buf_add(out, order.data, order.len);
+        return true;
+    }
+    buf_printf(out, "{\"task\":\"%s\",\"follows\":true}", text);
+    node_push_launch(node, task->id, order.data);
+    return true;
+}
 
 static void answer_hello(void *data)
 {
@@ -50,16 +83,11 @@ static void answer_hello(void *data)
         buf_add_str(&out, ",\"outputs_dir\":");
         json_write(outputs_dir, &out);
         buf_add_str(&out, ",\"orders\":[");
-        bool any = false;
-        for (uint32_t i = 0; i < a->count; i++) {
-            size_t before = out.len;
-            if (any)
+        size_t first = out.len;
+        for (uint32_t i = 0; i < a->count; i++)
+            if (add_order(node, &a->tasks[i], first, &out))
                 buf_add_char(&out, ',');
-            if (engine_write_order(d, node, a->tasks[i], &out))
-                any = true;
-            else
-                out.len = before;
-        }
+        out.len -= out.len > first; /* the last comma */
         buf_add_str(&out, "]}");
         size_t n = out.len;
         http_respond_text(a->req, 200, "application/json", buf_take(&out), n);
@@ -92,13 +120,17 @@ static void take_task(struct node *node, const cJSON *item, struct task_id id)
         report_released(node, id);
 }
 
-static bool lists(const cJSON *tasks, struct task_id id)
+/* The tasks of a hello, by name. */
+static void list_held(const cJSON *tasks, struct map *held)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, tasks) map_put_str(held, json_str(item, "task", ""), (void *)item);
+}
+
+static bool holds(const struct map *held, struct task_id id)
 {
     char text[TASK_ID_TEXT_MAX];
-    const cJSON *item;
-    task_id_format(id, text);
-    cJSON_ArrayForEach(item, tasks) if (strcmp(json_str(item, "task", ""), text) == 0) return true;
-    return false;
+    return map_get_str(held, task_id_format(id, text)) != NULL;
 }
 
 /* A task that should be there and isn't: it is ordered (again) if the node never had it, else its end is
@@ -117,7 +149,7 @@ static void miss_task(struct node *node, struct task_id id, const struct core_ta
     report_lost(node, id);
 }
 
-static void reconcile(struct node *node, const cJSON *tasks)
+static void reconcile(struct node *node, const cJSON *tasks, const struct map *held)
 {
     struct daemon *d = node->daemon;
     struct core_task_view view;
@@ -136,13 +168,13 @@ static void reconcile(struct node *node, const cJSON *tasks)
     struct task_id *ids = xcalloc(CORE_NODE_TASKS_MAX, sizeof *ids);
     uint32_t count = core_node_tasks(d->core, (struct node_id){node->id}, ids, CORE_NODE_TASKS_MAX);
     for (uint32_t i = 0; i < count && i < CORE_NODE_TASKS_MAX; i++)
-        if (!lists(tasks, ids[i]) && core_task_get(d->core, ids[i], &view))
+        if (!holds(held, ids[i]) && core_task_get(d->core, ids[i], &view))
             miss_task(node, ids[i], &view);
     free(ids);
 }
 
 /* What the node should hold after all that, and the stops that are still open. */
-static struct hello_answer *plan_answer(struct node *node, struct http_request *req)
+static struct hello_answer *plan_answer(struct node *node, struct http_request *req, const struct map *held)
 {
     struct daemon *d = node->daemon;
     struct task_id *ids = xcalloc(CORE_NODE_TASKS_MAX, sizeof *ids);
@@ -159,7 +191,7 @@ static struct hello_answer *plan_answer(struct node *node, struct http_request *
         struct core_task_view view;
         if (!core_task_get(d->core, ids[i], &view) || view.abandoned)
             continue;
-        a->tasks[a->count++] = ids[i];
+        a->tasks[a->count++] = (struct hello_task){ids[i], holds(held, ids[i])};
         if (view.stopping && view.state != TASK_EXITED)
             engine_push_stop(node, ids[i], view.stop_reason, view.grace_ms, view.forced);
         const struct job *job = jobs_get(&d->jobs, ids[i].job.v);
@@ -249,9 +281,12 @@ void node_post_hello(struct http_request *req, void *context)
         http_respond_error(req, &err);
         return;
     }
-    reconcile(node, json_get(body, "tasks"));
+    struct map held = {0};
+    list_held(json_get(body, "tasks"), &held);
+    reconcile(node, json_get(body, "tasks"), &held);
     node->hello_row = node->daemon->last_row;
     log_info("node %s: session of instance %s, Berth %s", node->name, node->instance_id,
              node->version ? node->version : "?");
-    journal_then(node->daemon->journal, answer_hello, refuse_hello, plan_answer(node, req));
+    journal_then(node->daemon->journal, answer_hello, refuse_hello, plan_answer(node, req, &held));
+    map_finish(&held);
 }

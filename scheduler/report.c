@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define UNLAUNCHED_CODE 125 /* as an executor's own for a task that it can't start */
+
 static struct task *task_of(struct node *node, struct task_id id, struct job **job)
 {
     *job = jobs_get(&node->daemon->jobs, id.job.v);
@@ -163,6 +165,23 @@ void report_lost(struct node *node, struct task_id id)
 void report_never_started(struct node *node, struct task_id id)
 {
     end_without_exit(node, id, END_CANCELED, false);
+}
+
+void report_unlaunched(struct node *node, struct task_id id, const struct error *why)
+{
+    char text[TASK_ID_TEXT_MAX];
+    struct core_task_view view;
+    if (!engine_writable(node->daemon, NULL) || !core_task_get(node->daemon->core, id, &view))
+        return; /* its node's next registration comes back to it */
+    log_error("task %s can't be launched: %s", task_id_format(id, text), why->message);
+    _cleanup_json_ cJSON *exit = cJSON_CreateObject();
+    json_add_int(exit, "code", UNLAUNCHED_CODE);
+    cJSON *cause = cJSON_AddObjectToObject(exit, "cause");
+    json_add_str(cause, "kind", end_kind_name(END_START_ERROR));
+    json_add_str(cause, "text", why->message);
+    report_exit(node, id, exit);
+    report_released(node, id);
+    report_collected(node, id, NULL);
 }
 
 void report_note(struct node *node, struct task_id id, const char *text)

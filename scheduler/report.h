@@ -13,6 +13,8 @@ void report_collected(struct node *node, struct task_id id, const cJSON *outputs
 void report_lost(struct node *node, struct task_id id);
 /* It was canceled before the node ever had it. */
 void report_never_started(struct node *node, struct task_id id);
+/* It can't be launched, since `why`: it ends at once with the kind start_error, and what it held is free. */
+void report_unlaunched(struct node *node, struct task_id id, const struct error *why);
 void report_note(struct node *node, struct task_id id, const char *text);
 
 #endif

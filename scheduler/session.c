@@ -24,21 +24,28 @@ static void free_delta(struct delta *delta)
     free(delta);
 }
 
-void node_push(struct node *node, enum delta_kind kind, uint64_t job, uint32_t stdin_bytes, char *text)
+static void push(struct node *node, enum delta_kind kind, struct task_id task, uint32_t stdin_bytes,
+                 char *text)
 {
     struct delta *delta = xcalloc(1, sizeof *delta);
     delta->kind = kind;
     delta->seq = node->stream_seq;
-    delta->job = job;
+    delta->job = task.job.v;
+    delta->task = task;
     delta->stdin_bytes = stdin_bytes;
     delta->text = text;
-    delta->len = strlen(text);
+    delta->len = text ? strlen(text) : 0;
     list_append(&node->deltas, &delta->link);
     if (!node->cursor)
         node->cursor = delta;
     FAULT("session.before_send");
     if (node->stream)
         http_stream_wake(node->stream);
+}
+
+void node_push(struct node *node, enum delta_kind kind, uint64_t job, uint32_t stdin_bytes, char *text)
+{
+    push(node, kind, (struct task_id){.job = {job}}, stdin_bytes, text);
 }
 
 void node_push_task(struct node *node, enum delta_kind kind, const char *type, struct task_id task,
@@ -54,6 +61,57 @@ void node_push_task(struct node *node, enum delta_kind kind, const char *type, s
     }
     buf_add_str(&line, "}\n");
     node_push(node, kind, task.job.v, 0, buf_take(&line));
+}
+
+/* The whole line of a launch; false where the task is over, or its job file can't be read. */
+static bool write_launch(struct node *node, struct task_id task, uint64_t seq, const char *order,
+                         struct buf *line)
+{
+    char text[TASK_ID_TEXT_MAX];
+    struct core_task_view view;
+    struct error err = {0};
+    buf_printf(line, "{\"seq\":%llu,\"type\":\"start\",\"task\":\"%s\",\"order\":", (unsigned long long)seq,
+               task_id_format(task, text));
+    if (order) {
+        buf_add_str(line, order);
+    } else if (!core_task_get(node->daemon->core, task, &view) || view.abandoned) {
+        return false;
+    } else if (!engine_write_order(node->daemon, node, task, line, &err)) {
+        log_error("task %s can't be launched now: %s", text, err.message);
+        return false; /* the node's next registration comes back to it */
+    }
+    buf_add_str(line, "}\n");
+    return true;
+}
+
+void node_push_launch(struct node *node, struct task_id task, const char *order)
+{
+    struct buf line = {0};
+    bool kept = strlen(order) <= NODE_LAUNCH_KEPT_BYTES;
+    ++node->stream_seq;
+    if (kept)
+        write_launch(node, task, node->stream_seq, order, &line);
+    push(node, DELTA_START, task, 0, kept ? buf_take(&line) : NULL);
+}
+
+/* Its text, made where it has none yet. A launch that can't be written any more sends nothing. */
+static void ready_delta(struct node *node, struct delta *delta)
+{
+    _cleanup_buf_ struct buf line = {0};
+    if (delta->text || !write_launch(node, delta->task, delta->seq, NULL, &line))
+        return;
+    delta->len = line.len;
+    delta->text = buf_take(&line);
+}
+
+/* All of it is sent: a long launch waits for its acknowledgement without its text. */
+static void rest_delta(struct delta *delta)
+{
+    if (delta->kind != DELTA_START || delta->len <= NODE_LAUNCH_KEPT_BYTES)
+        return;
+    free(delta->text);
+    delta->text = NULL;
+    delta->len = 0;
 }
 
 uint32_t node_stdin_outstanding(const struct node *node, uint64_t job)
@@ -108,14 +166,19 @@ static ssize_t pull(void *data, char *out, size_t max)
     }
     while (node->cursor && n < max) {
         struct delta *delta = node->cursor;
+        if (node->cursor_at == 0)
+            ready_delta(node, delta);
         size_t piece = delta->len - node->cursor_at;
         if (piece > max - n)
             piece = max - n;
-        memcpy(out + n, delta->text + node->cursor_at, piece);
+        if (piece)
+            memcpy(out + n, delta->text + node->cursor_at, piece);
         n += piece;
         node->cursor_at += piece;
-        if (node->cursor_at == delta->len)
-            set_cursor(node, delta->link.next);
+        if (node->cursor_at < delta->len)
+            continue;
+        set_cursor(node, delta->link.next);
+        rest_delta(delta);
     }
     return n ? (ssize_t)n : HTTP_PULL_WAIT;
 }
