@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "proto/jobspec.h"
 #include "proto/units.h"
 
 #include <stdlib.h>
@@ -56,6 +57,9 @@ static bool apply_pairs(cJSON *file, const char *field, const char *option, cons
                         bool from_shell, struct error *err)
 {
     cJSON *object = list->count ? member(file, field) : NULL;
+    if (list->count > JOB_VARIABLES_MAX)
+        return error_set(err, ERROR_LIMIT, "%s is given %zu times; at most %d are allowed", option,
+                         (size_t)list->count, JOB_VARIABLES_MAX);
     for (size_t i = 0; object && i < list->count; i++) {
         const char *text = list->items[i], *equals = strchr(text, '=');
         _cleanup_free_ char *name = equals ? xstrndup(text, (size_t)(equals - text)) : xstrdup(text);

@@ -57,8 +57,7 @@ static void make_absolute(const struct submission *s, cJSON *object, const char 
 static void absolute_mounts(const struct submission *s)
 {
     cJSON *mounts = cJSON_GetObjectItemCaseSensitive(s->file, "mounts"), *item;
-    int i = 0;
-    for (item = cJSON_IsArray(mounts) ? mounts->child : NULL; item; i++) {
+    for (item = cJSON_IsArray(mounts) ? mounts->child : NULL; item;) {
         cJSON *next = item->next;
         if (cJSON_IsObject(item)) {
             make_absolute(s, item, "source", true);
@@ -67,7 +66,7 @@ static void absolute_mounts(const struct submission *s)
             _cleanup_free_ char *source = xstrndup(item->valuestring, n);
             _cleanup_free_ char *path = clean_path(s->folder, source);
             _cleanup_free_ char *text = xasprintf("%s%s", path, item->valuestring + n);
-            cJSON_ReplaceItemInArray(mounts, i, cJSON_CreateString(text));
+            cJSON_ReplaceItemViaPointer(mounts, item, cJSON_CreateString(text));
         }
         item = next;
     }

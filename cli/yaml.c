@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/map.h"
 
 #include <ctype.h>
 #include <fcntl.h>
@@ -23,7 +24,7 @@ struct yaml_file {
 struct converter {
     struct yaml_file *file;
     struct error *err;
-    int nodes, depth;
+    int nodes, depth, aliases;
 };
 
 /* The line of the source that a message is about, for people to see. `line` is from 0. */
@@ -148,6 +149,10 @@ static cJSON *convert_scalar(struct converter *c, struct fy_node *node)
 static struct fy_node *follow_alias(struct converter *c, struct fy_node *node)
 {
     for (int hops = 0; node && fy_node_is_alias(node); hops++) {
+        if (++c->aliases > YAML_ALIASES_MAX) {
+            refuse(c, node, "the file has too many values: aliases (*NAME) are followed up to 10000 times");
+            return NULL;
+        }
         struct fy_node *target = hops < 16 ? fy_node_resolve_alias(node) : NULL;
         if (!target) {
             refuse(c, node, "this alias has no anchor above it");
@@ -158,7 +163,24 @@ static struct fy_node *follow_alias(struct converter *c, struct fy_node *node)
     return node;
 }
 
-static bool merge_mapping(struct converter *c, cJSON *into, struct fy_node *value)
+/* A mapping as it is made: its names are looked up by hash, since people write mappings of thousands. */
+struct mapping {
+    cJSON *object;
+    struct map names;
+};
+
+static bool mapping_has(const struct mapping *m, const char *name)
+{
+    return map_get_str(&m->names, name) != NULL;
+}
+
+static void mapping_add(struct mapping *m, const char *name, cJSON *item)
+{
+    cJSON_AddItemToObject(m->object, name, item); /* copies the name */
+    map_put_str(&m->names, name, item);
+}
+
+static bool merge_mapping(struct converter *c, struct mapping *into, struct fy_node *value)
 {
     value = follow_alias(c, value);
     if (!value)
@@ -172,10 +194,11 @@ static bool merge_mapping(struct converter *c, cJSON *into, struct fy_node *valu
         return false;
     for (cJSON *item = other->child, *next; item; item = next) {
         next = item->next;
-        if (cJSON_GetObjectItemCaseSensitive(into, item->string))
+        if (mapping_has(into, item->string))
             continue;
         cJSON_DetachItemViaPointer(other, item);
-        cJSON_AddItemToObject(into, item->string, item); /* copies the name and frees the old one */
+        _cleanup_free_ char *name = xstrdup(item->string); /* the item's own is freed as it is added */
+        mapping_add(into, name, item);
     }
     cJSON_Delete(other);
     return true;
@@ -183,7 +206,7 @@ static bool merge_mapping(struct converter *c, cJSON *into, struct fy_node *valu
 
 /* `<<: *defaults`, `<<: [*a, *b]`: fields that are not in the mapping itself. A list in the list is none of
  * YAML's, and could hold itself. */
-static bool merge(struct converter *c, cJSON *into, struct fy_node *value)
+static bool merge(struct converter *c, struct mapping *into, struct fy_node *value)
 {
     value = follow_alias(c, value);
     if (!value || fy_node_get_type(value) != FYNT_SEQUENCE)
@@ -197,7 +220,7 @@ static bool merge(struct converter *c, cJSON *into, struct fy_node *value)
 
 static cJSON *convert_mapping(struct converter *c, struct fy_node *node)
 {
-    cJSON *object = cJSON_CreateObject();
+    struct mapping m = {.object = cJSON_CreateObject()};
     void *cursor = NULL;
     for (int pass = 0; pass < 2;
          pass++, cursor = NULL) { /* own fields first, so that they win over merged ones */
@@ -215,11 +238,11 @@ static cJSON *convert_mapping(struct converter *c, struct fy_node *node)
             if (merged != (pass == 1))
                 continue;
             if (merged) {
-                if (!merge(c, object, fy_node_pair_value(pair)))
+                if (!merge(c, &m, fy_node_pair_value(pair)))
                     goto fail;
                 continue;
             }
-            if (cJSON_GetObjectItemCaseSensitive(object, name)) {
+            if (mapping_has(&m, name)) {
                 refuse(c, key, "this field is given twice");
                 goto fail;
             }
@@ -227,12 +250,14 @@ static cJSON *convert_mapping(struct converter *c, struct fy_node *node)
             cJSON *item = value ? convert(c, value) : cJSON_CreateNull();
             if (!item)
                 goto fail;
-            cJSON_AddItemToObject(object, name, item);
+            mapping_add(&m, name, item);
         }
     }
-    return object;
+    map_finish(&m.names);
+    return m.object;
 fail:
-    cJSON_Delete(object);
+    map_finish(&m.names);
+    cJSON_Delete(m.object);
     return NULL;
 }
 
@@ -314,6 +339,17 @@ static bool set_syntax_error(struct yaml_file *file, struct error *err)
     return tab ? error_hint(err, "line %d starts with a tab; YAML indents by spaces", tab) : false;
 }
 
+/* At least the anchors of a text: &NAME where a value could begin. */
+static size_t count_anchors(const char *text)
+{
+    size_t count = 0;
+    for (const char *p = text; (p = strchr(p, '&')); p++) {
+        bool begins = p == text || strchr(" \t\n-[{,:?", p[-1]);
+        count += begins && p[1] && !strchr(" \t\r\n&", p[1]);
+    }
+    return count;
+}
+
 static bool load(struct yaml_file *file, struct error *err)
 {
     struct fy_diag_cfg diag_cfg;
@@ -325,9 +361,10 @@ static bool load(struct yaml_file *file, struct error *err)
     if (!file->diag)
         return error_set(err, ERROR_INTERNAL, "libfyaml does not start");
     fy_diag_set_collect_errors(file->diag, true);
-    struct fy_parse_cfg cfg = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DISABLE_MMAP_OPT |
-                                        FYPCF_JSON_NONE,
-                               .diag = file->diag};
+    struct fy_parse_cfg cfg = {
+        .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DISABLE_MMAP_OPT | FYPCF_JSON_NONE |
+                 FYPCF_ALLOW_DUPLICATE_KEYS, /* its own check is quadratic; convert_mapping's is not */
+        .diag = file->diag};
     file->parser = fy_parser_create(&cfg);
     if (!file->parser || fy_parser_set_string(file->parser, file->text, file->len) != 0)
         return error_set(err, ERROR_INTERNAL, "libfyaml does not start");
@@ -370,7 +407,9 @@ struct yaml_file *yaml_parse(const char *name, const char *text, size_t len, str
     file->name = xstrdup(name);
     file->text = xstrndup(text, len);
     file->len = len;
-    if (load(file, err))
+    if (count_anchors(file->text) > YAML_ANCHORS_MAX)
+        error_set(err, ERROR_LIMIT, "%s has more than %d anchors (&NAME)", name, YAML_ANCHORS_MAX);
+    else if (load(file, err))
         return file;
     yaml_free(file);
     return NULL;

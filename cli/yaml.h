@@ -14,7 +14,9 @@
 
 #define YAML_FILE_MAX_BYTES (16 << 20)
 #define YAML_DEPTH_MAX 64
-#define YAML_NODES_MAX 200000 /* after aliases are followed: a file of nested aliases is no bomb */
+#define YAML_ANCHORS_MAX 1000  /* &NAME in one file: libfyaml looks each up in a list */
+#define YAML_ALIASES_MAX 10000 /* *NAME followed in one file */
+#define YAML_NODES_MAX 200000  /* after aliases are followed: a file of nested aliases is no bomb */
 
 struct yaml_file;
 

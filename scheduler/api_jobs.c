@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "proto/kv.h"
 #include "scheduler/arrays.h"
 #include "scheduler/engine.h"
@@ -57,15 +58,14 @@ static void add_environment(cJSON *extra, const cJSON *spec)
 {
     static const char *const where[] = {"submission", "environment", NULL, "environment_variables"};
     cJSON *environment = cJSON_AddObjectToObject(extra, "environment");
-    const cJSON *parts[] = {json_get(json_get(spec, where[0]), where[1]), json_get(spec, where[3])};
-    for (size_t i = 0; i < 2; i++) {
-        const cJSON *item;
-        cJSON_ArrayForEach(item, parts[i])
-        {
-            cJSON_DeleteItemFromObjectCaseSensitive(environment, item->string);
-            cJSON_AddItemToObject(environment, item->string, cJSON_Duplicate(item, true));
-        }
-    }
+    const cJSON *shell = json_get(json_get(spec, where[0]), where[1]), *own = json_get(spec, where[3]), *item;
+    struct map own_names = {0}; /* which win: found by hash, since a job may have thousands */
+    cJSON_ArrayForEach(item, own) map_put_str(&own_names, item->string, (void *)item);
+    cJSON_ArrayForEach(item, shell) if (!map_get_str(&own_names, item->string))
+        cJSON_AddItemToObject(environment, item->string, cJSON_Duplicate(item, true));
+    cJSON_ArrayForEach(item, own) if (map_get_str(&own_names, item->string) == item)
+        cJSON_AddItemToObject(environment, item->string, cJSON_Duplicate(item, true));
+    map_finish(&own_names);
 }
 
 /* The log of a task that still runs is as long as its file. */

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -151,6 +152,70 @@ static void test_fields_know_their_lines(void **state)
     yaml_free(file);
 }
 
+static int64_t cost_of(const char *text)
+{
+    struct error err = {0};
+    struct timespec from, to;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    struct yaml_file *file = yaml_parse("job.yml", text, strlen(text), &err);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+    if (!file)
+        fail_msg("%s", err.message);
+    yaml_free(file);
+    return (int64_t)(to.tv_sec - from.tv_sec) * 1000000000 + (to.tv_nsec - from.tv_nsec);
+}
+
+/* `head`, then n lines of `form` with their numbers. */
+static void fill(struct buf *out, const char *head, const char *form, int n)
+{
+    buf_add_str(out, head);
+    for (int i = 0; i < n; i++)
+        buf_printf(out, form, i, i);
+}
+
+static void test_reading_costs_no_more_than_linear_time(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head, *form;
+        int n;
+    } cases[] = {{"", "field_%d: 1\n", 4000},
+                 {"a:\n", "  - value %d\n", 4000},
+                 {"a: &x 1\nb:\n", "  - *x\n", YAML_ALIASES_MAX / 4},
+                 {"a: &x {y: 1}\n", "b%d: {<<: *x, z: %d}\n", YAML_ALIASES_MAX / 4}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        _cleanup_buf_ struct buf small = {0}, large = {0};
+        fill(&small, cases[i].head, cases[i].form, cases[i].n);
+        fill(&large, cases[i].head, cases[i].form, 4 * cases[i].n);
+        double ratio = 16;
+        for (int attempt = 0; attempt < 8 && ratio >= 8; attempt++) { /* others use the machine */
+            int64_t one = cost_of(small.data), four = cost_of(large.data);
+            ratio = (double)four / (double)(one > 0 ? one : 1);
+        }
+        if (ratio >= 8)
+            fail_msg("%s: four times as much costs %.1f times as much", cases[i].form, ratio);
+    }
+}
+
+static void test_anchors_and_aliases_have_limits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head, *form;
+        int limit;
+    } cases[] = {{"a:\n", "  - &a%d 1\n", YAML_ANCHORS_MAX}, {"a: &x 1\nb:\n", "  - *x\n", YAML_ALIASES_MAX}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int past = 0; past < 2; past++) {
+            _cleanup_buf_ struct buf text = {0};
+            struct error err = {0};
+            fill(&text, cases[i].head, cases[i].form, cases[i].limit + past);
+            struct yaml_file *file = yaml_parse("job.yml", text.data, text.len, &err);
+            assert_int_equal(file != NULL, !past);
+            yaml_free(file);
+        }
+    check("a: 'x &y & z && w'\nb: make &>log\n", "{\"a\":\"x &y & z && w\",\"b\":\"make &>log\"}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +225,8 @@ int main(void)
         cmocka_unit_test(test_anchors_and_merged_mappings_are_followed),
         cmocka_unit_test(test_what_holds_itself_is_refused),
         cmocka_unit_test(test_a_bomb_of_aliases_is_refused),
+        cmocka_unit_test(test_reading_costs_no_more_than_linear_time),
+        cmocka_unit_test(test_anchors_and_aliases_have_limits),
         cmocka_unit_test(test_a_syntax_error_names_file_line_column_and_shows_the_line),
         cmocka_unit_test(test_what_is_no_single_yaml_document_is_refused),
         cmocka_unit_test(test_deep_nesting_is_refused),
