@@ -1,7 +1,10 @@
 /* Bindings. One pass from left to right. */
 #include "executor/substitute.h"
 
+#include "base/alloc.h"
 #include "base/buf.h"
+#include "base/cleanup.h"
+#include "proto/excerpt.h"
 
 #include <string.h>
 
@@ -28,7 +31,7 @@ char *substitute(const char *text, const struct substitute_value *values, size_t
         buf_add(&out, p, (size_t)(open - p));
         const char *name = open + strlen(OPEN), *close = strstr(name, CLOSE);
         if (!close) {
-            error_set(err, ERROR_INVALID, "\"%.40s\" is not closed by }}", open);
+            error_set(err, ERROR_INVALID, "\"%s\" is not closed by }}", EXCERPT(open));
             return NULL;
         }
         p = close + strlen(CLOSE);
@@ -38,8 +41,8 @@ char *substitute(const char *text, const struct substitute_value *values, size_t
             close--;
         const char *value = find(values, count, name, (size_t)(close - name));
         if (!value) {
-            int len = close - name > 80 ? 80 : (int)(close - name);
-            error_set(err, ERROR_INVALID, "${{%.*s}} names nothing that this job has", len, name);
+            _cleanup_free_ char *missing = xstrndup(name, close > name ? (size_t)(close - name) : 0);
+            error_set(err, ERROR_INVALID, "${{%s}} names nothing that this job has", EXCERPT(missing));
             if (strncmp(name, "inputs.", 7) == 0)
                 error_hint(err, "declare it under inputs: in the job file");
             return NULL;

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "proto/excerpt.h"
 #include "proto/ids.h"
 
 #include <stdlib.h>
@@ -40,7 +41,7 @@ static bool take_range(const char **at, struct array_range *r, struct error *err
         }
     }
     if (!ok || (**at && **at != ',' && **at != '%')) {
-        error_set(err, ERROR_INVALID, "\"%.40s\" is no index or range of indices from 0 to %d", start,
+        error_set(err, ERROR_INVALID, "\"%s\" is no index or range of indices from 0 to %d", EXCERPT(start),
                   ARRAY_INDEX_MAX);
         return error_hint(err, "%s", form);
     }
@@ -84,8 +85,8 @@ static bool parse(const char *text, struct array_indices *a, struct error *err)
         return true;
     const char *limit = ++at;
     if (!take_number(&at, ARRAY_ELEMENTS_MAX, &a->limit) || *at || !a->limit) {
-        error_set(err, ERROR_INVALID, "%%%.40s is no number of elements that may run at once, from 1 to %d",
-                  limit, ARRAY_ELEMENTS_MAX);
+        error_set(err, ERROR_INVALID, "%%%s is no number of elements that may run at once, from 1 to %d",
+                  EXCERPT(limit), ARRAY_ELEMENTS_MAX);
         return error_hint(err, "%s", form);
     }
     return true;

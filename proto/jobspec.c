@@ -6,8 +6,8 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "proto/excerpt.h"
 #include "proto/jobspec_check.h"
-#include "proto/suggest.h"
 #include "proto/units.h"
 
 #include <ctype.h>
@@ -46,7 +46,7 @@ static void read_type(struct spec_reader *r, const cJSON *v, const char *path)
         spec_not_honoured(r, path, "%s jobs are not honoured yet; this version runs `type: command`",
                           v->valuestring);
     else if (strcmp(v->valuestring, "command") != 0)
-        spec_problem(r, path, "must be command, not \"%.60s\"", v->valuestring);
+        spec_problem(r, path, "must be command, not \"%s\"", EXCERPT(v->valuestring));
 }
 
 static void read_name(struct spec_reader *r, const cJSON *v, const char *path)
@@ -107,8 +107,8 @@ static void read_code(struct spec_reader *r, const cJSON *v, const char *path)
 {
     /* The CLI has read the folder; what travels is submission.code. */
     if (cJSON_IsString(v) && strncmp(v->valuestring, "azureml:", 8) == 0)
-        spec_not_honoured(r, path, "registered code (\"%.60s\") is not honoured yet; give a folder",
-                          v->valuestring);
+        spec_not_honoured(r, path, "registered code (\"%s\") is not honoured yet; give a folder",
+                          EXCERPT(v->valuestring));
     else if (!cJSON_IsString(v))
         spec_problem(r, path, "must be a folder, not %s", spec_type_name(v));
 }
@@ -191,14 +191,14 @@ static void read_image(struct spec_reader *r, const cJSON *v, const char *path)
         r->spec->image_kind = JOB_IMAGE_FOLDER;
         spec_path(r, v, path, &r->spec->image);
     } else if (*image == '.') {
-        spec_problem(r, path, "\"%.200s\" is relative: the API takes absolute folders", image);
+        spec_problem(r, path, "\"%s\" is relative: the API takes absolute folders", EXCERPT(image));
     } else if (!*image) {
         spec_problem(r, path, "is empty; give host, or a root filesystem folder that starts with / or ./");
     } else {
         spec_not_honoured(r, path,
-                          "image references (\"%.200s\") are not honoured yet; give host, or a root "
+                          "image references (\"%s\") are not honoured yet; give host, or a root "
                           "filesystem folder that starts with / or ./",
-                          image);
+                          EXCERPT(image));
     }
 }
 
@@ -237,8 +237,8 @@ static void read_environment(struct spec_reader *r, const cJSON *v, const char *
     if (cJSON_IsString(v) && strncmp(v->valuestring, "azureml:", 8) == 0)
         spec_not_honoured(
             r, path,
-            "registered environments (\"%.60s\") are not honoured yet; write `environment: {image: host}`",
-            v->valuestring);
+            "registered environments (\"%s\") are not honoured yet; write `environment: {image: host}`",
+            EXCERPT(v->valuestring));
     else if (cJSON_IsString(v))
         read_image(r, v, path);
     else
@@ -266,7 +266,8 @@ static void read_one_compute(struct spec_reader *r, const cJSON *v, const char *
     if (strcmp(name, "local") == 0 || strcmp(name, "any") == 0)
         add_string(&r->spec->compute, name);
     else
-        spec_problem(r, path, "there is no compute target \"%.60s\" here; this version has `local`", name);
+        spec_problem(r, path, "there is no compute target \"%s\" here; this version has `local`",
+                     EXCERPT(name));
 }
 
 static void read_compute(struct spec_reader *r, const cJSON *v, const char *path)
@@ -429,35 +430,6 @@ static const struct spec_field job_fields[] = {
     {"workspace", spec_read_workspace},
 };
 
-/* Every ${{inputs.NAME}} of a text must be declared: a misspelt one would be found on the node, long after
- * the submit. */
-static void check_bindings(struct spec_reader *r, const char *text, const char *path)
-{
-    static const char open[] = "${{";
-    for (const char *p = text; p && (p = strstr(p, open));) {
-        p += sizeof open - 1;
-        p += strspn(p, " \t");
-        if (strncmp(p, "inputs.", 7) != 0)
-            continue;
-        p += 7;
-        size_t n = strcspn(p, " \t}");
-        _cleanup_free_ char *name = xstrndup(p, n);
-        size_t i = 0;
-        while (i < r->spec->input_count && strcmp(r->spec->inputs[i].name, name) != 0)
-            i++;
-        if (i < r->spec->input_count)
-            continue;
-        const char *near =
-            suggest_nearest(name, r->spec->inputs, r->spec->input_count, sizeof *r->spec->inputs);
-        if (near)
-            spec_problem(r, path, "${{inputs.%.60s}} is not among the inputs; did you mean `%s`?", name,
-                         near);
-        else
-            spec_problem(r, path, "${{inputs.%.60s}} is not among the inputs: declare it under `inputs`",
-                         name);
-    }
-}
-
 static void check_together(struct spec_reader *r, const cJSON *file)
 {
     struct job_spec *s = r->spec;
@@ -486,11 +458,7 @@ static void check_together(struct spec_reader *r, const cJSON *file)
         spec_problem(r, "distribution.process_count_per_instance",
                      "several processes have no standard input and no terminal");
     spec_check_life(r);
-    check_bindings(r, s->command, "command");
-    for (size_t i = 0; i < s->argv.count; i++)
-        check_bindings(r, s->argv.items[i], "argv");
-    for (size_t i = 0; i < s->environment.count; i++)
-        check_bindings(r, s->environment.items[i].value, "environment_variables");
+    spec_check_bindings(r);
     size_t used = 0;
     spec_check_environment(r, &s->environment, "environment_variables", &used);
     spec_check_environment(r, &s->submit_environment, "submission.environment", &used);
@@ -539,7 +507,7 @@ struct job_spec *job_spec_parse(const cJSON *file, struct job_spec_problems *pro
     s->instance_count = s->processes_per_instance = 1;
     s->grace_ms = JOB_GRACE_DEFAULT_MS;
     s->priority = JOB_PRIORITY_MEDIUM;
-    struct spec_reader r = {s, problems ? problems : &own};
+    struct spec_reader r = {s, problems ? problems : &own, file};
     _Static_assert(COUNT(job_fields) <= 64, "spec_read_object keeps one bit a field");
     spec_read_object(&r, file, "", job_fields, COUNT(job_fields));
     if (cJSON_IsObject(file)) {

@@ -49,31 +49,9 @@ void spec_read_array(struct spec_reader *r, const cJSON *v, const char *path)
         spec_problem(r, path, "has its limit twice: behind %% in `indices`, and in `max_concurrent`");
 }
 
-/* Whether the text asks for the index of an element. */
-static bool binds_index(const char *text)
-{
-    static const char open[] = "${{", name[] = "array.index";
-    for (const char *p = text; p && (p = strstr(p, open));) {
-        p += sizeof open - 1;
-        p += strspn(p, " \t");
-        if (strncmp(p, name, sizeof name - 1) == 0)
-            return true;
-    }
-    return false;
-}
-
 void spec_check_array(struct spec_reader *r)
 {
     const struct job_spec *s = r->spec;
-    if (s->array.count) {
-        if (s->wants_stdin || s->wants_tty)
-            spec_problem(r, "array", "an array has no standard input and no terminal");
-        return;
-    }
-    bool binds = binds_index(s->command);
-    for (size_t i = 0; i < s->argv.count; i++)
-        binds = binds || binds_index(s->argv.items[i]);
-    if (binds)
-        spec_problem(r, s->command ? "command" : "argv",
-                     "${{array.index}} is for arrays: give the job an `array`, or --array 1-100");
+    if (s->array.count && (s->wants_stdin || s->wants_tty))
+        spec_problem(r, "array", "an array has no standard input and no terminal");
 }

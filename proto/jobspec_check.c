@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/map.h"
+#include "proto/excerpt.h"
 #include "proto/suggest.h"
 #include "proto/units.h"
 
@@ -41,6 +42,11 @@ void spec_not_honoured(struct spec_reader *r, const char *path, const char *fmt,
     va_end(ap);
 }
 
+struct excerpt spec_shown(const cJSON *value)
+{
+    return excerpt_of(cJSON_IsString(value) ? value->valuestring : spec_type_name(value));
+}
+
 const char *spec_type_name(const cJSON *value)
 {
     if (cJSON_IsString(value))
@@ -56,14 +62,14 @@ const char *spec_type_name(const cJSON *value)
     return "nothing";
 }
 
-static void join(char *out, const char *path, const char *name)
+void spec_join(char *out, const char *path, const char *name)
 {
-    char safe[64];
-    size_t n = 0;
-    for (const char *p = name; *p && n < sizeof safe - 1; p++)
-        safe[n++] = iscntrl((unsigned char)*p) ? '?' : *p;
-    safe[n] = '\0';
-    snprintf(out, SPEC_FIELD_PATH_MAX, "%.180s%s%s", path, *path ? "." : "", safe);
+    struct excerpt shown = excerpt_within(name, SPEC_NAME_SHOWN);
+    for (char *p = shown.text; *p; p++)
+        if (iscntrl((unsigned char)*p))
+            *p = '?';
+    snprintf(out, SPEC_FIELD_PATH_MAX, "%s%s%s", excerpt_within(path, SPEC_NAME_SHOWN).text, *path ? "." : "",
+             shown.text);
 }
 
 void spec_read_object(struct spec_reader *r, const cJSON *object, const char *path,
@@ -85,7 +91,7 @@ void spec_read_object(struct spec_reader *r, const cJSON *object, const char *pa
             r->problems->total++; /* nobody reads a suggestion for it */
             continue;
         }
-        join(full, path, item->string);
+        spec_join(full, path, item->string);
         if (i == count) {
             const char *near = suggest_nearest(item->string, fields, count, sizeof *fields);
             if (near)
@@ -144,7 +150,7 @@ void spec_int(struct spec_reader *r, const cJSON *value, const char *path, int64
         if (cJSON_IsNumber(value))
             spec_problem(r, path, "must be a whole number, not %g", value->valuedouble);
         else if (cJSON_IsString(value))
-            spec_problem(r, path, "must be a whole number, not \"%.60s\"", value->valuestring);
+            spec_problem(r, path, "must be a whole number, not \"%s\"", EXCERPT(value->valuestring));
         else
             spec_problem(r, path, "must be a whole number, not %s", spec_type_name(value));
         return;
@@ -172,7 +178,8 @@ void spec_bytes(struct spec_reader *r, const cJSON *value, const char *path, int
     char low[16], high[16];
     if (!ok) {
         if (cJSON_IsString(value))
-            spec_problem(r, path, "must be a size such as 512M or 2G, not \"%.60s\"", value->valuestring);
+            spec_problem(r, path, "must be a size such as 512M or 2G, not \"%s\"",
+                         EXCERPT(value->valuestring));
         else
             spec_problem(r, path, "must be a size such as 512M or 2G, not %s", spec_type_name(value));
     } else if (n < min || n > max) {
@@ -192,7 +199,7 @@ void spec_path(struct spec_reader *r, const cJSON *value, const char *path, char
     else if (strlen(text) > JOB_PATH_MAX)
         spec_problem(r, path, "is %zu bytes long; at most %d are allowed", strlen(text), JOB_PATH_MAX);
     else if (*text != '/')
-        spec_problem(r, path, "must be an absolute path, not \"%.200s\"", text);
+        spec_problem(r, path, "must be an absolute path, not \"%s\"", EXCERPT(text));
     else {
         free(*out);
         *out = xstrdup(text);
@@ -254,7 +261,7 @@ void spec_pairs(struct spec_reader *r, const cJSON *value, const char *path, siz
     cJSON_ArrayForEach(item, value)
     {
         char full[SPEC_FIELD_PATH_MAX];
-        join(full, path, item->string);
+        spec_join(full, path, item->string);
         if (map_put_str(&seen, item->string, (void *)item)) {
             spec_problem(r, full, "given twice");
             continue;
@@ -286,7 +293,7 @@ void spec_check_environment(struct spec_reader *r, const struct job_pairs *pairs
 {
     for (size_t i = 0; i < pairs->count; i++) {
         char full[SPEC_FIELD_PATH_MAX];
-        join(full, path, pairs->items[i].name);
+        spec_join(full, path, pairs->items[i].name);
         size_t bytes = strlen(pairs->items[i].name) + strlen(pairs->items[i].value) + 2;
         if (!variable_name_valid(pairs->items[i].name))
             spec_problem(
@@ -317,8 +324,7 @@ void spec_word(struct spec_reader *r, const cJSON *v, const char *path, const ch
         }
         buf_printf(&list, "%s%s", i ? ", " : "", words[i]);
     }
-    spec_problem(r, path, "must be one of %s, not %s%.60s", list.data,
-                 cJSON_IsString(v) ? "" : spec_type_name(v), cJSON_IsString(v) ? v->valuestring : "");
+    spec_problem(r, path, "must be one of %s, not %s", list.data, spec_shown(v).text);
 }
 
 void spec_duration(struct spec_reader *r, const cJSON *value, const char *path, int64_t max_ms,
@@ -331,9 +337,7 @@ void spec_duration(struct spec_reader *r, const cJSON *value, const char *path, 
     if (ok && !cJSON_IsString(value))
         ms = seconds < 0 || seconds > max_ms / 1000 ? -1 : seconds * 1000;
     if (!ok)
-        spec_problem(r, path, "must be a time such as 90s, 15m or 1h30m, not %s%.60s",
-                     cJSON_IsString(value) ? "" : spec_type_name(value),
-                     cJSON_IsString(value) ? value->valuestring : "");
+        spec_problem(r, path, "must be a time such as 90s, 15m or 1h30m, not %s", spec_shown(value).text);
     else if (ms < 0 || ms > max_ms)
         spec_problem(r, path, "must be between 0 and %s", units_format_duration(max_ms, most));
     else

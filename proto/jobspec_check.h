@@ -3,13 +3,16 @@
 #ifndef BERTH_PROTO_JOBSPEC_CHECK_H
 #define BERTH_PROTO_JOBSPEC_CHECK_H
 
+#include "proto/excerpt.h"
 #include "proto/jobspec.h"
 
 #define SPEC_FIELD_PATH_MAX 256
+#define SPEC_NAME_SHOWN 120 /* bytes of a name in a path that are shown whole */
 
 struct spec_reader {
     struct job_spec *spec;
     struct job_spec_problems *problems;
+    const cJSON *file;
 };
 
 struct spec_field {
@@ -71,7 +74,7 @@ void spec_read_workspace(struct spec_reader *r, const cJSON *v, const char *path
 void spec_check_hardware(struct spec_reader *r);
 void spec_free_hardware(struct job_spec *s);
 void spec_read_array(struct spec_reader *r, const cJSON *v, const char *path); /* jobspec_array.c */
-/* What an array can't have beside it; and ${{array.index}} where there is none. */
+/* What an array can't have beside it. */
 void spec_check_array(struct spec_reader *r);
 void spec_read_licences(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_on_node_loss(struct spec_reader *r, const cJSON *v, const char *path);
@@ -88,5 +91,12 @@ void spec_duration(struct spec_reader *r, const cJSON *value, const char *path, 
 /* Text of a scalar (caller frees), or NULL where it is none. */
 char *spec_scalar_text(const cJSON *value);
 const char *spec_type_name(const cJSON *value);
+/* A value in a message: its text, or its type. */
+struct excerpt spec_shown(const cJSON *value);
+/* PATH.NAME into `out`, of SPEC_FIELD_PATH_MAX bytes. */
+void spec_join(char *out, const char *path, const char *name);
+/* Every placeholder must name something that the job has, where placeholders are replaced; elsewhere there
+ * must be none. What was refused itself is not missed. */
+void spec_check_bindings(struct spec_reader *r);
 
 #endif

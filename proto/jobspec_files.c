@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "proto/excerpt.h"
 #include "proto/suggest.h"
 
 #include <stdlib.h>
@@ -21,26 +22,27 @@ bool job_mount_parse(const char *text, struct job_mount *mount, struct error *er
     int count = 1;
     for (char *p = copy; (p = strchr(p, ':'));) {
         if (count == 3)
-            return error_set(err, ERROR_INVALID, "\"%.200s\" has more than SRC:DST:MODE", text);
+            return error_set(err, ERROR_INVALID, "\"%s\" has more than SRC:DST:MODE", EXCERPT(text));
         *p++ = '\0';
         parts[count++] = p;
     }
     const char *last = parts[count - 1];
     if (count > 1 && *last != '/') {
         if (strcmp(last, "rw") != 0 && strcmp(last, "ro") != 0)
-            return error_set(err, ERROR_INVALID,
-                             "\"%.200s\": \"%.60s\" is neither an absolute path nor ro or rw", text, last);
+            return error_set(err, ERROR_INVALID, "\"%s\": \"%s\" is neither an absolute path nor ro or rw",
+                             EXCERPT(text), EXCERPT(last));
         mount->writable = strcmp(last, "rw") == 0;
         count--;
     } else if (count == 3) {
-        return error_set(err, ERROR_INVALID, "\"%.200s\": the third part must be ro or rw", text);
+        return error_set(err, ERROR_INVALID, "\"%s\": the third part must be ro or rw", EXCERPT(text));
     }
     const char *target = count == 2 ? parts[1] : parts[0];
     if (*parts[0] != '/' || *target != '/' || strlen(parts[0]) > JOB_PATH_MAX ||
         strlen(target) > JOB_PATH_MAX)
-        return error_set(err, ERROR_INVALID, "\"%.200s\" must be SRC[:DST][:rw] with absolute paths", text);
+        return error_set(err, ERROR_INVALID, "\"%s\" must be SRC[:DST][:rw] with absolute paths",
+                         EXCERPT(text));
     if (strcmp(target, "/") == 0)
-        return error_set(err, ERROR_INVALID, "\"%.200s\" would stand over the root folder", text);
+        return error_set(err, ERROR_INVALID, "\"%s\" would stand over the root folder", EXCERPT(text));
     mount->source = xstrdup(parts[0]);
     mount->target = xstrdup(target);
     return true;
@@ -56,8 +58,8 @@ static void read_mount_object(const cJSON *item, struct job_mount *mount, struct
         while (i < COUNT(known) && strcmp(known[i], member->string) != 0)
             i++;
         if (i == COUNT(known)) {
-            error_set(err, ERROR_INVALID, "has the unknown field %.60s; it takes source, target, mode",
-                      member->string);
+            error_set(err, ERROR_INVALID, "has the unknown field %s; it takes source, target, mode",
+                      EXCERPT(member->string));
             return;
         }
     }
@@ -112,9 +114,8 @@ static void read_input_object(struct spec_reader *r, const cJSON *v, const char 
         if (i == COUNT(known)) {
             const char *near = suggest_nearest(member->string, known, COUNT(known), sizeof *known);
             spec_problem(r, path,
-                         near ? "has the unknown field %.60s; did you mean `%s`?"
-                              : "has the unknown field %.60s",
-                         member->string, near);
+                         near ? "has the unknown field %s; did you mean `%s`?" : "has the unknown field %s",
+                         EXCERPT(member->string), near);
             return;
         }
     }
@@ -137,7 +138,7 @@ static void read_input_object(struct spec_reader *r, const cJSON *v, const char 
                           type);
         return;
     } else {
-        spec_problem(r, path, "has the unknown type \"%.60s\"; it takes uri_file or uri_folder", type);
+        spec_problem(r, path, "has the unknown type \"%s\"; it takes uri_file or uri_folder", EXCERPT(type));
         return;
     }
     if (strcmp(mode, "download") == 0 || strcmp(mode, "direct") == 0) {
@@ -145,18 +146,18 @@ static void read_input_object(struct spec_reader *r, const cJSON *v, const char 
         return;
     }
     if (strcmp(mode, "ro_mount") != 0) {
-        spec_problem(r, path, "has the unknown mode \"%.60s\"; it takes ro_mount", mode);
+        spec_problem(r, path, "has the unknown mode \"%s\"; it takes ro_mount", EXCERPT(mode));
         return;
     }
     if (!from)
         spec_problem(r, path, "has no path");
     else if (strncmp(from, "azureml:", 8) == 0 || strstr(from, "://"))
         spec_not_honoured(r, path,
-                          "path \"%.200s\": data assets and URLs are not honoured yet; give a file or folder "
+                          "path \"%s\": data assets and URLs are not honoured yet; give a file or folder "
                           "of this machine",
-                          from);
+                          EXCERPT(from));
     else if (*from != '/' || strlen(from) > JOB_PATH_MAX)
-        spec_problem(r, path, "path \"%.200s\" must be absolute here and at most %d bytes", from,
+        spec_problem(r, path, "path \"%s\" must be absolute here and at most %d bytes", EXCERPT(from),
                      JOB_PATH_MAX);
     else
         out->value = xstrdup(from);
@@ -178,12 +179,13 @@ void spec_read_inputs(struct spec_reader *r, const cJSON *v, const char *path)
     cJSON_ArrayForEach(item, v)
     {
         char full[SPEC_FIELD_PATH_MAX];
-        snprintf(full, sizeof full, "%s.%.100s", path, item->string);
+        spec_join(full, path, item->string);
         struct job_input_item input = {.kind = JOB_INPUT_LITERAL};
         if (!*item->string ||
             strspn(item->string, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") !=
                 strlen(item->string))
-            spec_problem(r, path, "the name \"%.60s\" may have letters, digits and _ only", item->string);
+            spec_problem(r, path, "the name \"%s\" may have letters, digits and _ only",
+                         EXCERPT(item->string));
         else if (cJSON_IsObject(item))
             read_input_object(r, item, full, &input);
         else if (!(input.value = spec_scalar_text(item)))

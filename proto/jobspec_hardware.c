@@ -34,8 +34,8 @@ void spec_read_size(struct spec_reader *r, const cJSON *v, const char *path)
     read_word(r, v, path, &r->spec->size);
     if (r->spec->size && windows(r->spec->size))
         spec_problem(r, path,
-                     "\"%.80s\" is a Windows size: nodes here run Linux; berth size list shows the sizes",
-                     r->spec->size);
+                     "\"%s\" is a Windows size: nodes here run Linux; berth size list shows the sizes",
+                     EXCERPT(r->spec->size));
 }
 
 void spec_read_gpu_model(struct spec_reader *r, const cJSON *v, const char *path)
@@ -50,7 +50,7 @@ static void add_label(struct spec_reader *r, const cJSON *v, const char *path)
     read_word(r, v, path, &label);
     for (size_t i = 0; label && i < list->count; i++) {
         if (strcmp(list->items[i], label) == 0) {
-            spec_problem(r, path, "\"%.80s\" is given twice", label);
+            spec_problem(r, path, "\"%s\" is given twice", EXCERPT(label));
             free(label);
             return;
         }

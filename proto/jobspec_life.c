@@ -85,8 +85,8 @@ static void read_warning_signal(struct spec_reader *r, const cJSON *v, const cha
     _cleanup_free_ char *text = spec_scalar_text(v);
     r->spec->warning_signal = text ? signal_by_name(text) : 0;
     if (!r->spec->warning_signal)
-        spec_problem(r, path, "must be a signal that a program can take notice of, such as USR1, not %.40s",
-                     text ? text : spec_type_name(v));
+        spec_problem(r, path, "must be a signal that a program can take notice of, such as USR1, not %s",
+                     spec_shown(v).text);
 }
 
 static void read_warning_before(struct spec_reader *r, const cJSON *v, const char *path)

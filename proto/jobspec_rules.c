@@ -51,7 +51,7 @@ static void read_distribution_type(struct spec_reader *r, const cJSON *v, const 
     else if (strcasecmp(v->valuestring, "mpi") == 0 || strcasecmp(v->valuestring, "tensorflow") == 0)
         spec_not_honoured(r, path, "%s is not honoured yet; this version has pytorch", v->valuestring);
     else
-        spec_problem(r, path, "must be pytorch, not \"%.60s\"", v->valuestring);
+        spec_problem(r, path, "must be pytorch, not \"%s\"", EXCERPT(v->valuestring));
 }
 
 static void read_processes(struct spec_reader *r, const cJSON *v, const char *path)
@@ -99,10 +99,9 @@ void spec_read_begin(struct spec_reader *r, const cJSON *v, const char *path)
     if (text && *v->valuestring == '+' && units_parse_duration(v->valuestring + 1, &r->spec->begin_after_ms))
         return;
     if (!text || !read_time(v->valuestring, &r->spec->begin_ms))
-        spec_problem(
-            r, path,
-            "must be a time such as 2026-12-24T18:00:00Z, or + and a duration such as +2h, not %s%.60s",
-            text ? "" : spec_type_name(v), text ? v->valuestring : "");
+        spec_problem(r, path,
+                     "must be a time such as 2026-12-24T18:00:00Z, or + and a duration such as +2h, not %s",
+                     spec_shown(v).text);
 }
 
 void spec_read_reservation(struct spec_reader *r, const cJSON *v, const char *path)
@@ -128,11 +127,11 @@ static void read_one_after(struct spec_reader *r, const cJSON *v, const char *pa
     while (i < COUNT(kinds) && strcmp(kinds[i].word, word) != 0)
         i++;
     if (n == 0 || n > JOB_NAME_MAX + ARRAY_SUFFIX_MAX)
-        spec_problem(r, path, "\"%.80s\" names no job; write NAME, or NAME:start, :ok, :fail or :end",
-                     v->valuestring);
+        spec_problem(r, path, "\"%s\" names no job; write NAME, or NAME:start, :ok, :fail or :end",
+                     EXCERPT(v->valuestring));
     else if (i == COUNT(kinds))
-        spec_problem(r, path, "\"%.80s\": after a job's start, ok, fail or end, not \"%.20s\"",
-                     v->valuestring, word);
+        spec_problem(r, path, "\"%s\": after a job's start, ok, fail or end, not \"%s\"",
+                     EXCERPT(v->valuestring), EXCERPT(word));
     else if (r->spec->after_count == JOB_AFTER_MAX)
         spec_problem(r, path, "has more than %d jobs", JOB_AFTER_MAX);
     else
@@ -180,8 +179,7 @@ static void read_retry_kind(struct spec_reader *r, const cJSON *v, const char *p
         }
         buf_printf(&list, "%s%s", list.len ? ", " : "", end_kind_name((enum end_kind)k));
     }
-    spec_problem(r, path, "must be some of %s, not %s%.60s", list.data,
-                 cJSON_IsString(v) ? "" : spec_type_name(v), cJSON_IsString(v) ? v->valuestring : "");
+    spec_problem(r, path, "must be some of %s, not %s", list.data, spec_shown(v).text);
     buf_finish(&list);
 }
 

@@ -34,7 +34,8 @@ static void read_left_out(struct spec_reader *r, const cJSON *v, const char *pat
         for (const char *part = p; part && !bad; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL)
             bad = strcmp(part, "..") == 0 || strncmp(part, "../", 3) == 0;
         if (bad)
-            spec_problem(r, path, "item %zu (\"%.200s\") must be a path inside the code folder", i + 1, p);
+            spec_problem(r, path, "item %zu (\"%s\") must be a path inside the code folder", i + 1,
+                         EXCERPT(p));
     }
 }
 

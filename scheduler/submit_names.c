@@ -16,7 +16,7 @@ static void hint_create(const char *name, const struct size *like, struct error 
 {
     _cleanup_buf_ struct buf line = {0};
     uint64_t mib = like->memory_bytes >> 20;
-    buf_printf(&line, "berth size create %.64s --family '%s' --cpus %u --memory %llu%c", name, like->family,
+    buf_printf(&line, "berth size create %s --family '%s' --cpus %u --memory %llu%c", name, like->family,
                like->cpus, (unsigned long long)(mib % 1024 ? mib : mib / 1024), mib % 1024 ? 'M' : 'G');
     if (like->gpus)
         buf_printf(&line, " --gpus %u", like->gpus);
@@ -29,10 +29,10 @@ static bool unknown_size(const struct daemon *d, const char *name, struct error 
     const struct size *named = sizes_nearest_name(d, name);
     const struct size *near = named && !size_fits(d, named) ? sizes_nearest(d, named) : named;
     if (!near) {
-        error_field(err, size_field, "there is no size \"%.80s\", and none of the table fits any node", name);
-        return error_hint(err, "berth size create %.64s --family F --cpus N --memory SIZE [--gpus N]", name);
+        error_field(err, size_field, "there is no size \"%s\", and none of the table fits any node", name);
+        return error_hint(err, "berth size create %s --family F --cpus N --memory SIZE [--gpus N]", name);
     }
-    error_field(err, size_field, "there is no size \"%.80s\"; the nearest that fits is %s (%s)", name,
+    error_field(err, size_field, "there is no size \"%s\"; the nearest that fits is %s (%s)", name,
                 near->name, size_words(near, words));
     hint_create(name, near, err);
     return false;
@@ -57,9 +57,8 @@ static bool take_size(const struct daemon *d, struct job_spec *spec, struct subm
         spec->gpu_model = xstrdup(out->size->gpu_model);
     spec->isolated = spec->isolated || out->size->isolated;
     if (spec->gpu_model && !spec->gpu_milli)
-        return error_field(err, "resources.gpu_model",
-                           "size %s has no GPU that could be of the model \"%.80s\"", out->size->name,
-                           spec->gpu_model);
+        return error_field(err, "resources.gpu_model", "size %s has no GPU that could be of the model \"%s\"",
+                           out->size->name, spec->gpu_model);
     return true;
 }
 
@@ -107,7 +106,7 @@ static void refuse_names(const struct daemon *d, const struct job_spec *spec,
     less.gpu_models = 0;
     if (request->gpu_models && core_could_fit(d->core, &less)) {
         error_field(err, "resources.gpu_model",
-                    "the job can never run: no node with GPUs of the model %.80s has all that it asks for",
+                    "the job can never run: no node with GPUs of the model %s has all that it asks for",
                     spec->gpu_model);
         error_hint(err, "ask for less, or leave the model out; berth node list shows what each has");
     }
