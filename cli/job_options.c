@@ -4,11 +4,14 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "cli/when.h"
 #include "proto/jobspec.h"
 #include "proto/units.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static void set_item(cJSON *object, const char *field, cJSON *item)
 {
@@ -81,16 +84,32 @@ static bool apply_time(cJSON *file, const char *text, struct error *err)
     cJSON *limits = text ? member(file, "limits") : NULL;
     if (!text)
         return true;
-    if (!units_parse_duration(text, &ms)) {
-        error_set(err, ERROR_INVALID, "--time %s is no time", text);
-        return error_hint(err, "--time 90s, 15m, 1h30m, 2d or 1-12:00:00");
-    }
+    if (!when_read_duration("--time", text, &ms, err))
+        return false;
     if (ms == 0) {
         error_set(err, ERROR_INVALID, "--time must be at least a second, not 0");
         return error_hint(err, "leave it out for no limit");
     }
     if (limits)
         set_item(limits, "timeout", json_int_item((ms + 999) / 1000));
+    return true;
+}
+
+/* A span counts from the submit on; a moment of this machine's clock travels as one of UTC's. */
+static bool apply_begin(cJSON *file, const char *text, struct error *err)
+{
+    int64_t ms;
+    char moment[32];
+    struct tm tm;
+    if (text && !when_read_moment("--begin", text, clock_wall_ms(), &ms, err))
+        return false;
+    if (!text || *text == '+') {
+        set_text(file, "begin", text);
+        return true;
+    }
+    time_t seconds = (time_t)(ms / 1000);
+    strftime(moment, sizeof moment, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &tm));
+    set_text(file, "begin", moment);
     return true;
 }
 
@@ -178,7 +197,6 @@ static void apply_rules(const struct job_options *o, cJSON *file)
         set_item(file, "isolated", cJSON_CreateTrue());
     if (o->hold)
         set_item(file, "hold", cJSON_CreateTrue());
-    set_text(file, "begin", o->begin);
     set_text(file, "array", o->array);
     set_text(file, "reservation", o->reservation);
     if (o->after.count) {
@@ -265,7 +283,8 @@ bool job_options_apply(const struct job_options *o, cJSON *file, struct error *e
     for (size_t i = 0; i < o->mounts.count; i++)
         cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(file, "mounts"),
                              cJSON_CreateString(o->mounts.items[i]));
-    return apply_gpus(file, o->gpus, err) && apply_time(file, o->time, err) && apply_licences(o, file, err) &&
+    return apply_gpus(file, o->gpus, err) && apply_time(file, o->time, err) &&
+           apply_begin(file, o->begin, err) && apply_licences(o, file, err) &&
            apply_pairs(file, "environment_variables", "--env", &o->env, true, err) &&
            apply_pairs(file, "tags", "--tag", &o->tags, false, err) &&
            apply_pairs(file, "inputs", "--input", &o->inputs, false, err);

@@ -1,9 +1,11 @@
 /* berth policy: by whose rules jobs are put in order. */
 #include "cli/verbs.h"
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "cli/client.h"
 #include "cli/show.h"
+#include "cli/when.h"
 #include "proto/units.h"
 
 #include <stdio.h>
@@ -48,10 +50,12 @@ static void show(const cJSON *o)
 static bool add_duration(cJSON *body, const char *field, const char *option, const char *text, int *code)
 {
     int64_t ms;
+    struct error err = {0};
     if (!text)
         return true;
-    if (!units_parse_duration(text, &ms)) {
-        *code = cli_usage("policy", "--%s takes a duration such as 24h, not \"%s\"", option, text);
+    _cleanup_free_ char *typed = xasprintf("--%s", option);
+    if (!when_read_duration(typed, text, &ms, &err)) {
+        *code = cli_usage("policy", "%s", err.message);
         return false;
     }
     cJSON_AddNumberToObject(body, field, (double)ms / 1000);

@@ -7,6 +7,7 @@
 #include "cli/client.h"
 #include "cli/show.h"
 #include "cli/table.h"
+#include "cli/when.h"
 #include "proto/units.h"
 
 #include <stdio.h>
@@ -148,16 +149,14 @@ static void add_names(cJSON *body, const char *field, const char *text)
 static int add_times(const struct reserve_args *args, cJSON *body)
 {
     int64_t now = clock_wall_ms(), from = now, until, duration;
-    if (args->from && !units_parse_time(args->from, now, &from))
-        return cli_usage("reserve", "--from takes a time such as +2h or 2026-12-24T18:00:00Z, not \"%s\"",
-                         args->from);
+    struct error err = {0};
+    if (args->from && !when_read_moment("--from", args->from, now, &from, &err))
+        return cli_usage("reserve", "%s", err.message);
     if (!args->duration == !args->until)
         return cli_usage("reserve", "say how long: --for DURATION, or --until TIME");
-    if (args->until && !units_parse_time(args->until, now, &until))
-        return cli_usage("reserve", "--until takes a time such as +2h or 2026-12-24T18:00:00Z, not \"%s\"",
-                         args->until);
-    if (args->duration && !units_parse_duration(args->duration, &duration))
-        return cli_usage("reserve", "--for takes a duration such as 90m or 4h, not \"%s\"", args->duration);
+    if ((args->until && !when_read_moment("--until", args->until, now, &until, &err)) ||
+        (args->duration && !when_read_duration("--for", args->duration, &duration, &err)))
+        return cli_usage("reserve", "%s", err.message);
     json_add_int(body, "from_ms", from);
     json_add_int(body, "until_ms", args->duration ? from + duration : until);
     return EXIT_OK;

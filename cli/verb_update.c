@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "cli/client.h"
 #include "cli/show.h"
-#include "proto/units.h"
+#include "cli/when.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -99,6 +99,7 @@ static void add_priority(cJSON *body, const char *text)
 static int run_update(void *p, int argc, char **argv)
 {
     struct update_args *args = p;
+    struct error err = {0};
     int64_t ms;
     bool bad_output, json = cli_wants_json(&args->base, &bad_output);
     if (bad_output)
@@ -111,15 +112,14 @@ static int run_update(void *p, int argc, char **argv)
     if (args->priority)
         add_priority(body, args->priority);
     if (args->time) {
-        if (!units_parse_duration(args->time, &ms))
-            return cli_usage("update", "--time takes a duration such as 15m, not \"%s\"", args->time);
+        if (!when_read_duration("--time", args->time, &ms, &err))
+            return cli_usage("update", "%s", err.message);
         cJSON_AddNumberToObject(body, "time_limit_s", (double)ms / 1000);
     }
     if (args->begin) {
         int64_t now = clock_wall_ms();
-        if (*args->begin == '-' || !units_parse_time(args->begin, now, &ms))
-            return cli_usage("update", "--begin takes a time such as 2026-12-24T18:00:00Z or +2h, not \"%s\"",
-                             args->begin);
+        if (!when_read_moment("--begin", args->begin, now, &ms, &err))
+            return cli_usage("update", "%s", err.message);
         bool at_once = *args->begin == '+' && ms == now;
         json_add_int(body, "begin_ms", at_once ? 0 : ms);
     }

@@ -6,7 +6,7 @@
 #include "cli/follow.h"
 #include "cli/outcome.h"
 #include "cli/show.h"
-#include "proto/units.h"
+#include "cli/when.h"
 
 #include <stdio.h>
 
@@ -34,9 +34,11 @@ static int run_wait(void *p, int argc, char **argv)
         return cli_usage("wait", "-o takes json or table, not \"%s\"", args->base.output);
     if (argc == 0)
         return cli_usage("wait", "wait needs a job's name");
-    if (args->timeout && (!units_parse_duration(args->timeout, &timeout_ms) || timeout_ms == 0))
-        return cli_usage("wait", "--timeout %s is no time; 90s, 15m, 1h30m are", args->timeout);
     struct error err = {0};
+    if (args->timeout && !when_read_duration("--timeout", args->timeout, &timeout_ms, &err))
+        return cli_usage("wait", "%s", err.message);
+    if (args->timeout && timeout_ms == 0)
+        return cli_usage("wait", "--timeout must be more than 0; leave it out to wait for ever");
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
     if (!client)
         return cli_fail(&err);

@@ -321,13 +321,13 @@ static void read_resources(struct spec_reader *r, const cJSON *v, const char *pa
 
 static void read_timeout(struct spec_reader *r, const cJSON *v, const char *path)
 {
-    int64_t seconds = 0, n;
-    if (json_item_int(v, &n) && n == 0) {
-        spec_problem(r, path, "must be at least 1 second, not 0; leave it out for no limit");
-        return;
-    }
-    spec_int(r, v, path, 1, JOB_TIME_LIMIT_MAX_MS / 1000, &seconds);
-    r->spec->time_limit_ms = seconds * 1000;
+    int64_t ms = 0;
+    size_t before = r->problems->total;
+    spec_duration(r, v, path, JOB_TIME_LIMIT_MAX_MS, &ms);
+    if (r->problems->total == before && ms < JOB_TIME_LIMIT_MIN_MS)
+        spec_problem(r, path, "must be at least 1 second, not %s; leave it out for no limit",
+                     spec_shown_scalar(v).text);
+    r->spec->time_limit_ms = ms;
 }
 
 static void read_log_limit(struct spec_reader *r, const cJSON *v, const char *path)
@@ -337,9 +337,7 @@ static void read_log_limit(struct spec_reader *r, const cJSON *v, const char *pa
 
 static void read_grace(struct spec_reader *r, const cJSON *v, const char *path)
 {
-    int64_t seconds = JOB_GRACE_DEFAULT_MS / 1000;
-    spec_int(r, v, path, 0, JOB_GRACE_MAX_MS / 1000, &seconds);
-    r->spec->grace_ms = seconds * 1000;
+    spec_duration(r, v, path, JOB_GRACE_MAX_MS, &r->spec->grace_ms);
 }
 
 static const struct spec_field limit_fields[] = {{"timeout", read_timeout},

@@ -47,6 +47,12 @@ struct excerpt spec_shown(const cJSON *value)
     return excerpt_of(cJSON_IsString(value) ? value->valuestring : spec_type_name(value));
 }
 
+struct excerpt spec_shown_scalar(const cJSON *value)
+{
+    _cleanup_free_ char *text = spec_scalar_text(value);
+    return excerpt_of(text ? text : spec_type_name(value));
+}
+
 const char *spec_type_name(const cJSON *value)
 {
     if (cJSON_IsString(value))
@@ -331,15 +337,18 @@ void spec_duration(struct spec_reader *r, const cJSON *value, const char *path, 
                    int64_t *out_ms)
 {
     char most[24];
-    int64_t ms = -1, seconds = -1;
-    bool ok = cJSON_IsString(value) ? units_parse_duration(value->valuestring, &ms)
-                                    : json_item_int(value, &seconds);
-    if (ok && !cJSON_IsString(value))
-        ms = seconds < 0 || seconds > max_ms / 1000 ? -1 : seconds * 1000;
-    if (!ok)
-        spec_problem(r, path, "must be a time such as 90s, 15m or 1h30m, not %s", spec_shown(value).text);
-    else if (ms < 0 || ms > max_ms)
-        spec_problem(r, path, "must be between 0 and %s", units_format_duration(max_ms, most));
+    int64_t ms = -1, n;
+    bool number = cJSON_IsNumber(value);
+    if (number && json_item_int(value, &n))
+        ms = n < 0 || n > max_ms / 1000 ? -1 : n * 1000;
+    else if (number || !cJSON_IsString(value) || !units_parse_duration(value->valuestring, &ms)) {
+        spec_problem(r, path, "must be a time such as 90 (seconds), 15m or 1h30m, not %s",
+                     spec_shown_scalar(value).text);
+        return;
+    }
+    if (ms < 0 || ms > max_ms)
+        spec_problem(r, path, "must be between 0 and %s, not %s", units_format_duration(max_ms, most),
+                     spec_shown_scalar(value).text);
     else
         *out_ms = ms;
 }

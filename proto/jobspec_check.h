@@ -91,8 +91,9 @@ void spec_duration(struct spec_reader *r, const cJSON *value, const char *path, 
 /* Text of a scalar (caller frees), or NULL where it is none. */
 char *spec_scalar_text(const cJSON *value);
 const char *spec_type_name(const cJSON *value);
-/* A value in a message: its text, or its type. */
+/* A value in a message: its text, or its type; of scalars any as text. */
 struct excerpt spec_shown(const cJSON *value);
+struct excerpt spec_shown_scalar(const cJSON *value);
 /* PATH.NAME into `out`, of SPEC_FIELD_PATH_MAX bytes. */
 void spec_join(char *out, const char *path, const char *name);
 /* Every placeholder must name something that the job has, where placeholders are replaced; elsewhere there

@@ -42,83 +42,86 @@ bool units_parse_bytes(const char *text, int64_t *bytes)
     return true;
 }
 
-/* "[D-]H:M:S" or "M:S" */
+/* Up to eighteen digits. */
+static bool take_number(const char **p, int64_t *out)
+{
+    int digits = 0;
+    for (*out = 0; isdigit((unsigned char)**p); ++*p, digits++) {
+        if (digits == 18)
+            return false;
+        *out = *out * 10 + (**p - '0');
+    }
+    return digits > 0;
+}
+
+/* "H:M:S", "M:S", "D-H", "D-H:M" or "D-H:M:S", as sbatch(1) reads them: what stands behind another is less
+ * than one of it. */
 static bool parse_clock(const char *text, int64_t *ms)
 {
     int64_t days = 0, parts[3] = {0};
     int count = 0;
-    char *end;
-    const char *dash = strchr(text, '-');
-    if (dash) {
-        days = strtoll(text, &end, 10);
-        if (end != dash)
-            return false;
-        text = dash + 1;
-    }
-    for (;;) {
-        if (count == 3 || !isdigit((unsigned char)*text))
-            return false;
-        parts[count++] = strtoll(text, &end, 10);
-        if (*end == '\0')
-            break;
-        if (*end != ':')
-            return false;
-        text = end + 1;
-    }
-    int64_t seconds = 0;
-    for (int i = 0; i < count; i++) {
-        if (parts[i] > 1000000000)
-            return false;
-        seconds = seconds * 60 + parts[i];
-    }
-    if (dash && count < 3)
-        seconds *= count == 1 ? 3600 : 60; /* D-H and D-H:M, as sbatch(1) reads them */
-    if (days > 100000 || (!dash && count == 1))
+    const char *p = text;
+    bool dated = strchr(text, '-');
+    if (dated && (!take_number(&p, &days) || *p++ != '-' || days > DURATION_MAX_MS / 86400000))
         return false;
+    do {
+        if (count == 3 || !take_number(&p, &parts[count]) || parts[count] > DURATION_MAX_MS / 1000)
+            return false;
+        if ((count && parts[count] > 59) || (dated && !count && parts[0] > 23))
+            return false;
+        count++;
+    } while (*p++ == ':');
+    if (p[-1] || (!dated && count == 1))
+        return false;
+    int64_t seconds = 0;
+    for (int i = 0; i < count; i++)
+        seconds = seconds * 60 + parts[i];
+    for (int i = count; dated && i < 3; i++)
+        seconds *= 60;
     *ms = (days * 86400 + seconds) * 1000;
+    return true;
+}
+
+/* "1h30m", largest unit first, each once. A number without a unit is of seconds where it stands alone, and of
+ * the next smaller unit behind another: 1h30 is an hour and a half, as people write it. */
+static bool parse_spans(const char *text, int64_t *ms)
+{
+    static const struct {
+        const char *name;
+        int64_t ms;
+        bool next; /* the row below is what a bare number behind this one counts */
+    } units[] = {{"w", 604800000, true}, {"d", 86400000, true}, {"h", 3600000, true},
+                 {"m", 60000, true},     {"s", 1000, false},    {"ms", 1, false}};
+    const size_t count = sizeof units / sizeof *units, second = 4;
+    size_t after = count; /* row of the unit before */
+    *ms = 0;
+    for (const char *p = text; *p;) {
+        int64_t n;
+        if (!take_number(&p, &n))
+            return false;
+        size_t len = strspn(p, "wdhms"), i = 0;
+        while (i < count && (strlen(units[i].name) != len || strncmp(units[i].name, p, len) != 0))
+            i++;
+        if (!len && !*p) {
+            i = after == count ? second : after + 1;
+            if (after != count && (!units[after].next || n >= units[after].ms / units[i].ms))
+                return false;
+        }
+        if (i >= count || (after != count && i <= after) || n > (DURATION_MAX_MS - *ms) / units[i].ms)
+            return false;
+        *ms += n * units[i].ms;
+        after = i;
+        p += len;
+    }
     return true;
 }
 
 bool units_parse_duration(const char *text, int64_t *ms)
 {
-    if (!isdigit((unsigned char)*text))
-        return false;
-    int64_t total = 0;
-    if (strpbrk(text, ":-")) {
-        if (!parse_clock(text, &total))
-            return false;
-    } else {
-        while (*text) {
-            if (!isdigit((unsigned char)*text))
-                return false;
-            char *end;
-            long long n = strtoll(text, &end, 10);
-            int64_t unit = 1000;
-            if (strncmp(end, "ms", 2) == 0) {
-                unit = 1;
-                end += 2;
-            } else if (*end) {
-                static const struct {
-                    char letter;
-                    int64_t ms;
-                } units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', 86400000}, {'w', 604800000}};
-                size_t i = 0;
-                while (i < 5 && units[i].letter != *end)
-                    i++;
-                if (i == 5)
-                    return false;
-                unit = units[i].ms;
-                end++;
-            }
-            if (n > DURATION_MAX_MS / unit)
-                return false;
-            total += n * unit;
-            if (total > DURATION_MAX_MS)
-                return false;
-            text = end;
-        }
-    }
-    if (total > DURATION_MAX_MS)
+    int64_t total;
+    if (!isdigit((unsigned char)*text) ||
+        !(strpbrk(text, ":-") ? parse_clock(text, &total) : parse_spans(text, &total)) ||
+        total > DURATION_MAX_MS)
         return false;
     *ms = total;
     return true;

@@ -10,8 +10,10 @@
 /* "512M", "2G", "1.5G", "2Gi", "2GB", "2 gb", "1073741824": powers of 1024, K M G T P in either case,
  * optional i and B. false where it is not a size, is negative or passes 2^62. */
 bool units_parse_bytes(const char *text, int64_t *bytes);
-/* "90" (seconds), "90s", "15m", "1h30m", "2d", "HH:MM:SS", "MM:SS", "D-HH:MM:SS" (as Slurm) to milliseconds;
- * false where it is not a duration, is negative or passes 10 years. */
+/* A duration, in milliseconds; the one reader of them. "90" (seconds), "90s", "15m", "1h30m", "2d", "1w2d",
+ * "250ms": largest unit first, each once; "1h30" (behind a unit a bare number is of the next smaller one, and
+ * less than one of the unit before), "HH:MM:SS", "MM:SS", "D-HH[:MM[:SS]]" (as Slurm). false where it is not
+ * a duration, is negative or passes 10 years (of 366 days). */
 bool units_parse_duration(const char *text, int64_t *ms);
 /* A moment, in ms since 1970: RFC 3339 (2026-12-24T18:00:00Z, or with +01:00), the same without an offset or
  * with a blank for the T (this machine's time), seconds or all of the clock left out (2026-12-24 18:00,

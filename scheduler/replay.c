@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "proto/excerpt.h"
 #include "proto/json.h"
 #include "proto/units.h"
 #include "scheduler/entry.h"
@@ -136,11 +137,11 @@ static bool read_moment(const char *text, uint64_t *at_ms, struct error *err)
 {
     int64_t now = clock_wall_ms(), at;
     if (!units_parse_time(text, now, &at)) {
-        error_set(err, ERROR_INVALID, "--at takes a moment, not \"%.60s\"", text);
+        error_set(err, ERROR_INVALID, "--at takes a moment, not \"%s\"", EXCERPT(text));
         return error_hint(err, "2026-12-24T18:00:00Z, \"2026-12-24 18:00\" here, or -2h for two hours ago");
     }
     *at_ms = (uint64_t)at;
-    return at <= now || error_set(err, ERROR_INVALID, "%.60s is still to come", text);
+    return at <= now || error_set(err, ERROR_INVALID, "%s is still to come", EXCERPT(text));
 }
 
 int replay_run(const char *state_dir, const char *at, const char *policy, bool json)

@@ -265,6 +265,50 @@ static void rules_that_make_no_sense_are_refused_by_field(void **state)
     }
 }
 
+/* One reader for all of a file's durations: a number is of seconds, a text as people write it. */
+static void durations_are_read_alike_in_every_field(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *form, *field;
+    } fields[] = {{"{\"command\":\"x\",\"limits\":{\"timeout\":%s}}", "limits.timeout"},
+                  {"{\"command\":\"x\",\"limits\":{\"grace\":%s}}", "limits.grace"},
+                  {"{\"command\":\"x\",\"limits\":{\"timeout\":\"2h\",\"warning\":{\"before\":%s}}}",
+                   "limits.warning.before"},
+                  {"{\"command\":\"x\",\"retry\":{\"count\":1,\"wait\":%s}}", "retry.wait"},
+                  {"{\"command\":\"x\",\"fence_after\":%s}", "fence_after"}};
+    static const char *const good[] = {"\"1h30\"", "\"1h30m\"", "5400", "\"5400\"", "\"01:30:00\""},
+                             *const bad[] = {"\"\"",
+                                             "\"1h90\"",
+                                             "-1",
+                                             "\"-1\"",
+                                             "1.5",
+                                             "1e300",
+                                             "\"nan\"",
+                                             "\"1h x\"",
+                                             "true",
+                                             "[]",
+                                             "\"99999999999999999999\""};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        char json[256];
+        struct error err = {0};
+        for (size_t k = 0; k < sizeof good / sizeof *good; k++) {
+            snprintf(json, sizeof json, fields[i].form, good[k]);
+            struct job_spec *s = parse(json, &err);
+            if (!s)
+                fail_msg("%s: %s", json, err.message);
+            const int64_t read[] = {s->time_limit_ms, s->grace_ms, s->warning_before_ms, s->retry.wait_ms,
+                                    s->fence_after_ms};
+            assert_int_equal(read[i], 5400000);
+            job_spec_destroy(s);
+        }
+        for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+            snprintf(json, sizeof json, fields[i].form, bad[k]);
+            assert_refused(json, fields[i].field, "must be");
+        }
+    }
+}
+
 static void what_becomes_of_a_running_job_is_read(void **state)
 {
     (void)state;
@@ -375,13 +419,64 @@ static void sizes_and_durations_are_read_as_people_write_them(void **state)
                  {"0x10", -1},
                  {"1.2.3G", -1},
                  {"9999999999G", -1}},
-      times[] = {{"90", 90000},     {"1h30m", 5400000},
-                 {"2d", 172800000}, {"01:30:00", 5400000},
-                 {"5:00", 300000},  {"1-00:00:00", 86400000},
-                 {"250ms", 250},    {"", -1},
-                 {"h", -1},         {"1y", -1},
-                 {"-5", -1},        {"1:2:3:4", -1},
-                 {"99999999d", -1}};
+      times[] = {{"90", 90000},
+                 {"1h30m", 5400000},
+                 {"2d", 172800000},
+                 {"01:30:00", 5400000},
+                 {"5:00", 300000},
+                 {"1-00:00:00", 86400000},
+                 {"250ms", 250},
+                 {"", -1},
+                 {"h", -1},
+                 {"1y", -1},
+                 {"-5", -1},
+                 {"1:2:3:4", -1},
+                 {"99999999d", -1},
+                 {"1h30", 5400000},
+                 {"1m30", 90000},
+                 {"2d12", 216000000},
+                 {"1w2", 777600000},
+                 {"1h30m15", 5415000},
+                 {"1w2d3h4m5s6ms", 788645006},
+                 {"1h60", -1},
+                 {"1m60", -1},
+                 {"1d24", -1},
+                 {"1w7", -1},
+                 {"5s3", -1},
+                 {"5ms3", -1},
+                 {"30m1h", -1},
+                 {"1h1h", -1},
+                 {"1h 30m", -1},
+                 {"1h30x", -1},
+                 {"1hm", -1},
+                 {"90 ", -1},
+                 {" 90", -1},
+                 {"+90", -1},
+                 {"1e3", -1},
+                 {"nan", -1},
+                 {"inf", -1},
+                 {"1.5h", -1},
+                 {"0x10", -1},
+                 {"0", 0},
+                 {"1:75", -1},
+                 {"1:00:75", -1},
+                 {"1:", -1},
+                 {":30", -1},
+                 {"1-24", -1},
+                 {"1-23", 169200000},
+                 {"1-02:03", 93780000},
+                 {"90:00", 5400000},
+                 {"1-", -1},
+                 {"1--2", -1},
+                 {"3660d", INT64_C(316224000000)},
+                 {"3660d1ms", -1},
+                 {"316224000", INT64_C(316224000000)},
+                 {"316224001", -1},
+                 {"3660-00:00:00", INT64_C(316224000000)},
+                 {"3660-00:00:01", -1},
+                 {"9223372036854775807", -1},
+                 {"99999999999999999999999999", -1},
+                 {"99999999999999999999:00", -1}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         int64_t n = -1;
         if (units_parse_bytes(sizes[i].text, &n) != (sizes[i].value >= 0) || n != sizes[i].value)
@@ -413,6 +508,7 @@ int main(void)
         cmocka_unit_test(an_array_is_a_text_or_indices_and_a_limit),
         cmocka_unit_test(rules_that_make_no_sense_are_refused_by_field),
         cmocka_unit_test(what_becomes_of_a_running_job_is_read),
+        cmocka_unit_test(durations_are_read_alike_in_every_field),
         cmocka_unit_test(limits_hold_at_the_limit_and_one_past_it),
         cmocka_unit_test(numbers_beyond_two_to_the_53_travel_as_text),
         cmocka_unit_test(broken_json_is_refused_with_its_place),
