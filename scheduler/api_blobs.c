@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "scheduler/blobs.h"
+#include "scheduler/engine.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,13 +26,14 @@ struct upload {
     char *state_dir, *temporary;
     char sha[BLOB_SHA_TEXT + 1];
     struct daemon *daemon;
-    struct http_request *req; /* NULL: the sender has gone */
+    struct owner_upload owner; /* principal 0: not counted */
+    struct http_request *req;  /* NULL: the sender has gone */
     struct buf piece;
     uint64_t expected_bytes, received_bytes; /* expected: UINT64_MAX where the length isn't told */
     int fd;
     gnutls_hash_hd_t hash;
     struct error err;
-    bool busy, last, present;
+    bool busy, last;
 };
 
 bool api_sha_valid(const char *sha)
@@ -41,6 +43,8 @@ bool api_sha_valid(const char *sha)
 
 static void upload_free(struct upload *u)
 {
+    if (u->owner.principal)
+        owners_end_upload(&u->daemon->owners, &u->owner);
     if (u->hash)
         gnutls_hash_deinit(u->hash, NULL);
     if (u->fd >= 0)
@@ -60,7 +64,8 @@ static bool write_piece(struct upload *u)
         return error_set(&u->err, ERROR_INTERNAL, "can't hash");
     if (u->piece.len && gnutls_hash(u->hash, u->piece.data, u->piece.len) < 0)
         return error_set(&u->err, ERROR_INTERNAL, "can't hash");
-    if (!u->present && u->fd < 0) {
+    /* Also where the blob is there already: how long an upload takes tells nobody what others have. */
+    if (u->fd < 0) {
         u->temporary = xasprintf("%s/blobs/incoming/XXXXXX", u->state_dir);
         u->fd = mkostemp(u->temporary, O_CLOEXEC);
         if (u->fd < 0) {
@@ -81,8 +86,6 @@ static bool finish_blob(struct upload *u)
     blob_sha_to_bytes(u->sha, wanted);
     if (memcmp(got, wanted, sizeof got) != 0)
         return error_field(&u->err, "sha", "the bytes that came do not have the SHA-256 %s", u->sha);
-    if (u->present)
-        return true;
     _cleanup_free_ char *path = blob_path(u->state_dir, u->sha);
     if (fchmod(u->fd, 0400) != 0 || fdatasync(u->fd) != 0)
         return error_errno(&u->err, errno, "can't store blob %s", u->sha);
@@ -91,7 +94,8 @@ static bool finish_blob(struct upload *u)
         return error_errno(&u->err, errno, "can't store blob %s", u->sha);
     FAULT("blobs.after_rename");
     free(take_ptr(u->temporary));
-    return true;
+    *strrchr(path, '/') = '\0';
+    return fs_fsync_dir(path, &u->err);
 }
 
 static void do_work(uv_work_t *work)
@@ -124,12 +128,14 @@ static void work_done(uv_work_t *work, int status)
         return;
     }
     http_request_set_data(req, NULL);
-    if (u->err.code == ERROR_NO_SPACE)
-        error_hint(&u->err, "make room on the disk of the state folder");
-    if (u->err.code == ERROR_NONE)
-        http_respond_empty(req, 201);
-    else
+    if (u->err.code == ERROR_NO_SPACE && !u->err.hint[0])
+        error_hint(&u->err, "free space on the disk of the state directory %s", u->state_dir);
+    if (u->err.code == ERROR_NONE && engine_writable(u->daemon, &u->err)) {
+        owners_add(u->daemon, u->owner.principal, u->sha, u->received_bytes);
+        engine_answer(u->daemon, req, 201, NULL, NULL, 0);
+    } else {
         http_respond_error(req, &u->err);
+    }
     upload_free(u);
 }
 
@@ -137,6 +143,16 @@ static void start_work(struct daemon *d, struct upload *u)
 {
     u->busy = true;
     daemon_work(d, &u->work, do_work, work_done);
+}
+
+/* From here on it counts for who sends it. */
+static void begin_owned(struct daemon *d, struct http_request *req, struct upload *u)
+{
+    if (!engine_writable(d, &u->err))
+        return;
+    u->owner.principal = principals_ensure(&d->principals, d->journal, api_caller(d, req).name);
+    memcpy(u->owner.sha, u->sha, sizeof u->owner.sha);
+    owners_begin_upload(&d->owners, &u->owner);
 }
 
 static struct upload *upload_of(struct http_request *req, struct daemon *d)
@@ -153,7 +169,7 @@ static struct upload *upload_of(struct http_request *req, struct daemon *d)
     u->expected_bytes = length ? strtoull(length, NULL, 10) : UINT64_MAX;
     if (blob_sha_valid(sha)) {
         memcpy(u->sha, sha, sizeof u->sha);
-        u->present = blob_exists(u->state_dir, sha);
+        begin_owned(d, req, u);
     } else {
         error_field(&u->err, "sha", "'%.80s' is no SHA-256 in 64 lower-case hexadecimal digits", sha);
     }
@@ -191,41 +207,6 @@ void api_blob_dropped(struct http_request *req, void *context)
     u->req = NULL;
     if (!u->busy)
         upload_free(u);
-}
-
-void api_post_blobs_missing(struct http_request *req, void *context)
-{
-    struct daemon *d = context;
-    struct error err = {0};
-    _cleanup_json_ cJSON *body = api_body(req, "blobs");
-    if (!body)
-        return;
-    const cJSON *blobs = json_get(body, "blobs"), *item;
-    if (!cJSON_IsArray(blobs)) {
-        error_field(&err, "blobs", "blobs is a list of SHA-256 digests");
-        http_respond_error(req, &err);
-        return;
-    }
-    if (cJSON_GetArraySize(blobs) > API_BLOBS_MISSING_MAX) {
-        error_set(&err, ERROR_LIMIT, "more than %d blobs in one request", API_BLOBS_MISSING_MAX);
-        http_respond_error(req, &err);
-        return;
-    }
-    cJSON *answer = cJSON_CreateObject(), *missing = cJSON_AddArrayToObject(answer, "missing");
-    cJSON_ArrayForEach(item, blobs)
-    {
-        const char *sha = cJSON_GetStringValue(item);
-        if (!sha || !blob_sha_valid(sha)) {
-            error_field(&err, "blobs", "'%.80s' is no SHA-256 in 64 lower-case hexadecimal digits",
-                        sha ? sha : "?");
-            cJSON_Delete(answer);
-            http_respond_error(req, &err);
-            return;
-        }
-        if (!blob_exists(d->options.state_dir, sha))
-            cJSON_AddItemToArray(missing, cJSON_CreateString(sha));
-    }
-    http_respond_json(req, 200, answer);
 }
 
 /* ---- nodes fetch what their tasks need ---- */

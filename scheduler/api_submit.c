@@ -9,10 +9,10 @@
 #include "base/log.h"
 #include "scheduler/approval.h"
 #include "scheduler/arrays.h"
-#include "scheduler/blobs.h"
 #include "scheduler/engine.h"
 #include "scheduler/hardware.h"
 #include "scheduler/submit.h"
+#include "scheduler/submit_code.h"
 #include "scheduler/submit_life.h"
 
 #include <stdlib.h>
@@ -54,11 +54,6 @@ static bool check(struct daemon *d, const struct job_spec *spec, struct error *e
         return false;
     if (d->leaving)
         return error_set(err, ERROR_UNAVAILABLE, "the scheduler is shutting down");
-    if (spec->code_manifest && !blob_exists(d->options.state_dir, spec->code_manifest)) {
-        error_field(err, "submission.code.manifest", "the code's manifest %s was not uploaded",
-                    spec->code_manifest);
-        return error_hint(err, "upload what POST /v1/blobs/missing lists, then submit again");
-    }
     if (spec->name && jobs_name_taken(&d->jobs, d->reader, spec->name)) {
         error_set(err, ERROR_EXISTS, "there is a job %s already", spec->name);
         snprintf(err->field, sizeof err->field, "name");
@@ -216,14 +211,10 @@ static bool submit(struct daemon *d, struct job *job, const struct job_spec *spe
     return true;
 }
 
-void api_post_job(struct http_request *req, void *context)
+/* Takes spec. */
+static void go_on(struct daemon *d, struct http_request *req, struct job_spec *spec, const cJSON *file)
 {
-    struct daemon *d = context;
     struct error err = {0};
-    _cleanup_json_ cJSON *file = NULL;
-    struct job_spec *spec = read_spec(req, &file);
-    if (!spec)
-        return;
     struct submit_names names;
     if (!check(d, spec, &err) || !submit_take_names(d, spec, &names, &err)) {
         job_spec_destroy(spec);
@@ -257,4 +248,48 @@ void api_post_job(struct http_request *req, void *context)
     engine_look(d, job);
     job_object_write(job, JOB_OBJECT_SHORT, approval, &body);
     engine_answer(d, req, 201, buf_take(&body), undo_submit, id);
+}
+
+/* A submission whose code is being looked at. */
+struct submission {
+    struct daemon *daemon;
+    struct http_request *req;
+    struct job_spec *spec;
+    cJSON *file;
+};
+
+static void code_checked(void *data, const struct error *why)
+{
+    struct submission *s = data;
+    if (why) {
+        http_respond_error(s->req, why);
+        job_spec_destroy(s->spec);
+    } else {
+        go_on(s->daemon, s->req, s->spec, s->file);
+    }
+    cJSON_Delete(s->file);
+    free(s);
+}
+
+void api_post_job(struct http_request *req, void *context)
+{
+    struct daemon *d = context;
+    struct error err = {0};
+    _cleanup_json_ cJSON *file = NULL;
+    struct job_spec *spec = read_spec(req, &file);
+    if (!spec)
+        return;
+    uint32_t principal = api_caller(d, req).principal;
+    if (!spec->code_manifest || owners_checked(&d->owners, principal, spec->code_manifest)) {
+        go_on(d, req, spec, file);
+        return;
+    }
+    if (!check(d, spec, &err)) {
+        job_spec_destroy(spec);
+        http_respond_error(req, &err);
+        return;
+    }
+    struct submission *s = xcalloc(1, sizeof *s);
+    *s = (struct submission){d, req, spec, take_ptr(file)};
+    submit_check_code(d, principal, spec->code_manifest, code_checked, s);
 }

@@ -49,9 +49,48 @@ void blob_sha_to_bytes(const char *sha, uint8_t bytes[32])
     }
 }
 
+void blob_sha_from_bytes(const uint8_t bytes[32], char sha[BLOB_SHA_TEXT + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (unsigned i = 0; i < BLOB_SHA_TEXT; i++)
+        sha[i] = digits[i % 2 ? bytes[i / 2] & 15 : bytes[i / 2] >> 4];
+    sha[BLOB_SHA_TEXT] = '\0';
+}
+
 static int compare_shas(const void *a, const void *b)
 {
     return memcmp(a, b, 32);
+}
+
+/* MODE SIZE SHA PATH, from version 2 on MODE SIZE SHA MTIME PATH; the SHA of a directory or a link is "-",
+ * and `name` is "" then. Every line that an executor takes as a file's gives its SHA here: what isn't of this
+ * form is refused, never skipped. */
+static bool parse_line(const char *line, const char *end, bool times, char name[BLOB_SHA_TEXT + 1])
+{
+    const char *field[4];
+    size_t length[4];
+    for (int i = 0; i < (times ? 4 : 3); i++) {
+        const char *space = memchr(line, ' ', (size_t)(end - line));
+        if (!space || space == line)
+            return false;
+        field[i] = line;
+        length[i] = (size_t)(space - line);
+        line = space + 1;
+    }
+    if (line == end || strspn(field[0], "01234567") != length[0] ||
+        strspn(field[1], "0123456789") != length[1])
+        return false;
+    size_t sign = times && *field[3] == '-';
+    if (times && (length[3] == sign || strspn(field[3] + sign, "0123456789") != length[3] - sign))
+        return false;
+    name[0] = '\0';
+    if (length[2] == 1 && *field[2] == '-')
+        return true;
+    if (length[2] != BLOB_SHA_TEXT)
+        return false;
+    memcpy(name, field[2], BLOB_SHA_TEXT);
+    name[BLOB_SHA_TEXT] = '\0';
+    return blob_sha_valid(name);
 }
 
 bool blob_manifest_read(const char *state_dir, const char *sha, uint8_t (**shas)[32], size_t *count,
@@ -64,20 +103,24 @@ bool blob_manifest_read(const char *state_dir, const char *sha, uint8_t (**shas)
     *count = 0;
     if (!fs_read_file(AT_FDCWD, path, BLOB_MANIFEST_MAX_BYTES, &text, err))
         return false;
-    /* the hash has one place in both versions */
-    if (strncmp(text.data, "berth-tree 1\n", 13) != 0 && strncmp(text.data, "berth-tree 2\n", 13) != 0)
+    buf_add_char(&text, '\0'); /* the fields are searched as strings */
+    text.len--;
+    bool times = text.len >= 13 && memcmp(text.data, "berth-tree 2\n", 13) == 0;
+    if (!times && (text.len < 13 || memcmp(text.data, "berth-tree 1\n", 13) != 0))
         return error_set(err, ERROR_VERSION, "blob %s is no manifest that this Berth knows", sha);
-    for (char *line = text.data + 13, *end; (end = memchr(line, '\n', (size_t)(text.data + text.len - line)));
-         line = end + 1) {
-        /* MODE SIZE SHA, then MTIME from version 2 on, PATH */
-        char *p = memchr(line, ' ', (size_t)(end - line));
-        p = p ? memchr(p + 1, ' ', (size_t)(end - p - 1)) : NULL;
-        if (!p || end - p < BLOB_SHA_TEXT + 2 || p[BLOB_SHA_TEXT + 1] != ' ')
-            continue; /* a folder or a link */
+    const char *line = text.data + 13, *stop = text.data + text.len;
+    for (unsigned number = 2; line < stop; number++) {
+        const char *end = memchr(line, '\n', (size_t)(stop - line));
         char name[BLOB_SHA_TEXT + 1];
-        memcpy(name, p + 1, BLOB_SHA_TEXT);
-        name[BLOB_SHA_TEXT] = '\0';
-        if (!blob_sha_valid(name))
+        if (!end || !parse_line(line, end, times, name)) {
+            free(take_ptr(*shas));
+            *count = 0;
+            return error_set(err, ERROR_INVALID,
+                             "manifest %s is refused, line %u: it is not MODE SIZE SHA%s PATH", sha, number,
+                             times ? " MTIME" : "");
+        }
+        line = end + 1;
+        if (!name[0])
             continue;
         if (*count == capacity) {
             capacity = capacity ? capacity * 2 : 64;

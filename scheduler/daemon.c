@@ -13,6 +13,7 @@
 #include "scheduler/engine.h"
 #include "scheduler/fences.h"
 #include "scheduler/sweep.h"
+#include "scheduler/sweep_blobs.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -87,6 +88,7 @@ static void on_beat(uv_timer_t *timer)
     if (now >= d->next_sweep_ms) {
         d->next_sweep_ms = now + SWEEP_EVERY_MS;
         sweep_start(d);
+        sweep_blobs_start(d, OWNERS_KEEP_MS, SWEEP_BLOBS_FILE_AGE_MS);
     }
     if (d->jobs.live_count)
         d->last_use_ms = now;
@@ -175,7 +177,8 @@ static bool recover(struct daemon *d, struct error *err)
     if (!d->core || !journal_lead(d->journal, &d->epoch, err) || !journal_load(d->journal, &loader, err))
         return false;
     d->reader = journal_reader_open(folder, err);
-    return d->reader && journal_start(d->journal, &d->loop, d->core, before_flush, NULL, d, err);
+    return d->reader && owners_load(d, err) &&
+           journal_start(d->journal, &d->loop, d->core, before_flush, NULL, d, err);
 }
 
 static bool open_nodes(struct daemon *d, struct error *err)
@@ -250,6 +253,7 @@ bool daemon_init(struct daemon *d, const struct daemon_options *options, struct 
     jobs_init(&d->jobs);
     names_init(&d->names);
     sizes_init(&d->sizes);
+    owners_init(&d->owners);
     uv_loop_init(&d->loop);
     d->started_ms = clock_wall_ms();
     d->last_use_ms = clock_boot_ms();
@@ -310,6 +314,7 @@ void daemon_finish(struct daemon *d)
     sizes_finish(&d->sizes);
     requests_finish(&d->requests);
     workspaces_finish(&d->workspaces);
+    owners_finish(&d->owners);
     core_destroy(d->core);
     core_decisions_destroy(d->decisions);
     buf_finish(&d->row);

@@ -14,6 +14,7 @@
 #include "scheduler/logins.h"
 #include "scheduler/names.h"
 #include "scheduler/nodes.h"
+#include "scheduler/owners.h"
 #include "scheduler/principals.h"
 #include "scheduler/requests.h"
 #include "scheduler/sizes.h"
@@ -58,6 +59,7 @@ struct daemon {
     struct size_table sizes;
     struct request_table requests;
     struct workspace_table workspaces;
+    struct owner_table owners;
 
     struct list waiters;   /* requests that wait for a job's end (waits.c) */
     struct list followers; /* open log streams (api_logs.c) */

@@ -295,6 +295,24 @@ void journal_add_record(struct journal *j, enum journal_record kind, const char 
     op->doc = xstrdup(doc);
 }
 
+void journal_add_blob(struct journal *j, const struct journal_blob *blob)
+{
+    struct journal_op *op = add_op(j, OP_BLOB, blob->principal);
+    op->number = blob->bytes;
+    op->now_ms = blob->used_ms;
+    op->bytes = sizeof blob->sha;
+    op->doc = xmalloc(op->bytes);
+    memcpy(op->doc, blob->sha, op->bytes);
+}
+
+void journal_remove_blob(struct journal *j, uint32_t principal, const uint8_t sha[32])
+{
+    struct journal_op *op = add_op(j, OP_NO_BLOB, principal);
+    op->bytes = 32;
+    op->doc = xmalloc(op->bytes);
+    memcpy(op->doc, sha, op->bytes);
+}
+
 void journal_then(struct journal *j, void (*durable)(void *data),
                   void (*failed)(void *data, const struct error *err), void *data)
 {

@@ -58,6 +58,14 @@ struct journal_node {
     const char *doc;
 };
 
+/* That a principal uploaded a blob (blobs.h). */
+struct journal_blob {
+    uint32_t principal;
+    uint8_t sha[32];
+    uint64_t bytes;
+    int64_t used_ms; /* last uploaded, or reported as present */
+};
+
 /* What recovery hands to the daemon; strings are valid during the call. */
 struct journal_loader {
     void *data;
@@ -104,6 +112,10 @@ void journal_add_name(struct journal *j, uint32_t kind, uint32_t id, const char 
 /* In place of what the key had; NULL: there is none any more. */
 void journal_add_record(struct journal *j, enum journal_record kind, const char *key, const char *doc);
 
+/* In place of the entry that (principal, sha) had. */
+void journal_add_blob(struct journal *j, const struct journal_blob *blob);
+void journal_remove_blob(struct journal *j, uint32_t principal, const uint8_t sha[32]);
+
 /* `durable` is called once everything added so far is on disk (from the loop, at once where nothing is open).
  * `failed` (may be NULL) is called before it, at most once, if a commit fails or the journal is already
  * failing. */
@@ -145,6 +157,19 @@ bool journal_read_spec(struct journal_reader *r, uint64_t job, struct buf *out, 
 /* All nodes, by id. */
 bool journal_read_nodes(struct journal_reader *r, void (*each)(void *data, const struct journal_node *node),
                         void *data, struct error *err);
+
+/* Calls `each` for the entries of that principal among shas[0..count), in their order. */
+bool journal_read_own_blobs(struct journal_reader *r, uint32_t principal, const uint8_t (*shas)[32],
+                            size_t count,
+                            void (*each)(void *data, size_t at, const struct journal_blob *blob), void *data,
+                            struct error *err);
+/* Every entry, by principal and SHA. No time limit. */
+bool journal_read_blobs(struct journal_reader *r, void (*each)(void *data, const struct journal_blob *blob),
+                        void *data, struct error *err);
+/* The sums of each principal. No time limit. */
+bool journal_read_blob_use(struct journal_reader *r,
+                           void (*each)(void *data, uint32_t principal, uint64_t count, uint64_t bytes),
+                           void *data, struct error *err);
 
 /* What follows reads the kept rows, without a time limit. */
 /* From now on the reader sees one moment of the journal, until it is closed. */

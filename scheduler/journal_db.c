@@ -36,7 +36,10 @@ static const char schema[] =
     "CREATE INDEX IF NOT EXISTS jobs_listed ON jobs(id) WHERE final = 1 AND instr(name, '@') = 0;"
     "CREATE TABLE IF NOT EXISTS specs(job INTEGER PRIMARY KEY, spec TEXT NOT NULL);"
     "CREATE TABLE IF NOT EXISTS records(kind INTEGER NOT NULL, key TEXT NOT NULL, doc TEXT NOT NULL,"
-    " PRIMARY KEY(kind, key)) WITHOUT ROWID;";
+    " PRIMARY KEY(kind, key)) WITHOUT ROWID;"
+    /* by principal first: a look-up never reads another's entries */
+    "CREATE TABLE IF NOT EXISTS blob_owners(principal INTEGER NOT NULL, sha BLOB NOT NULL, bytes INTEGER NOT "
+    "NULL, used_ms INTEGER NOT NULL, PRIMARY KEY(principal, sha)) WITHOUT ROWID;";
 
 /* A job is inserted with its fixed part and later updated without it: ?8 is NULL then. */
 static const char *const statement_sql[STATEMENT_MAX] = {
@@ -52,6 +55,8 @@ static const char *const statement_sql[STATEMENT_MAX] = {
     [OP_NAME] = "INSERT OR IGNORE INTO names(id, kind, name) VALUES(?1, ?2, ?3)",
     [OP_RECORD] = "INSERT OR REPLACE INTO records(kind, key, doc) VALUES(?1, ?2, ?3)",
     [OP_NO_RECORD] = "DELETE FROM records WHERE kind = ?1 AND key = ?2",
+    [OP_BLOB] = "INSERT OR REPLACE INTO blob_owners(principal, sha, bytes, used_ms) VALUES(?1, ?2, ?3, ?4)",
+    [OP_NO_BLOB] = "DELETE FROM blob_owners WHERE principal = ?1 AND sha = ?2",
     [OP_KIND_COUNT] = "INSERT INTO segments(first_seq, now_ms, checkpoint) VALUES(?1, ?2, ?3)",
 };
 
@@ -190,6 +195,14 @@ static void bind_op(sqlite3_stmt *s, const struct journal_op *op)
         break;
     case OP_NO_RECORD:
         bind_text(s, 2, op->name);
+        break;
+    case OP_BLOB:
+        sqlite3_bind_int64(s, 3, (int64_t)op->number);
+        sqlite3_bind_int64(s, 4, op->now_ms);
+        sqlite3_bind_blob64(s, 2, op->doc, op->bytes, SQLITE_STATIC);
+        break;
+    case OP_NO_BLOB:
+        sqlite3_bind_blob64(s, 2, op->doc, op->bytes, SQLITE_STATIC);
         break;
     case OP_KIND_COUNT:
         break;

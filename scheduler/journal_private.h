@@ -16,20 +16,22 @@ enum journal_op_kind {
     OP_NAME,
     OP_RECORD,
     OP_NO_RECORD,
+    OP_BLOB,
+    OP_NO_BLOB,
     OP_KIND_COUNT
 };
 
 struct journal_op {
     struct journal_op *next;
     enum journal_op_kind kind;
-    uint64_t id;            /* seq of a row, a record's kind, else the thing's */
-    int64_t now_ms;         /* row */
+    uint64_t id;            /* seq of a row, a record's kind, a blob's principal, else the thing's */
+    int64_t now_ms;         /* row; blob: when it was last used */
     uint64_t hash;          /* row */
-    uint64_t number;        /* job, spec: unused; node: event_seq; name: its kind */
+    uint64_t number;        /* job, spec: unused; node: event_seq; name: its kind; blob: its size */
     struct journal_job job; /* job: its numbers; its strings are below */
     char *name, *extra,
         *doc;     /* owned; name: a record's key; extra: a job's fixed part, a node's instance_id */
-    size_t bytes; /* row: length of doc */
+    size_t bytes; /* row, blob: length of doc */
 };
 
 enum { STATEMENT_MAX = OP_KIND_COUNT + 1 };
