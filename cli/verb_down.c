@@ -106,7 +106,10 @@ static int run_down(void *p, int argc, char **argv)
         return cli_fail(&err);
     printf("Berth is down%s%s%s\n", strcmp(jobs, "keep") == 0 ? "; jobs that run go on" : "",
            state_dir ? "; its state is in " : "", state_dir ? state_dir : "");
-    return EXIT_OK;
+    const char *note = json_str(answer, "note", NULL);
+    if (note)
+        cli_note("%s", note);
+    return note ? EXIT_REFUSED : EXIT_OK;
 }
 
 const struct verb verb_down = {

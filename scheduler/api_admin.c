@@ -2,8 +2,10 @@
 #include "scheduler/api.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "scheduler/engine.h"
+#include "scheduler/unrecorded.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -72,6 +74,26 @@ static void cancel_all(struct daemon *d)
     free(ids);
 }
 
+/* The tasks are told to end, and the scheduler leaves without their ends: what it has recorded of them is
+ * taken up when it starts again. */
+static void leave_unrecorded(struct daemon *d, struct http_request *req, struct error *why)
+{
+    unsigned count = d->jobs.live_count;
+    d->leaving = true;
+    d->leave_at_ms = clock_boot_ms() + UNRECORDED_LEAVE_MS;
+    unrecorded_cancel_all(d);
+    _cleanup_json_ cJSON *o = cJSON_CreateObject();
+    _cleanup_buf_ struct buf note = {0};
+    buf_printf(
+        &note,
+        "what runs is told to end, but that can't be recorded (%s): of %u jobs those that wait are queued "
+        "again when Berth starts",
+        why->message, count);
+    json_add_str(o, "note", note.data);
+    char *text = json_text(o);
+    http_respond_text(req, 202, "application/json", text, strlen(text));
+}
+
 static void stop_now(void *data)
 {
     daemon_stop(data);
@@ -93,13 +115,15 @@ void api_post_shutdown(struct http_request *req, void *context)
         ok = error_field(&err, "jobs", "jobs is refuse, keep or cancel, not '%.40s'", jobs);
     else if (refuse && d->jobs.live_count)
         ok = refuse_with_names(d, &err);
-    else if (cancel)
-        ok = engine_writable(d, &err);
     if (!ok) {
         http_respond_error(req, &err);
         return;
     }
     log_info("shutdown asked for by %s (jobs: %s)", api_caller(d, req).name, jobs);
+    if (cancel && d->jobs.live_count && !engine_writable(d, &err)) {
+        leave_unrecorded(d, req, &err);
+        return;
+    }
     if (cancel && d->jobs.live_count) {
         d->leaving = true; /* when the last has ended */
         cancel_all(d);

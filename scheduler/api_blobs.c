@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "scheduler/blobs.h"
 #include "scheduler/engine.h"
+#include "scheduler/storage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -148,7 +149,8 @@ static void start_work(struct daemon *d, struct upload *u)
 /* From here on it counts for who sends it. */
 static void begin_owned(struct daemon *d, struct http_request *req, struct upload *u)
 {
-    if (!engine_writable(d, &u->err))
+    uint64_t length = u->expected_bytes == UINT64_MAX ? 0 : u->expected_bytes;
+    if (!engine_writable(d, &u->err) || !storage_admit(d, length, &u->err))
         return;
     u->owner.principal = principals_ensure(&d->principals, d->journal, api_caller(d, req).name);
     memcpy(u->owner.sha, u->sha, sizeof u->owner.sha);

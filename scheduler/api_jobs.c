@@ -11,6 +11,7 @@
 #include "scheduler/arrays.h"
 #include "scheduler/engine.h"
 #include "scheduler/forecast.h"
+#include "scheduler/unrecorded.h"
 #include "scheduler/waits.h"
 
 #include <fcntl.h>
@@ -122,8 +123,31 @@ void api_get_wait(struct http_request *req, void *context)
     }
     if (job_is_final(job) && job->evictable)
         respond_job(d, req, job, JOB_OBJECT_SHORT, NULL);
-    else
+    else if (journal_healthy(d->journal, &err))
         waits_add(d, req, job, timeout_s);
+    else {
+        error_wrap(&err, "no end of a job can be recorded now");
+        http_respond_error(req, &err);
+    }
+}
+
+/* The step could not be recorded: see unrecorded.h. */
+static void end_unrecorded(struct daemon *d, uint64_t id, bool force)
+{
+    struct error why = {0};
+    struct job *job = jobs_get(&d->jobs, id);
+    if (job && !journal_healthy(d->journal, &why))
+        unrecorded_cancel(d, job, force, &why);
+}
+
+static void end_anyway(struct daemon *d, uint64_t id)
+{
+    end_unrecorded(d, id, false);
+}
+
+static void kill_anyway(struct daemon *d, uint64_t id)
+{
+    end_unrecorded(d, id, true);
 }
 
 void api_post_cancel(struct http_request *req, void *context)
@@ -140,6 +164,8 @@ void api_post_cancel(struct http_request *req, void *context)
     }
     bool force = json_bool(body, "force", false);
     bool ok = engine_writable(d, &err);
+    if (!ok && !d->stopping)
+        unrecorded_cancel(d, job, force, &err);
     if (ok && !job_is_final(job)) {
         uint64_t id = job->id;
         if (!job->canceled_by) {
@@ -167,7 +193,7 @@ void api_post_cancel(struct http_request *req, void *context)
     }
     struct buf text = {0};
     job_object_write(job, JOB_OBJECT_SHORT, NULL, &text);
-    engine_answer(d, req, 200, buf_take(&text), NULL, 0);
+    engine_answer(d, req, 200, buf_take(&text), force ? kill_anyway : end_anyway, job->id);
 }
 
 /* ---- lists ---- */

@@ -11,6 +11,7 @@
 #include "scheduler/arrays.h"
 #include "scheduler/engine.h"
 #include "scheduler/hardware.h"
+#include "scheduler/storage.h"
 #include "scheduler/submit.h"
 #include "scheduler/submit_code.h"
 #include "scheduler/submit_life.h"
@@ -50,7 +51,7 @@ static struct job_spec *read_spec(struct http_request *req, cJSON **file)
 
 static bool check(struct daemon *d, const struct job_spec *spec, struct error *err)
 {
-    if (!engine_writable(d, err))
+    if (!engine_writable(d, err) || !storage_admit(d, 0, err))
         return false;
     if (d->leaving)
         return error_set(err, ERROR_UNAVAILABLE, "the scheduler is shutting down");

@@ -14,6 +14,8 @@
 #include "scheduler/fences.h"
 #include "scheduler/sweep.h"
 #include "scheduler/sweep_blobs.h"
+#include "scheduler/unrecorded.h"
+#include "scheduler/waits.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -94,6 +96,8 @@ static void on_beat(uv_timer_t *timer)
         d->last_use_ms = now;
     if (d->leaving && !d->jobs.live_count)
         daemon_stop(d);
+    if (d->leave_at_ms && now >= d->leave_at_ms && !journal_healthy(d->journal, NULL))
+        daemon_stop(d);
     if (d->options.idle_exit_s && now - d->last_use_ms >= d->options.idle_exit_s * 1000) {
         log_info("nothing happened for %lld s: leaving", (long long)d->options.idle_exit_s);
         daemon_stop(d);
@@ -104,6 +108,21 @@ static void on_use(void *context)
 {
     struct daemon *d = context;
     d->last_use_ms = clock_boot_ms();
+}
+
+static void on_health(void *data, bool healthy)
+{
+    struct daemon *d = data;
+    struct error why = {0};
+    if (healthy && !d->stopping) {
+        unrecorded_settle(d);
+    } else if (!journal_healthy(d->journal, &why)) {
+        waits_journal_failed(d, &why);
+        if (d->leaving) {
+            unrecorded_cancel_all(d);
+            d->leave_at_ms = clock_boot_ms() + UNRECORDED_LEAVE_MS;
+        }
+    }
 }
 
 static void before_flush(void *data)
@@ -178,7 +197,7 @@ static bool recover(struct daemon *d, struct error *err)
         return false;
     d->reader = journal_reader_open(folder, err);
     return d->reader && owners_load(d, err) &&
-           journal_start(d->journal, &d->loop, d->core, before_flush, NULL, d, err);
+           journal_start(d->journal, &d->loop, d->core, before_flush, on_health, d, err);
 }
 
 static bool open_nodes(struct daemon *d, struct error *err)

@@ -93,9 +93,10 @@ struct job {
     uint32_t array_index;
     bool unborn; /* an element that has not begun: in no table, never written */
 
-    bool inserted;  /* the journal has its fixed part (or it is in a batch) */
-    bool dirty;     /* to be written with the open batch */
-    bool evictable; /* ended, and its last state is durable */
+    bool cancel_due, cancel_force; /* unrecorded.h: canceled once the journal can be written */
+    bool inserted;                 /* the journal has its fixed part (or it is in a batch) */
+    bool dirty;                    /* to be written with the open batch */
+    bool evictable;                /* ended, and its last state is durable */
 };
 
 struct job_table {

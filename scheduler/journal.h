@@ -7,6 +7,9 @@
  * Everything but journal_open .. journal_start runs on the loop's thread. Segments (a checkpoint and the rows
  * from it on) are kept JOURNAL_KEEP_MS or JOURNAL_KEEP_BYTES and dropped whole; the last one always stays.
  *
+ * The write-ahead log holds JOURNAL_RESERVE_BYTES of the disk from the start, and keeps its file: when
+ * something else fills the disk, that much can still be committed, so that jobs can be canceled and end.
+ *
  * A commit that fails (disk full) loses nothing: the batch stays, is tried again every JOURNAL_RETRY_MS,
  * `failed` callbacks are called once so that nobody is kept waiting, and journal_healthy is false until it
  * went through.
@@ -28,7 +31,8 @@
 #define JOURNAL_KEEP_MS (30LL * 24 * 3600 * 1000)
 #define JOURNAL_KEEP_BYTES (10ULL << 30)
 #define JOURNAL_RETRY_MS 500
-#define JOURNAL_READ_LIMIT_MS 5000 /* a listing that takes longer is given up */
+#define JOURNAL_RESERVE_BYTES (15ULL << 20) /* of disk that the write-ahead log holds ahead of its use */
+#define JOURNAL_READ_LIMIT_MS 5000          /* a listing that takes longer is given up */
 
 struct journal;
 

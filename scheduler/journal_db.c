@@ -7,6 +7,8 @@
 #include "base/fault.h"
 #include "base/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,11 +65,16 @@ static const char *const statement_sql[STATEMENT_MAX] = {
 bool journal_db_error(struct error *err, sqlite3 *db, const char *what)
 {
     int rc = db ? sqlite3_extended_errcode(db) : SQLITE_NOMEM;
-    bool full = (rc & 0xff) == SQLITE_FULL;
-    error_set(err, full ? ERROR_NO_SPACE : ERROR_IO, "the journal can't %s: %s", what,
-              db ? sqlite3_errmsg(db) : "out of memory");
+    const char *path = db ? sqlite3_db_filename(db, "main") : NULL;
+    /* the shared index of the log reports a full disk as an I/O error */
+    bool full =
+        (rc & 0xff) == SQLITE_FULL || ((rc & 0xff) == SQLITE_IOERR && sqlite3_system_errno(db) == ENOSPC);
+    error_set(err, full ? ERROR_NO_SPACE : ERROR_IO, "the journal %s can't %s: %s", path ? path : "", what,
+              !db    ? "out of memory"
+              : full ? "the disk is full"
+                     : sqlite3_errmsg(db));
     if (full)
-        error_hint(err, "make room on the disk of the state folder; Berth goes on by itself then");
+        error_hint(err, "free space on that disk; Berth goes on by itself then");
     return false;
 }
 
@@ -107,6 +114,18 @@ static bool check_format(sqlite3 *db, struct error *err)
     return true;
 }
 
+/* The blocks belong to the log's file, where nobody else can take them: space that is given up at the moment
+ * of need would go to whoever fills the disk. */
+static void reserve_log(struct journal_db *db, const char *path)
+{
+    int on = 1;
+    _cleanup_free_ char *log = xasprintf("%s-wal", path);
+    sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
+    _cleanup_close_ int fd = open(log, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 || fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, JOURNAL_RESERVE_BYTES) != 0)
+        log_warn("no disk is reserved for the journal: %s: %s", log, strerror(errno));
+}
+
 bool journal_db_open(struct journal_db *db, const char *folder, struct error *err)
 {
     _cleanup_free_ char *path = xasprintf("%s/journal.sqlite", folder);
@@ -131,6 +150,7 @@ bool journal_db_open(struct journal_db *db, const char *folder, struct error *er
         return false;
     if (!journal_db_exec(db->handle, schema, err) || (!exists && !check_format(db->handle, err)))
         return false;
+    reserve_log(db, path);
     for (int i = 0; i < STATEMENT_MAX; i++)
         if (!(db->statements[i] = journal_db_prepare(db->handle, statement_sql[i], err)))
             return false;

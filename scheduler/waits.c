@@ -75,3 +75,16 @@ void waits_job_ended(struct daemon *d, const struct job *job)
         http_respond_text(req, 200, "application/json", buf_take(&body), n);
     }
 }
+
+void waits_journal_failed(struct daemon *d, const struct error *why)
+{
+    struct waiter *w, *tmp;
+    list_for_each(w, tmp, &d->waiters, link)
+    {
+        struct http_request *req = w->req;
+        struct error err = *why;
+        forget(w);
+        error_wrap(&err, "no end of a job can be recorded now");
+        http_respond_error(req, &err);
+    }
+}

@@ -27,8 +27,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define DISK_RETRY_MS 250       /* a full log disk: no way to be told of room */
-#define GIVE_UP_LOG_MS 3000     /* after a forced end: a disk that has no room by then has none */
+#define DISK_RETRY_MS 250 /* a full log disk: no way to be told of room */
+#define GIVE_UP_LOG_MS                                                                                       \
+    3000 /* after the end of a task that was told to end: a disk that has no room by then has none */
 #define EMPTY_ROUND_MS 20       /* where the kernel tells of no emptiness (v1) */
 #define REMOVE_MS 5000          /* for a group that only dying processes are in */
 #define RECORD_UNEMPTY_MS 10000 /* the record is not kept back longer by processes that do not die */
@@ -487,9 +488,11 @@ static bool clear_away(struct shim *s, int signal_fd, int64_t until_ms)
     return gone;
 }
 
-/* All that is in the pipe. A full disk may keep it waiting, until someone ended the task by force. */
+/* All that is in the pipe. A full disk may keep it waiting, until someone ends the task. */
 static void drain_logs(struct shim *s, int signal_fd)
 {
+    if (s->outcome.stop_reason && !s->give_up_at_ms)
+        s->give_up_at_ms = clock_boot_ms() + GIVE_UP_LOG_MS;
     for (;;) {
         bool more = pump_logs(s);
         if (!more && !s->log_blocked)

@@ -9,14 +9,19 @@
 #include "base/fault.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #define PIPE_BYTES_MAX (1 << 20)
 #define PIPE_BYTES_MIN (64 << 10)
 #define TURNS_MAX 64 /* then the loop looks at its other descriptors */
 #define CHUNK_BYTES (256u << 10)
+/* What a log leaves free on its disk, so that what runs can still record its end there. */
+#define LOG_FLOOR_BYTES (8u << 20)
+#define LOG_FLOOR_SHARE 16 /* at most one part in so many of a small disk */
 
 static bool open_one(struct log_stream *l, const char *path, struct error *err)
 {
@@ -74,6 +79,27 @@ static uint64_t room_left(const struct shim *s)
         return UINT64_MAX;
     uint64_t limit = (uint64_t)s->spec.log_limit_bytes, used = s->out.bytes + s->err.bytes;
     return used < limit ? limit - used : 0;
+}
+
+/* What the log may still take of its disk. */
+static uint64_t disk_left(const struct shim *s, const struct log_stream *l)
+{
+    struct statvfs st;
+    if (fstatvfs(l->file_fd, &st) != 0 || !st.f_blocks)
+        return UINT64_MAX;
+    uint64_t all = (uint64_t)st.f_blocks * st.f_frsize;
+    uint64_t left = (uint64_t)(s->rootless ? st.f_bavail : st.f_bfree) * st.f_frsize;
+    uint64_t floor = all / LOG_FLOOR_SHARE < LOG_FLOOR_BYTES ? all / LOG_FLOOR_SHARE : LOG_FLOOR_BYTES;
+    return left > floor ? left - floor : 0;
+}
+
+/* The disk takes no more: full where something waits to be written. */
+static enum pump wait_for_disk(const struct log_stream *l)
+{
+    struct pollfd p = {.fd = l->in_fd, .events = POLLIN};
+    if (l->pending.len || poll(&p, 1, 0) != 1 || (p.revents & POLLIN))
+        return l->pending.len || (p.revents & POLLIN) ? PUMP_FULL : PUMP_IDLE;
+    return PUMP_EOF;
 }
 
 static enum pump full_or_broken(struct log_stream *l)
@@ -146,10 +172,12 @@ enum pump log_pump(struct shim *s, struct log_stream *l)
     if (l->in_fd < 0)
         return PUMP_EOF;
     for (uint64_t turns = 0;; turns++) {
-        uint64_t room = room_left(s);
-        enum pump r = room == 0                                     ? throw_away(l)
-                      : l->no_splice || l->is_tty || l->pending.len ? copy_some(l, room)
-                                                                    : splice_some(l, room);
+        uint64_t room = room_left(s), disk = disk_left(s, l);
+        enum pump r = room == 0   ? throw_away(l)
+                      : disk == 0 ? wait_for_disk(l)
+                      : l->no_splice || l->is_tty || l->pending.len
+                          ? copy_some(l, room < disk ? room : disk)
+                          : splice_some(l, room < disk ? room : disk);
         if (room == 0 && r == PUMP_MORE)
             s->log_over = true; /* there was more than the limit allows */
         if (r == PUMP_EOF) {
