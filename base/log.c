@@ -1,6 +1,8 @@
 /* The daemons' log. One write(2) a line, so that lines of several processes on one descriptor never mix. */
 #include "base/log.h"
 
+#include "base/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +53,9 @@ void log_write(enum log_level level, const char *fmt, ...)
     for (size_t i = 0; i < n; i++)
         if (line[i] == '\n' || line[i] == '\r')
             line[i] = ' ';
-    line[n++] = '\n';
-    ssize_t ignored = write(STDERR_FILENO, line, n);
+    _cleanup_buf_ struct buf safe = {0}; /* `berth up` in the foreground logs to a terminal */
+    text_add_safe(&safe, line, n, TEXT_ONE_LINE);
+    buf_add_char(&safe, '\n');
+    ssize_t ignored = write(STDERR_FILENO, safe.data, safe.len);
     (void)ignored;
 }

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/print.h"
 #include "cli/cli.h"
 #include "cli/follow.h"
 #include "cli/outcome.h"
@@ -217,7 +218,7 @@ static void interrupted(struct attend *a)
         a->detached = true;
         return;
     }
-    fputs("\n", stderr);
+    print_err("\n");
     cli_note("asked job %s to stop; Ctrl-C again leaves it", a->job);
     ask_to_cancel(a);
 }
@@ -291,9 +292,9 @@ static int leave(struct attend *a, const char *why)
 {
     finish_cancel(a);
     restore_terminal();
-    fputs("\n", stderr);
+    print_err("\n");
     cli_note("%s; job %s goes on%s", why, a->job, a->interrupts ? " until it has stopped" : "");
-    fprintf(stderr, "try: berth logs -f %s, or berth cancel %s\n", a->job, a->job);
+    print_err("try: berth logs -f %s, or berth cancel %s\n", a->job, a->job);
     return EXIT_DETACHED;
 }
 
@@ -335,7 +336,7 @@ int attend_job(struct client *client, const char *job, const struct attend_optio
         cli_note("keys go to the job once it runs; Enter ~ . leaves it");
         make_terminal_raw();
     }
-    struct follow_options follow = {.follow = true, .raw = options->raw || options->tty, .fd = STDOUT_FILENO};
+    struct follow_options follow = {.follow = true, .fd = STDOUT_FILENO};
     struct follow_companion companion = {companion_fds, companion_turn, &a};
     struct error err = {0};
     enum follow_end end = follow_log(client, job, &follow, &companion, NULL, &err);
@@ -349,8 +350,11 @@ int attend_job(struct client *client, const char *job, const struct attend_optio
         code = leave(&a, "left");
         break;
     case FOLLOW_CLOSED:
-        leave(&a, "nobody reads the log here any more");
-        code = EXIT_NO_READER;
+        if (err.sys_errno != EPIPE)
+            code = cli_fail(&err);
+        leave(&a, err.sys_errno == EPIPE ? "nobody reads the log here any more" : "left");
+        if (err.sys_errno == EPIPE)
+            code = EXIT_NO_READER;
         break;
     case FOLLOW_FAILED:
         code = cli_fail(&err);

@@ -15,7 +15,6 @@
 struct attend_options {
     bool interactive; /* standard input to the job */
     bool tty;         /* raw keys, window size */
-    bool raw;         /* no collapsing of redraws */
     bool cancels;     /* Ctrl-C asks to cancel (run), else it leaves (stream) */
 };
 

@@ -5,10 +5,10 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/fs.h"
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #define BACKOFF_FIRST_MS 20
 #define WAIT_SLICE_S 60 /* of one waiting request */
@@ -18,7 +18,7 @@ struct follower {
     const char *job;
     const struct follow_options *options;
     const struct follow_companion *companion;
-    struct redraw redraw;
+    int write_error; /* errno; 0: the output takes more */
     int64_t attempt, offset;
     int64_t broken_since_ms; /* 0: it works */
     int backoff_ms;
@@ -37,9 +37,10 @@ bool follow_state_is_final(const char *state)
 static bool take_bytes(void *ctx, const void *bytes, size_t n)
 {
     struct follower *f = ctx;
-    redraw_add(&f->redraw, bytes, n);
-    if (f->redraw.failed)
+    if (!fs_write_all(f->options->fd, bytes, n)) {
+        f->write_error = errno;
         return false;
+    }
     FAULT("follower.chunk");
     f->offset += (int64_t)n;
     f->got_bytes = true;
@@ -97,7 +98,7 @@ static enum follow_end stream_once(struct follower *f, bool *broken, struct erro
             return FOLLOW_STOPPED;
         }
     }
-    if (f->redraw.failed) {
+    if (f->write_error) {
         end = FOLLOW_CLOSED;
     } else if (!answer) {
         *broken = err->code == ERROR_UNAVAILABLE;
@@ -169,8 +170,6 @@ enum follow_end follow_log(struct client *client, const char *job, const struct 
                          .companion = companion,
                          .offset = options->offset,
                          .attempt = options->attempt ? options->attempt : 1};
-    f.redraw.fd = options->fd;
-    f.redraw.collapse = !options->raw && !isatty(options->fd);
     struct error own = {0};
     if (!err)
         err = &own;
@@ -190,11 +189,8 @@ enum follow_end follow_log(struct client *client, const char *job, const struct 
         else
             more = end == FOLLOW_DONE && next_stream(&f, &end, err);
     }
-    redraw_end(&f.redraw);
-    if (f.redraw.failed && end == FOLLOW_DONE)
-        end = FOLLOW_CLOSED;
     if (end == FOLLOW_CLOSED)
-        error_errno(err, f.redraw.error_number, "can't write the log");
+        error_errno(err, f.write_error, "can't write the log");
     if (offset)
         *offset = f.offset;
     return end;

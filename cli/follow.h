@@ -1,7 +1,7 @@
 /*
  * Following a job's log. Offsets count the stored bytes, so that a follower that loses its connection (a
- * scheduler restart, a kill) goes on exactly where it was. Memory is bounded: a piece of the answer goes
- * straight to the descriptor; only an unfinished line is held where redraws are collapsed.
+ * scheduler restart, a kill) goes on exactly where it was. What is written is the log byte by byte, to a
+ * terminal and elsewhere; a piece of the answer goes straight to the descriptor, so that memory is bounded.
  */
 #ifndef BERTH_CLI_FOLLOW_H
 #define BERTH_CLI_FOLLOW_H
@@ -14,23 +14,6 @@
 
 #define FOLLOW_RETRY_MS 60000 /* how long a broken connection is tried again */
 #define FOLLOW_BACKOFF_MAX_MS 1000
-#define REDRAW_HELD_MAX (64 << 10) /* bytes of one unfinished line that are held back */
-
-/* ---- carriage returns ---- */
-
-/* Collapses redraws: of "10%\r20%\r\n" only "20%\r\n" comes out. */
-struct redraw {
-    int fd;
-    bool collapse; /* false: every byte as it is */
-    struct buf held;
-    bool failed; /* the descriptor takes no more (errno in error_number) */
-    int error_number;
-};
-
-void redraw_add(struct redraw *redraw, const char *bytes, size_t n);
-void redraw_end(struct redraw *redraw); /* writes what is held */
-
-/* ---- following ---- */
 
 struct follow_options {
     int64_t attempt; /* 0: from the first (or last, see latest) to the end of the job */
@@ -38,7 +21,6 @@ struct follow_options {
     int64_t rank;
     int64_t offset;     /* of the first attempt shown */
     bool follow;        /* until the job has ended, else what there is */
-    bool raw;           /* no collapsing of redraws even where the output is no terminal */
     const char *stream; /* NULL, "out" or "err" */
     int fd;             /* of the output */
 };

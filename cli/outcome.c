@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/print.h"
 #include "cli/cli.h"
 #include "cli/show.h"
 #include "cli/term.h"
@@ -31,14 +32,16 @@ static void add_evidence(struct buf *out, const cJSON *evidence, const char *ind
     cJSON_ArrayForEach(item, evidence)
     {
         _cleanup_free_ char *value = cJSON_IsString(item) ? xstrdup(item->valuestring) : json_text(item);
-        buf_printf(out, "%s  %s: ", indent, item->string ? item->string : "");
+        buf_printf(out, "%s  ", indent);
+        term_add_safe(out, item->string ? item->string : "", false);
+        buf_add_str(out, ": ");
         size_t n = strlen(item->string ? item->string : "");
         int64_t bytes;
         bool is_bytes = n > 6 && strcmp(item->string + n - 6, "_bytes") == 0 &&
                         (json_item_int(item, &bytes) || units_parse_bytes(value, &bytes));
         char size[32];
         if (is_bytes)
-            buf_printf(out, "%s (%s)", show_bytes(bytes, size), value);
+            buf_printf(out, "%s (%lld)", show_bytes(bytes, size), (long long)bytes);
         else
             term_add_safe(out, value, false);
         buf_add_char(out, '\n');
@@ -121,10 +124,14 @@ void outcome_tell(struct client *client, const cJSON *job)
     bool plain_exit = strcmp(json_str(json_get(job, "cause"), "kind", ""), "exit") == 0;
     outcome_add_cause(&cause, job, plain_exit ? NULL : "berth:"); /* an exit code needs no proof */
     bool colour = term_has_colour(STDERR_FILENO), good = strcmp(state, "Completed") == 0;
-    fprintf(stderr, "berth: job %s %s%s%s%s%s%s%s", name,
-            colour ? term_colour_code(good ? TERM_GREEN : TERM_RED) : "", state, colour ? TERM_RESET : "",
-            *time ? " after " : "", time, cause.len && !good ? ": " : "\n",
-            cause.len && !good ? cause.data : "");
+    _cleanup_buf_ struct buf line = {0};
+    buf_add_str(&line, "berth: job ");
+    term_add_safe(&line, name, false);
+    buf_printf(&line, " %s", colour ? term_colour_code(good ? TERM_GREEN : TERM_RED) : "");
+    term_add_safe(&line, state, false);
+    buf_printf(&line, "%s%s%s%s%s", colour ? TERM_RESET : "", *time ? " after " : "", time,
+               cause.len && !good ? ": " : "\n", cause.len && !good ? cause.data : "");
+    print_coloured(PRINT_ERR, &line, colour);
     print_notes(client, name);
     const cJSON *advice;
     cJSON_ArrayForEach(advice, json_get(job, "advice"))
@@ -133,7 +140,7 @@ void outcome_tell(struct client *client, const cJSON *job)
         if (cJSON_IsString(advice))
             term_add_safe(&safe, advice->valuestring, false);
         if (safe.len)
-            fprintf(stderr, "berth: %s\n", safe.data);
+            print_err("berth: %s\n", safe.data);
     }
     tell_kept(client, name);
 }

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/print.h"
 #include "cli/show.h"
 #include "cli/table.h"
 
@@ -247,7 +248,7 @@ static int download(struct client *client, const char *job, const struct outputs
             code = cli_fail(&err);
     }
     char size[32];
-    printf("%d file%s, %s, into %s\n", count, count == 1 ? "" : "s", show_bytes(bytes, size), o->folder);
+    print_out("%d file%s, %s, into %s\n", count, count == 1 ? "" : "s", show_bytes(bytes, size), o->folder);
     return code;
 }
 

@@ -2,6 +2,7 @@
 #include "cli/progress.h"
 
 #include "base/clock.h"
+#include "base/print.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -24,11 +25,13 @@ void progress_show(void *ctx, const char *what, int64_t done, int64_t total)
         return;
     p->last_ms = now;
     p->shown = true;
-    fprintf(stderr, "\r\033[K%s %lld of %lld files", what, (long long)done, (long long)total);
+    char line[160];
+    snprintf(line, sizeof line, "%s %lld of %lld files", what, (long long)done, (long long)total);
+    print_progress(line);
 }
 
 void progress_end(struct progress *progress)
 {
     if (progress->shown)
-        fputs("\r\033[K", stderr);
+        print_progress(NULL);
 }

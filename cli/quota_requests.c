@@ -3,11 +3,11 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/print.h"
 #include "cli/client.h"
 #include "cli/show.h"
 #include "cli/table.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,8 +84,8 @@ static int post(const struct quota_request_args *args, const char *path, const c
     if (args->json)
         show_json(r);
     else if (tell)
-        printf("request %lld is with the administrators: berth quota requests\n",
-               (long long)json_int(r, "id", 0));
+        print_out("request %lld is with the administrators: berth quota requests\n",
+                  (long long)json_int(r, "id", 0));
     return EXIT_OK;
 }
 

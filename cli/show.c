@@ -2,6 +2,7 @@
 #include "cli/show.h"
 
 #include "base/cleanup.h"
+#include "base/print.h"
 #include "proto/units.h"
 
 #include <stdio.h>
@@ -74,7 +75,7 @@ enum term_colour show_state_colour(const char *state)
 void show_json(const cJSON *json)
 {
     _cleanup_free_ char *text = json_indented(json);
-    puts(text);
+    print_json(text);
 }
 
 void show_add_ranges(struct buf *out, const cJSON *numbers)

@@ -1,6 +1,7 @@
 /* Counts and failed elements of arrays, in words. */
 #include "cli/show_array.h"
 
+#include "cli/term.h"
 #include "proto/array.h"
 
 static const struct {
@@ -30,8 +31,10 @@ void show_array_lines(const cJSON *job, struct buf *out)
                    (long long)json_int(job, "array_index", 0), (long long)json_int(job, "array_job", 0));
     if (!cJSON_IsObject(array))
         return;
-    buf_printf(out, "%-12s %s (%lld element%s", "array", json_str(array, "indices", "?"),
-               (long long)json_int(array, "count", 0), json_int(array, "count", 0) == 1 ? "" : "s");
+    buf_printf(out, "%-12s ", "array");
+    term_add_safe(out, json_str(array, "indices", "?"), false);
+    buf_printf(out, " (%lld element%s", (long long)json_int(array, "count", 0),
+               json_int(array, "count", 0) == 1 ? "" : "s");
     if (json_int(array, "limit", 0))
         buf_printf(out, ", at most %lld at once", (long long)json_int(array, "limit", 0));
     buf_printf(out, ")\n%-12s ", "elements");
@@ -42,6 +45,10 @@ void show_array_lines(const cJSON *job, struct buf *out)
         return;
     buf_printf(out, "%-12s", "failed");
     cJSON_ArrayForEach(index, json_get(array, "failed_indices"))
-        buf_printf(out, " %s%c%lld", name, ARRAY_MARK, (long long)cJSON_GetNumberValue(index));
+    {
+        buf_add_char(out, ' ');
+        term_add_safe(out, name, false);
+        buf_printf(out, "%c%lld", ARRAY_MARK, (long long)cJSON_GetNumberValue(index));
+    }
     buf_printf(out, "%s\n", json_int(array, "failed", 0) > listed ? " ..." : "");
 }

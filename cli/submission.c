@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/text.h"
 #include "base/fault.h"
 #include "cli/progress.h"
 #include "proto/jobspec.h"
@@ -188,7 +189,7 @@ static void add_experiment(cJSON *file, const char *folder)
 {
     _cleanup_free_ char *name = xstrdup(folder);
     for (char *p = name; *p;) {
-        size_t n = json_utf8_length(p, strlen(p));
+        size_t n = text_utf8_length(p, strlen(p));
         if (!n || (unsigned char)*p < ' ' || *p == 0x7f)
             *p = '_';
         p += n ? n : 1;

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/print.h"
 #include "cli/term.h"
 #include "proto/jobspec.h"
 
@@ -21,7 +22,7 @@ static void tell_problem(const struct submission *s, const char *field, const ch
     buf_add_str(&text, message);
     _cleanup_buf_ struct buf safe = {0};
     term_add_safe(&safe, text.data, true);
-    fprintf(stderr, "  %s\n", safe.data);
+    print_err("  %s\n", safe.data);
 }
 
 static bool has_program_folder(const char *root)
@@ -130,17 +131,17 @@ int submission_check(struct submission *s)
         bool all_unsupported = true;
         for (size_t i = 0; i < problems.count; i++)
             all_unsupported = all_unsupported && problems.items[i].unsupported;
-        fprintf(stderr, "berth: %s is refused; %zu %s %s\n", s->source ? s->source_name : "the job",
-                problems.total, problems.total == 1 ? "field" : "fields",
-                all_unsupported ? "can't be honoured yet" : "can't be taken");
+        print_err("berth: %s is refused; %zu %s %s\n", s->source ? s->source_name : "the job", problems.total,
+                  problems.total == 1 ? "field" : "fields",
+                  all_unsupported ? "can't be honoured yet" : "can't be taken");
         for (size_t i = 0; i < problems.count; i++)
             tell_problem(s, problems.items[i].field, problems.items[i].message);
         if (problems.total > problems.count)
-            fprintf(stderr, "  ... and %zu more\n", problems.total - problems.count);
+            print_err("  ... and %zu more\n", problems.total - problems.count);
         if (s->source)
-            fprintf(stderr, "try: mend %s, then berth validate %s\n", s->source_name, s->source_name);
+            print_err("try: mend %s, then berth validate %s\n", s->source_name, s->source_name);
         else
-            fputs("try: berth help run\n", stderr);
+            print_err("try: berth help run\n");
     }
     bool ok = spec && !problems.total;
     job_spec_problems_finish(&problems);
@@ -153,6 +154,6 @@ int submission_check_follow(const struct submission *s)
     if (!json_get(s->file, "array"))
         return EXIT_OK;
     cli_note("an array has no log of its own to follow: each of its elements has one");
-    fputs("try: berth submit without --follow, then berth logs NAME@INDEX\n", stderr);
+    print_err("try: berth submit without --follow, then berth logs NAME@INDEX\n");
     return EXIT_REFUSED;
 }

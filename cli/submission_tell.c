@@ -3,6 +3,7 @@
 #include "cli/submission.h"
 
 #include "base/cleanup.h"
+#include "base/print.h"
 #include "cli/show.h"
 #include "cli/term.h"
 #include "proto/units.h"
@@ -13,7 +14,7 @@ static void say(const struct buf *text)
 {
     _cleanup_buf_ struct buf safe = {0};
     term_add_safe(&safe, text->data, false);
-    fprintf(stderr, "berth: %s\n", safe.data);
+    print_err("berth: %s\n", safe.data);
 }
 
 static void tell_job(const cJSON *job)

@@ -5,7 +5,7 @@
 #include "cli/submission.h"
 
 struct submit_options {
-    bool follow, wait, raw, json;
+    bool follow, wait, json;
 };
 
 /* Checks, uploads, posts, tells; returns the exit code. */

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/print.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -138,6 +139,7 @@ void table_write(const struct table *table, int width, bool colours, struct buf 
 void table_print(const struct table *table)
 {
     _cleanup_buf_ struct buf out = {0};
-    table_write(table, term_width(STDOUT_FILENO), term_has_colour(STDOUT_FILENO), &out);
-    fwrite(out.data, 1, out.len, stdout);
+    bool colours = term_has_colour(STDOUT_FILENO);
+    table_write(table, term_width(STDOUT_FILENO), colours, &out);
+    print_coloured(PRINT_OUT, &out, colours);
 }

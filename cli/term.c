@@ -1,7 +1,7 @@
 /* The terminal's manners. */
 #include "cli/term.h"
 
-#include "proto/json.h"
+#include "base/text.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -71,23 +71,7 @@ int term_columns(const char *text)
 
 void term_add_safe(struct buf *out, const char *text, bool lines)
 {
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        /* C1 controls are U+0080..U+009F: c2 80 .. c2 9f in UTF-8; some terminals obey them */
-        if (*p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f) {
-            buf_printf(out, "\\x%02x", p[1]);
-            p++;
-        } else if ((*p < 0x20 && !(lines && *p == '\n')) || *p == 0x7f) {
-            buf_printf(out, "\\x%02x", *p);
-        } else {
-            size_t n =
-                *p < 0x80 ? 1 : json_utf8_length((const char *)p, strnlen((const char *)p, UTF8_BYTES_MAX));
-            if (!n)
-                buf_printf(out, "\\x%02x", *p);
-            else
-                buf_add(out, p, n);
-            p += n ? n - 1 : 0;
-        }
-    }
+    text_add_safe(out, text, strlen(text), lines ? TEXT_LINES : TEXT_ONE_LINE);
 }
 
 int term_cut(char *text, size_t size, int columns)

@@ -18,8 +18,8 @@ const char *term_colour_code(enum term_colour colour);
 #define TERM_RESET "\033[0m"
 /* Columns that UTF-8 text takes; a byte that is no character counts as one. */
 int term_columns(const char *text);
-/* Appends text with control characters and bytes that are no UTF-8 (names, tags, paths and messages come from
- * other people) shown as \xNN; newlines stay where `lines` is true. */
+/* text_add_safe() of a string: names, tags, paths and messages come from other people. Newlines stay where
+ * `lines` is true. */
 void term_add_safe(struct buf *out, const char *text, bool lines);
 /* Cuts `text` in place to at most `columns` columns, ending it with "…" where something was left out. Returns
  * the columns it takes now. `size` is that of its memory. */

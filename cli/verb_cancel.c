@@ -2,11 +2,10 @@
 #include "cli/verbs.h"
 
 #include "base/cleanup.h"
+#include "base/print.h"
 #include "cli/cancel.h"
 #include "cli/client.h"
 #include "cli/show.h"
-
-#include <stdio.h>
 
 struct cancel_args {
     struct args_base base;
@@ -38,7 +37,7 @@ int cancel_named(const struct args_base *base, bool force, bool json, int count,
         else if (json)
             show_json(job);
         else
-            printf("%s %s\n", json_str(job, "name", names[i]), json_str(job, "state", "?"));
+            print_out("%s %s\n", json_str(job, "name", names[i]), json_str(job, "state", "?"));
     }
     return code;
 }

@@ -2,6 +2,7 @@
 #include "cli/verbs.h"
 
 #include "base/cleanup.h"
+#include "base/print.h"
 #include "cli/client.h"
 #include "cli/doctor.h"
 #include "cli/show.h"
@@ -44,16 +45,18 @@ static void print_findings(const struct doctor *d)
     bool coloured = term_has_colour(STDOUT_FILENO);
     for (size_t i = 0; i < d->count; i++) {
         const struct doctor_finding *f = &d->items[i];
-        _cleanup_buf_ struct buf safe = {0};
-        term_add_safe(&safe, f->text, false);
-        printf("%s%-8s%s%-16s %s\n", coloured ? term_colour_code(colours[f->level]) : "",
-               level_names[f->level], coloured ? TERM_RESET : "", f->subject, safe.data ? safe.data : "");
+        _cleanup_buf_ struct buf line = {0};
+        buf_printf(&line, "%s%-8s%s%-16s ", coloured ? term_colour_code(colours[f->level]) : "",
+                   level_names[f->level], coloured ? TERM_RESET : "", f->subject);
+        term_add_safe(&line, f->text, false);
+        buf_add_char(&line, '\n');
+        print_coloured(PRINT_OUT, &line, coloured);
         if (f->mend)
-            printf("%-24s try: %s\n", "", f->mend);
+            print_out("%-24s try: %s\n", "", f->mend);
     }
 }
 
-static void print_json(const struct doctor *d)
+static void print_findings_json(const struct doctor *d)
 {
     _cleanup_json_ cJSON *list = cJSON_CreateArray();
     for (size_t i = 0; i < d->count; i++) {
@@ -91,7 +94,7 @@ static int run_doctor(void *p, int argc, char **argv)
     for (size_t i = 0; i < d.count; i++)
         missing = missing || d.items[i].level == DOCTOR_MISSING;
     if (json)
-        print_json(&d);
+        print_findings_json(&d);
     else
         print_findings(&d);
     doctor_finish(&d);

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/print.h"
 #include "cli/client.h"
 #include "cli/up.h"
 
@@ -32,8 +33,8 @@ static const struct opt down_opts[] = {
 /* "cancel", "keep", or NULL where the person at the terminal wants neither. */
 static const char *ask(const char *jobs)
 {
-    fprintf(stderr, "berth: %s\n[c]ancel them, [k]eep them (they go on without Berth), or leave Berth [u]p? ",
-            jobs);
+    print_err("berth: %s\n[c]ancel them, [k]eep them (they go on without Berth), or leave Berth [u]p? ",
+              jobs);
     char line[32];
     if (!fgets(line, sizeof line, stdin))
         return NULL;
@@ -80,7 +81,7 @@ static int run_down(void *p, int argc, char **argv)
         return cli_fail(&err);
     _cleanup_json_ cJSON *version = client_call(client, "GET", "/v1/version", NULL, 0, &err);
     if (!version && err.code == ERROR_UNAVAILABLE) {
-        printf("no Berth is running at %s\n", client->where.socket);
+        print_out("no Berth is running at %s\n", client->where.socket);
         return EXIT_OK;
     }
     if (!version)
@@ -104,8 +105,8 @@ static int run_down(void *p, int argc, char **argv)
     const char *state_dir = json_str(version, "state_dir", NULL);
     if (!await_end(client, state_dir, &err))
         return cli_fail(&err);
-    printf("Berth is down%s%s%s\n", strcmp(jobs, "keep") == 0 ? "; jobs that run go on" : "",
-           state_dir ? "; its state is in " : "", state_dir ? state_dir : "");
+    print_out("Berth is down%s%s%s\n", strcmp(jobs, "keep") == 0 ? "; jobs that run go on" : "",
+              state_dir ? "; its state is in " : "", state_dir ? state_dir : "");
     const char *note = json_str(answer, "note", NULL);
     if (note)
         cli_note("%s", note);

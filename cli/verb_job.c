@@ -2,6 +2,7 @@
 #include "cli/verbs.h"
 
 #include "base/cleanup.h"
+#include "base/print.h"
 #include "cli/attend.h"
 #include "cli/cancel.h"
 #include "cli/client.h"
@@ -173,19 +174,19 @@ static const struct verb sub_verbs[] = {
 };
 #define SUB_VERBS (sizeof sub_verbs / sizeof *sub_verbs)
 
-static void print_sub_verbs(FILE *out)
+static void print_sub_verbs(enum print_to to)
 {
-    fputs("The service's spellings:\n", out);
+    print_to(to, "The service's spellings:\n");
     for (size_t i = 0; i < SUB_VERBS; i++)
-        fprintf(out, "  berth %-12s %s\n", sub_verbs[i].name, sub_verbs[i].summary);
-    fputs("  berth job list     list jobs (berth ps)\n\nberth job VERB --help tells more.\n", out);
+        print_to(to, "  berth %-12s %s\n", sub_verbs[i].name, sub_verbs[i].summary);
+    print_to(to, "  berth job list     list jobs (berth ps)\n\nberth job VERB --help tells more.\n");
 }
 
 static int run_job(void *unused, int argc, char **argv)
 {
     (void)unused;
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        print_sub_verbs(argc < 2 ? stderr : stdout);
+        print_sub_verbs(argc < 2 ? PRINT_ERR : PRINT_OUT);
         return argc < 2 ? EXIT_USAGE : EXIT_OK;
     }
     if (strcmp(argv[1], "list") == 0)
@@ -197,8 +198,7 @@ static int run_job(void *unused, int argc, char **argv)
             return cli_run_verb(&sub_verbs[i], argc - 1, argv + 1);
     }
     const char *near = suggest_nearest(argv[1], names, SUB_VERBS + 1, sizeof *names);
-    fprintf(stderr, "berth: there is no verb \"job %s\"\ntry: berth job %s\n", argv[1],
-            near ? near : "--help");
+    print_err("berth: there is no verb \"job %s\"\ntry: berth job %s\n", argv[1], near ? near : "--help");
     return EXIT_USAGE;
 }
 

@@ -33,7 +33,7 @@ static const struct opt logs_opts[] = {
     {"rank", 0, "N", "of one rank (default: 0)", OPT_NUMBER, offsetof(struct logs_args, rank)},
     {"stream", 0, "WHICH", "out or err, of a job with --split-streams", OPT_STRING,
      offsetof(struct logs_args, stream)},
-    {"raw", 0, NULL, "byte by byte: redraws by carriage returns are not collapsed", OPT_FLAG,
+    {"raw", 0, NULL, "byte by byte, on a terminal as well (it always is)", OPT_FLAG,
      offsetof(struct logs_args, raw)},
     OPT_HOST(struct logs_args),
     {0},
@@ -136,7 +136,6 @@ static int run_logs(void *p, int argc, char **argv)
                                      .rank = args->rank.value,
                                      .offset = args->offset.value,
                                      .follow = args->follow,
-                                     .raw = args->raw,
                                      .stream = args->stream,
                                      .fd = STDOUT_FILENO};
     if (args->tail.given && !find_tail(client, argv[0], attempt, args, &options.offset, &err))

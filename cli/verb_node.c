@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/print.h"
 #include "cli/client.h"
 #include "cli/node_links.h"
 #include "cli/show.h"
@@ -142,9 +143,7 @@ static void show_node(const cJSON *node)
         LINE("task", "%s", cJSON_IsString(item) ? item->valuestring : json_str(item, "task", "?"));
     }
 #undef LINE
-    _cleanup_buf_ struct buf safe = {0};
-    term_add_safe(&safe, out.data, true);
-    fwrite(safe.data, 1, safe.len, stdout);
+    print_out("%s", out.data);
 }
 
 static int show_nodes(const cJSON *nodes, int count, char **names, bool json)

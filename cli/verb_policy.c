@@ -3,12 +3,12 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/print.h"
 #include "cli/client.h"
 #include "cli/show.h"
 #include "cli/when.h"
 #include "proto/units.h"
 
-#include <stdio.h>
 #include <string.h>
 
 struct policy_args {
@@ -35,16 +35,16 @@ static void show(const cJSON *o)
 {
     char age[32], half[32];
     int64_t age_s = json_int(o, "age_s", 0);
-    printf("policy        %s\n", json_str(o, "policy", "?"));
-    printf("preemption    %s\n", json_bool(o, "preempt", false) ? "on" : "off");
-    printf("ageing        %s\n", age_s ? units_format_duration(age_s * 1000, age) : "never");
+    print_out("policy        %s\n", json_str(o, "policy", "?"));
+    print_out("preemption    %s\n", json_bool(o, "preempt", false) ? "on" : "off");
+    print_out("ageing        %s\n", age_s ? units_format_duration(age_s * 1000, age) : "never");
     int64_t weight = json_int(o, "share_weight", 0);
     if (weight)
-        printf("fair share    weight %lld, half-life %s\n", (long long)weight,
-               units_format_duration(json_int(o, "share_half_life_s", 0) * 1000, half));
+        print_out("fair share    weight %lld, half-life %s\n", (long long)weight,
+                  units_format_duration(json_int(o, "share_half_life_s", 0) * 1000, half));
     else
-        printf("fair share    off\n");
-    printf("promises      %lld taken back so far\n", (long long)json_int(o, "promises_voided", 0));
+        print_out("fair share    off\n");
+    print_out("promises      %lld taken back so far\n", (long long)json_int(o, "promises_voided", 0));
 }
 
 static bool add_duration(cJSON *body, const char *field, const char *option, const char *text, int *code)

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/print.h"
 #include "cli/client.h"
 #include "cli/show.h"
 #include "cli/show_array.h"
@@ -149,7 +150,7 @@ static int run_ps(void *p, int argc, char **argv)
     cJSON_ArrayForEach(job, jobs)
     {
         if (args->quiet)
-            puts(json_str(job, "name", "?"));
+            print_out("%s\n", json_str(job, "name", "?"));
         else
             add_job(&table, job, now);
     }

@@ -4,13 +4,13 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/print.h"
 #include "cli/client.h"
 #include "cli/show.h"
 #include "cli/table.h"
 #include "cli/when.h"
 #include "proto/units.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -92,9 +92,9 @@ static void tell_in_the_way(const cJSON *r)
     cJSON_ArrayForEach(item, list)
     {
         int64_t ms = json_int(item, "until_ms", 0);
-        printf("job %s is in the way on node %s, %s%s; it is not stopped\n", json_str(item, "job", "?"),
-               json_str(item, "node", "?"), ms ? "until " : "nobody knows how long",
-               ms ? show_time(ms, until) : "");
+        print_out("job %s is in the way on node %s, %s%s; it is not stopped\n", json_str(item, "job", "?"),
+                  json_str(item, "node", "?"), ms ? "until " : "nobody knows how long",
+                  ms ? show_time(ms, until) : "");
     }
 }
 

@@ -2,6 +2,7 @@
 #include "cli/verbs.h"
 
 #include "base/cleanup.h"
+#include "base/print.h"
 #include "cli/attend.h"
 #include "cli/submission.h"
 
@@ -15,7 +16,8 @@ struct run_args {
 
 static const struct opt run_opts[] = {
     JOB_OPTION_ROWS,
-    {"raw", 0, NULL, "the log byte by byte, redraws too", OPT_FLAG, offsetof(struct run_args, raw)},
+    {"raw", 0, NULL, "the log byte by byte, on a terminal as well (it always is)", OPT_FLAG,
+     offsetof(struct run_args, raw)},
     {"detach", 'd', NULL, "do not follow: print the job's name (as submit does)", OPT_FLAG,
      offsetof(struct run_args, detach)},
     {0},
@@ -57,11 +59,11 @@ static int run_run(void *p, int argc, char **argv)
     submission_tell(&s, job);
     const char *name = json_str(job, "name", "");
     if (args->detach) {
-        puts(name);
+        print_out("%s\n", name);
         return EXIT_OK;
     }
     struct attend_options attend = {
-        .interactive = args->job.interactive, .tty = args->job.tty, .raw = args->raw, .cancels = true};
+        .interactive = args->job.interactive, .tty = args->job.tty, .cancels = true};
     return attend_job(client, name, &attend);
 }
 

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/print.h"
 #include "cli/client.h"
 #include "cli/outcome.h"
 #include "cli/show.h"
@@ -32,6 +33,18 @@ static void add_line(struct buf *out, const char *title, const char *text)
     buf_add_char(out, '\n');
 }
 
+static void add_linef(struct buf *out, const char *title, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+static void add_linef(struct buf *out, const char *title, const char *fmt, ...)
+{
+    _cleanup_buf_ struct buf text = {0};
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    add_line(out, title, text.data);
+}
+
 static void add_times(struct buf *out, const cJSON *job, int64_t now)
 {
     static const struct {
@@ -50,8 +63,8 @@ static void add_times(struct buf *out, const cJSON *job, int64_t now)
         buf_printf(out, "%-12s %s\n", "time limit", units_format_duration(limit_s * 1000, at));
     const cJSON *warning = json_get(job, "warning");
     if (cJSON_IsObject(warning))
-        buf_printf(
-            out, "%-12s SIG%s %s ahead of it\n", "warning", json_str(warning, "signal", "?"),
+        add_linef(
+            out, "warning", "SIG%s %s ahead of it", json_str(warning, "signal", "?"),
             units_format_duration((int64_t)(cJSON_GetNumberValue(json_get(warning, "before_s")) * 1000), at));
 }
 
@@ -98,7 +111,8 @@ static void add_tasks(struct buf *out, const cJSON *tasks)
         const cJSON *lease = json_get(task, "lease");
         buf_printf(out, "%-12s rank %lld on ", "task", (long long)json_int(task, "rank", 0));
         term_add_safe(out, json_str(task, "node", "?"), false);
-        buf_printf(out, ", %s", json_str(task, "state", "?"));
+        buf_add_str(out, ", ");
+        term_add_safe(out, json_str(task, "state", "?"), false);
         int64_t code;
         if (json_item_int(json_get(task, "exit_code"), &code))
             buf_printf(out, ", exit code %lld", (long long)code);
@@ -125,14 +139,10 @@ static void add_code(struct buf *out, const cJSON *job)
     add_line(out, "code", json_str(code, "path", NULL));
     if (!cJSON_IsObject(git))
         return;
-    buf_printf(out, "%-12s %.40s%s", "commit", json_str(git, "commit", "?"),
-               cJSON_IsString(json_get(git, "dirty")) ? ", with changes" : "");
     const char *remote = json_str(git, "remote", NULL);
-    if (remote) {
-        buf_add_str(out, ", ");
-        term_add_safe(out, remote, false);
-    }
-    buf_add_char(out, '\n');
+    add_linef(out, "commit", "%.40s%s%s%s", json_str(git, "commit", "?"),
+              cJSON_IsString(json_get(git, "dirty")) ? ", with changes" : "", remote ? ", " : "",
+              remote ? remote : "");
 }
 
 static void add_pairs(struct buf *out, const char *title, const cJSON *object)
@@ -197,10 +207,10 @@ void show_job(const cJSON *job)
     int64_t now = clock_wall_ms(), code;
     const char *state = json_str(job, "state", "?");
     bool colours = term_has_colour(STDOUT_FILENO);
-    buf_printf(&out, "%-12s %s (%lld)\n", "job", json_str(job, "name", "?"),
-               (long long)json_int(job, "id", 0));
-    buf_printf(&out, "%-12s %s%s%s", "state", colours ? term_colour_code(show_state_colour(state)) : "",
-               state, colours ? TERM_RESET : "");
+    add_linef(&out, "job", "%s (%lld)", json_str(job, "name", "?"), (long long)json_int(job, "id", 0));
+    buf_printf(&out, "%-12s %s", "state", colours ? term_colour_code(show_state_colour(state)) : "");
+    term_add_safe(&out, state, false);
+    buf_add_str(&out, colours ? TERM_RESET : "");
     const char *reason = json_str(job, "reason", NULL);
     if (reason && *reason) {
         buf_add_str(&out, ": ");
@@ -238,11 +248,11 @@ void show_job(const cJSON *job)
     add_attempts(&out, json_get(job, "attempts"), now);
     char size[32];
     if (json_int(job, "log_bytes", 0))
-        buf_printf(&out, "%-12s %s: berth logs %s\n", "log", show_bytes(json_int(job, "log_bytes", 0), size),
-                   json_str(job, "name", "?"));
+        add_linef(&out, "log", "%s: berth logs %s", show_bytes(json_int(job, "log_bytes", 0), size),
+                  json_str(job, "name", "?"));
     add_notes(&out, json_get(job, "notes"));
     add_pairs(&out, "environment", json_get(job, "environment"));
-    fwrite(out.data, 1, out.len, stdout);
+    print_coloured(PRINT_OUT, &out, colours);
 }
 
 int show_named(const struct args_base *base, bool json, int count, char **names)
@@ -260,7 +270,7 @@ int show_named(const struct args_base *base, bool json, int count, char **names)
             continue;
         }
         if (i > 0 && !json)
-            putchar('\n');
+            print_out("\n");
         if (json)
             show_json(job);
         else

@@ -2,9 +2,11 @@
 #include "cli/verbs.h"
 
 #include "base/cleanup.h"
+#include "base/print.h"
 #include "cli/attend.h"
 #include "cli/follow.h"
 #include "cli/outcome.h"
+#include "cli/show.h"
 #include "cli/submission.h"
 #include "cli/submit.h"
 #include "proto/json.h"
@@ -22,7 +24,7 @@ static const struct opt submit_opts[] = {
      offsetof(struct submit_args, follow)},
     {"wait", 'w', NULL, "wait for the end and exit with the job's code", OPT_FLAG,
      offsetof(struct submit_args, wait)},
-    {"raw", 0, NULL, "with --follow: the log byte by byte, redraws too", OPT_FLAG,
+    {"raw", 0, NULL, "with --follow: the log byte by byte, on a terminal as well (it always is)", OPT_FLAG,
      offsetof(struct submit_args, raw)},
     {OPT_DASHES, 0, NULL, NULL, OPT_FLAG, offsetof(struct submit_args, dashes)},
     JOB_OPTION_ROWS,
@@ -54,22 +56,18 @@ int submit_prepared(struct submission *s, const struct job_options *options, con
     submission_tell(s, job);
     const char *name = json_str(job, "name", "");
     if (how->follow) {
-        struct attend_options attend = {.interactive =
-                                            options->interactive || json_bool(s->file, "stdin", false),
-                                        .raw = how->raw,
-                                        .cancels = true};
+        struct attend_options attend = {
+            .interactive = options->interactive || json_bool(s->file, "stdin", false), .cancels = true};
         return attend_job(client, name, &attend);
     }
     if (!how->json)
-        puts(name);
-    fflush(stdout);
+        print_out("%s\n", name);
+    print_flush();
     _cleanup_json_ cJSON *ended = how->wait ? follow_wait(client, name, 0, &err) : NULL;
     if (how->wait && !ended)
         return cli_fail(&err);
-    if (how->json) {
-        _cleanup_free_ char *text = json_indented(ended ? ended : job);
-        puts(text);
-    }
+    if (how->json)
+        show_json(ended ? ended : job);
     if (!ended)
         return EXIT_OK;
     outcome_tell(client, ended);
@@ -102,7 +100,7 @@ static int run_submit(void *p, int argc, char **argv)
         cli_fail(&err);
         return !is_file && err.code == ERROR_INVALID ? EXIT_USAGE : EXIT_REFUSED;
     }
-    struct submit_options how = {.follow = args->follow, .wait = args->wait, .raw = args->raw, .json = json};
+    struct submit_options how = {.follow = args->follow, .wait = args->wait, .json = json};
     return submit_prepared(&s, &args->job, &how);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/print.h"
 #include "cli/up.h"
 #include "cli/where.h"
 
@@ -86,12 +87,12 @@ static int run_up(void *p, int argc, char **argv)
     options.inventory = inventory;
     if (!up_start_detached(&options, false, &err))
         return cli_fail(&err);
-    printf("Berth is up: %s\n", socket);
+    print_out("Berth is up: %s\n", socket);
     _cleanup_free_ char *own = xasprintf("%s/berth.sock", state_dir);
     bool found =
         (strcmp(socket, own) == 0 && !args->base.state_dir) || strcmp(socket, WHERE_SYSTEM_SOCKET) == 0;
-    printf("next: berth run %s%s%s-- COMMAND...\n", found ? "" : "--host ", found ? "" : socket,
-           found ? "" : " ");
+    print_out("next: berth run %s%s%s-- COMMAND...\n", found ? "" : "--host ", found ? "" : socket,
+              found ? "" : " ");
     return EXIT_OK;
 }
 

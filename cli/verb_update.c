@@ -3,12 +3,12 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/print.h"
 #include "cli/client.h"
 #include "cli/show.h"
 #include "cli/when.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,8 +55,8 @@ static int send_update(const struct args_base *base, const cJSON *body, bool jso
         else if (json)
             show_json(job);
         else
-            printf("%s %s: %s\n", json_str(job, "name", names[i]), json_str(job, "state", "?"),
-                   json_str(job, "reason", ""));
+            print_out("%s %s: %s\n", json_str(job, "name", names[i]), json_str(job, "state", "?"),
+                      json_str(job, "reason", ""));
     }
     return code;
 }

@@ -1,6 +1,8 @@
 /* berth validate: everything that can be told about a job file without submitting it. */
 #include "cli/verbs.h"
 
+#include "base/print.h"
+
 #include "cli/show.h"
 #include "cli/submission.h"
 
@@ -35,7 +37,7 @@ static int run_validate(void *p, int argc, char **argv)
         if (json)
             show_json(s.file);
         else
-            printf("%s is a valid job file\n", s.source_name);
+            print_out("%s is a valid job file\n", s.source_name);
     }
     return code;
 }

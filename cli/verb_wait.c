@@ -2,13 +2,12 @@
 #include "cli/verbs.h"
 
 #include "base/cleanup.h"
+#include "base/print.h"
 #include "cli/client.h"
 #include "cli/follow.h"
 #include "cli/outcome.h"
 #include "cli/show.h"
 #include "cli/when.h"
-
-#include <stdio.h>
 
 struct wait_args {
     struct args_base base;
@@ -50,7 +49,7 @@ static int run_wait(void *p, int argc, char **argv)
         if (job && json)
             show_json(job);
         else if (job && !args->quiet)
-            printf("%s %s\n", json_str(job, "name", "?"), json_str(job, "state", "?"));
+            print_out("%s %s\n", json_str(job, "name", "?"), json_str(job, "state", "?"));
     }
     return code;
 }

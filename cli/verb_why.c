@@ -3,11 +3,11 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/print.h"
 #include "cli/client.h"
 #include "cli/show.h"
 #include "proto/units.h"
 
-#include <stdio.h>
 #include <string.h>
 
 struct why_args {
@@ -77,7 +77,7 @@ static void print_why(const char *name, const cJSON *why)
     {
         add_blocker(&out, blocker);
     }
-    fwrite(out.data, 1, out.len, stdout);
+    print_out("%s", out.data);
 }
 
 static int run_why(void *p, int argc, char **argv)

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/print.h"
 #include "cli/daemons.h"
 #include "cli/term.h"
 #include "cli/verbs.h"
@@ -45,17 +46,16 @@ const struct verb *verb_find(const char *name)
     return NULL;
 }
 
-static void print_overview(FILE *out)
+static void print_overview(enum print_to to)
 {
-    fputs("Berth queues training runs onto this machine and others, runs each in a container, and streams "
-          "its log.\n\n"
-          "  berth run [options] -- COMMAND...   queue a command, follow it, exit with its code\n"
-          "  berth submit FILE.yml               queue a job file\n\nVerbs:\n",
-          out);
+    print_to(to, "Berth queues training runs onto this machine and others, runs each in a container, and "
+                 "streams its log.\n\n"
+                 "  berth run [options] -- COMMAND...   queue a command, follow it, exit with its code\n"
+                 "  berth submit FILE.yml               queue a job file\n\nVerbs:\n");
     for (const struct verb *const *v = verb_table; *v; v++)
         if ((*v)->summary)
-            fprintf(out, "  %-12s %s\n", (*v)->name, (*v)->summary);
-    fputs("\nberth help VERB tells more about one of them; berth --version prints the version.\n", out);
+            print_to(to, "  %-12s %s\n", (*v)->name, (*v)->summary);
+    print_to(to, "\nberth help VERB tells more about one of them; berth --version prints the version.\n");
 }
 
 static void print_help(const struct verb *verb)
@@ -82,7 +82,7 @@ static void print_help(const struct verb *verb)
         int width = term_width(STDOUT_FILENO);
         opt_help(verb->options, width ? width : 100, &text);
     }
-    fwrite(text.data, 1, text.len, stdout);
+    print_out("%s", text.data);
 }
 
 static int unknown_verb(const char *name)
@@ -93,18 +93,18 @@ static int unknown_verb(const char *name)
         if ((*v)->summary)
             names[count++] = (*v)->name;
     const char *near = suggest_nearest(name, names, count, sizeof *names);
-    fprintf(stderr, "berth: there is no verb \"%s\"\n", name);
+    print_err("berth: there is no verb \"%s\"\n", name);
     if (near)
-        fprintf(stderr, "try: berth %s\n", near);
+        print_err("try: berth %s\n", near);
     else
-        fputs("try: berth help\n", stderr);
+        print_err("try: berth help\n");
     return EXIT_USAGE;
 }
 
 static int help_main(int argc, char **argv)
 {
     if (argc == 0) {
-        print_overview(stdout);
+        print_overview(PRINT_OUT);
         return EXIT_OK;
     }
     const struct verb *verb = verb_find(argv[0]);
@@ -155,11 +155,11 @@ int cli_run_verb(const struct verb *verb, int argc, char **argv)
     int operands = 0;
     bool help;
     if (!opt_parse(verb->options, args, verb->stop_at_operand, argc - 1, argv + 1, &operands, &help, &err)) {
-        fprintf(stderr, "berth: %s\n", err.message);
+        print_err("berth: %s\n", err.message);
         if (err.hint[0])
-            fprintf(stderr, "try: %s\n", err.hint);
+            print_err("try: %s\n", err.hint);
         else
-            fprintf(stderr, "try: berth help %s\n", verb->name);
+            print_err("try: berth help %s\n", verb->name);
         opt_finish(verb->options, args);
         return EXIT_USAGE;
     }
@@ -175,22 +175,28 @@ int cli_run_verb(const struct verb *verb, int argc, char **argv)
     return code;
 }
 
-int cli_main(int argc, char **argv)
+static int dispatch(int argc, char **argv)
 {
     setlocale(LC_CTYPE, "");
     if (!take_before_verb(&argc, &argv))
         return EXIT_USAGE;
     if (argc < 2) {
-        print_overview(stderr);
+        print_overview(PRINT_ERR);
         return EXIT_USAGE;
     }
     const char *word = argv[1];
     if (strcmp(word, "--version") == 0 || strcmp(word, "version") == 0) {
-        puts("berth " BERTH_VERSION);
+        print_out("berth %s\n", BERTH_VERSION);
         return EXIT_OK;
     }
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)
         return help_main(argc - 2, argv + 2);
     const struct verb *verb = verb_find(word);
     return verb ? cli_run_verb(verb, argc - 1, argv + 1) : unknown_verb(word);
+}
+
+int cli_main(int argc, char **argv)
+{
+    print_begin();
+    return print_finish(dispatch(argc, argv));
 }

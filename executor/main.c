@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/print.h"
 #include "executor/agent.h"
 #include "executor/inventory.h"
 
@@ -83,14 +84,14 @@ static bool parse_options(int argc, char **argv, struct executor_config *config,
         else if (c == PRINT)
             *print_inventory = true;
         else if (!known) {
-            fputs(usage, c == HELP ? stdout : stderr);
-            exit(c == HELP ? 0 : 2);
+            print_to(c == HELP ? PRINT_OUT : PRINT_ERR, "%s", usage);
+            exit(c == HELP ? print_finish(0) : 2);
         }
     }
     if (optind < argc ||
         (!*print_inventory && (!config->socket || !config->secret_file || !config->state_dir ||
                                !config->name || strlen(config->name) > NAME_MAX_BYTES))) {
-        fputs(usage, stderr);
+        print_err("%s", usage);
         return false;
     }
     return true;
@@ -112,7 +113,7 @@ static int print(const struct executor_config *config)
     if (!inventory)
         return complain("inventory", &err);
     char *text = json_indented(inventory);
-    puts(text);
+    print_json(text);
     free(text);
     return 0;
 }

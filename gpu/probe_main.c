@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "base/print.h"
 #include "gpu/cuda.h"
 #include "gpu/nvml.h"
 #include "gpu/nvml_topology.h"
@@ -93,19 +94,18 @@ int gpu_probe_main(int argc, char **argv)
             deadline_ms = strtol(optarg, &end, 10);
             if (end != optarg && !*end && deadline_ms > 0 && deadline_ms <= DEADLINE_MAX_MS)
                 break;
-            fprintf(stderr, "berth gpu-probe: --deadline-ms takes 1 to %d, not '%s'\n", DEADLINE_MAX_MS,
-                    optarg);
+            print_err("berth gpu-probe: --deadline-ms takes 1 to %d, not '%s'\n", DEADLINE_MAX_MS, optarg);
             return 2;
         default:
-            fprintf(opt == 'h' ? stdout : stderr,
-                    "usage: berth gpu-probe [--usage | --topology] [--gpu-library PATH] "
-                    "[--nvml-library PATH] [--system-root DIR] "
-                    "[--deadline-ms N]\n");
+            print_to(opt == 'h' ? PRINT_OUT : PRINT_ERR,
+                     "usage: berth gpu-probe [--usage | --topology] [--gpu-library PATH] "
+                     "[--nvml-library PATH] [--system-root DIR] "
+                     "[--deadline-ms N]\n");
             return opt == 'h' ? 0 : 2;
         }
     }
     if (optind < argc) {
-        fprintf(stderr, "berth gpu-probe: it takes no word '%s'\n", argv[optind]);
+        print_err("berth gpu-probe: it takes no word '%s'\n", argv[optind]);
         return 2;
     }
     set_deadline(deadline_ms);

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,35 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Length of the UTF-8 sequence at s (at most n bytes left), or 0 where it is not one (RFC 3629: no
- * surrogates, no overlong forms). */
-static size_t utf8_length(const unsigned char *s, size_t n)
-{
-    if (s[0] < 0x80)
-        return 1;
-    if (n >= 2 && s[0] >= 0xc2 && s[0] <= 0xdf && (s[1] & 0xc0) == 0x80)
-        return 2;
-    if (n >= 3 && (s[0] & 0xf0) == 0xe0 && (s[1] & 0xc0) == 0x80 && (s[2] & 0xc0) == 0x80) {
-        unsigned code = (s[0] & 0xfU) << 12 | (s[1] & 0x3fU) << 6 | (s[2] & 0x3fU);
-        return code >= 0x800 && (code < 0xd800 || code > 0xdfff) ? 3 : 0;
-    }
-    if (n >= 4 && (s[0] & 0xf8) == 0xf0 && (s[1] & 0xc0) == 0x80 && (s[2] & 0xc0) == 0x80 &&
-        (s[3] & 0xc0) == 0x80) {
-        unsigned code = (s[0] & 7U) << 18 | (s[1] & 0x3fU) << 12 | (s[2] & 0x3fU) << 6 | (s[3] & 0x3fU);
-        return code >= 0x10000 && code <= 0x10ffff ? 4 : 0;
-    }
-    return 0;
-}
-
-size_t json_utf8_length(const char *text, size_t len)
-{
-    return utf8_length((const unsigned char *)text, len);
-}
-
 bool json_is_utf8(const char *text, size_t len)
 {
     for (size_t i = 0; i < len;) {
-        size_t n = utf8_length((const unsigned char *)text + i, len - i);
+        size_t n = text_utf8_length(text + i, len - i);
         if (!n)
             return false;
         i += n;
@@ -137,7 +113,7 @@ static char *encode_bytes(char *text)
     if (json_is_utf8(text, len))
         return text;
     for (size_t i = 0; i < len;) {
-        size_t n = json_utf8_length(text + i, len - i);
+        size_t n = text_utf8_length(text + i, len - i);
         if (n)
             buf_add(&out, text + i, n);
         else
@@ -331,7 +307,7 @@ void json_add_str(cJSON *object, const char *field, const char *text)
     }
     struct buf clean = {0};
     for (size_t i = 0; i < len;) {
-        size_t n = utf8_length((const unsigned char *)text + i, len - i);
+        size_t n = text_utf8_length(text + i, len - i);
         if (n)
             buf_add(&clean, text + i, n);
         else

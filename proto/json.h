@@ -54,9 +54,6 @@ void json_add_int(cJSON *object, const char *field, int64_t value);
 void json_add_str(cJSON *object, const char *field, const char *text);
 /* null where it is NULL; every byte is kept: for what programs use again, such as names of files. */
 void json_add_bytes(cJSON *object, const char *field, const char *bytes);
-/* Bytes of the UTF-8 character that the text of len > 0 bytes begins with (RFC 3629), or 0 where it is none.
- */
-size_t json_utf8_length(const char *text, size_t len);
 cJSON *json_int_item(int64_t value);
 bool json_is_utf8(const char *text, size_t len);
 

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/print.h"
 #include "scheduler/daemon.h"
 
 #include <getopt.h>
@@ -139,8 +140,8 @@ static bool parse(int argc, char **argv, struct arguments *a)
         }
     }
     if (!ok || optind < argc || !a->state) {
-        fprintf(stderr, "berth scheduler: %s\ntry: berth scheduler --help\n",
-                a->state || !ok ? "bad arguments" : "--state-dir is missing");
+        print_err("berth scheduler: %s\ntry: berth scheduler --help\n",
+                  a->state || !ok ? "bad arguments" : "--state-dir is missing");
         return false;
     }
     if (!a->socket)
@@ -170,7 +171,7 @@ int scheduler_main(int argc, char **argv)
     if (!parse(argc, argv, &a))
         return 2;
     if (a.help) {
-        fputs(usage, stdout);
+        print_out("%s", usage);
         return 0;
     }
     a.o.state_dir = a.state;

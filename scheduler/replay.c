@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "proto/excerpt.h"
+#include "base/print.h"
 #include "proto/json.h"
 #include "proto/units.h"
 #include "scheduler/entry.h"
@@ -53,9 +54,9 @@ const char *replay_time(uint64_t ms, char *out)
 
 static int tell(const struct error *err, int code)
 {
-    fprintf(stderr, "berth: %s\n", err->message);
+    print_err("berth: %s\n", err->message);
     if (err->hint[0])
-        fprintf(stderr, "try: %s\n", err->hint);
+        print_err("try: %s\n", err->hint);
     return code;
 }
 
@@ -172,6 +173,6 @@ int replay_run(const char *state_dir, const char *at, const char *policy, bool j
         code = verify(r, json, &out, &err);
     journal_reader_close(r);
     if (out.len)
-        fwrite(out.data, 1, out.len, stdout);
+        print_out("%s", out.data);
     return code;
 }

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/print.h"
 #include "scheduler/sim/drive.h"
 #include "scheduler/sim/gantt.h"
 #include "scheduler/sim/generate.h"
@@ -94,15 +95,15 @@ struct arguments {
 
 static int tell_usage(const char *what, const char *word)
 {
-    fprintf(stderr, "berth: %s%s\ntry: berth sim --help\n", what, word);
+    print_err("berth: %s%s\ntry: berth sim --help\n", what, word);
     return EXIT_USAGE;
 }
 
 static int tell_error(const struct error *err)
 {
-    fprintf(stderr, "berth: %s\n", err->message);
+    print_err("berth: %s\n", err->message);
     if (err->hint[0])
-        fprintf(stderr, "try: %s\n", err->hint);
+        print_err("try: %s\n", err->hint);
     return EXIT_REFUSED;
 }
 
@@ -282,17 +283,17 @@ static void tell_bad_lines(const struct arguments *a, const struct trace *trace)
         const struct trace_bad *bad = &trace->bad[i];
         const char *file = strcmp(bad->file, "nodes") == 0 ? a->nodes : a->trace;
         bool record = strcmp(bad->file, "job") == 0 || strcmp(bad->file, "node") == 0;
-        fprintf(stderr, "berth: %s:%s%s%llu: %s\n", file, record ? bad->file : "", record ? " " : "",
-                (unsigned long long)bad->line, bad->reason);
+        print_err("berth: %s:%s%s%llu: %s\n", file, record ? bad->file : "", record ? " " : "",
+                  (unsigned long long)bad->line, bad->reason);
     }
     if (trace->bad_count > kept)
-        fprintf(stderr, "berth: and %llu more bad lines\n", (unsigned long long)(trace->bad_count - kept));
+        print_err("berth: and %llu more bad lines\n", (unsigned long long)(trace->bad_count - kept));
     if (trace->undeclared)
-        fprintf(stderr, "berth: %llu jobs declared no time: their run time stands for it\n",
-                (unsigned long long)trace->undeclared);
+        print_err("berth: %llu jobs declared no time: their run time stands for it\n",
+                  (unsigned long long)trace->undeclared);
     if (trace->left_out)
-        fprintf(stderr, "berth: %llu jobs ended without having run, and are left out\n",
-                (unsigned long long)trace->left_out);
+        print_err("berth: %llu jobs ended without having run, and are left out\n",
+                  (unsigned long long)trace->left_out);
 }
 
 static bool write_gantt(const struct arguments *a, const struct gantt *gantt,
@@ -340,7 +341,7 @@ static int simulate(const struct arguments *a)
         metrics_write_json(&report, &out);
     else
         metrics_write_table(&report, &out);
-    fwrite(out.data, 1, out.len, stdout);
+    print_out("%s", out.data);
     return 0;
 }
 
@@ -351,7 +352,7 @@ int sim_main(int argc, char **argv)
     if (code)
         return code;
     if (a.help) {
-        fputs(usage, stdout);
+        print_out("%s", usage);
         return 0;
     }
     return simulate(&a);

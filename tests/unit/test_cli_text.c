@@ -1,19 +1,17 @@
 /* What people see: options, tables, carriage returns, times. */
-#include "cli/follow.h"
 #include "cli/options.h"
 #include "cli/outcome.h"
 #include "cli/show.h"
 #include "cli/table.h"
 
 #include "base/cleanup.h"
+#include "base/text.h"
 
 #include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -111,68 +109,6 @@ static void test_wrong_options_are_told_with_the_nearest_right_one(void **state)
     assert_non_null(strstr(err.hint, "--name"));
 }
 
-/* ---- carriage returns ---- */
-
-static void check_redraw(const char *in, size_t n, size_t piece, const char *expected, size_t expected_n)
-{
-    int fd = memfd_create("redraw", MFD_CLOEXEC);
-    struct redraw r = {.fd = fd, .collapse = true};
-    for (size_t at = 0; at < n; at += piece)
-        redraw_add(&r, in + at, n - at < piece ? n - at : piece);
-    redraw_end(&r);
-    char got[4096];
-    ssize_t len = pread(fd, got, sizeof got, 0);
-    close(fd);
-    if (len != (ssize_t)expected_n || memcmp(got, expected, expected_n) != 0)
-        fail_msg("pieces of %zu: got \"%.*s\", expected \"%.*s\"", piece, (int)len, got, (int)expected_n,
-                 expected);
-}
-
-static void test_redraws_collapse_to_the_last_state_of_each_line_however_they_are_cut(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *in, *out;
-    } cases[] = {
-        {"a\nb\n", "a\nb\n"},
-        {"10%\r20%\r30%\n", "30%\n"},
-        {"\r 10%\r 20%\nnext\n", " 20%\nnext\n"},
-        {"dos\r\nline\r\n", "dos\r\nline\r\n"},
-        {"10%\r20%\r\nx", "20%\r\nx"},
-        {"no newline\rlast", "last"},
-        {"10%\r", "10%\r"},
-        {"", ""},
-        {"\n\n", "\n\n"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        for (size_t piece = 1; piece < 8; piece++)
-            check_redraw(cases[i].in, strlen(cases[i].in), piece, cases[i].out, strlen(cases[i].out));
-}
-
-static void test_lines_with_a_nul_are_no_drawings(void **state)
-{
-    (void)state;
-    static const char binary[] = "e12\r\0\xff\r\nend\n";
-    for (size_t piece = 1; piece < 8; piece++)
-        check_redraw(binary, sizeof binary - 1, piece, binary, sizeof binary - 1);
-}
-
-static void test_a_line_without_end_is_shown_in_pieces_and_takes_bounded_memory(void **state)
-{
-    (void)state;
-    int fd = memfd_create("redraw", MFD_CLOEXEC);
-    struct redraw r = {.fd = fd, .collapse = true};
-    char piece[1000];
-    memset(piece, 'x', sizeof piece);
-    for (int i = 0; i < 1000; i++) {
-        redraw_add(&r, piece, sizeof piece);
-        assert_true(r.held.len <= REDRAW_HELD_MAX);
-    }
-    redraw_end(&r);
-    assert_int_equal(lseek(fd, 0, SEEK_END), 1000000);
-    close(fd);
-}
-
 /* ---- tables ---- */
 
 static void test_a_table_fits_the_width_and_is_whole_when_piped(void **state)
@@ -207,6 +143,46 @@ static void test_text_of_other_people_can_not_command_the_terminal(void **state)
     _cleanup_buf_ struct buf out = {0};
     term_add_safe(&out, "a\033[31mb\n\x7f\xc2\x9b", false);
     assert_string_equal(out.data, "a\\x1b[31mb\\x0a\\x7f\\x9b");
+}
+
+static void test_what_can_command_or_reorder_a_terminal_is_shown(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in, *one_line, *layout;
+    } cases[] = {
+        {"plain \xc3\xa9 \xf0\x9f\x99\x82", "plain \xc3\xa9 \xf0\x9f\x99\x82",
+         "plain \xc3\xa9 \xf0\x9f\x99\x82"},
+        {"a\tb\nc", "a\\x09b\\x0ac", "a\tb\nc"},
+        {"\033]0;title\007\r\b", "\\x1b]0;title\\x07\\x0d\\x08", "\\x1b]0;title\\x07\\x0d\\x08"},
+        {"\xc2\x80\xc2\x9f\xc2\xa0", "\\x80\\x9f\xc2\xa0", "\\x80\\x9f\xc2\xa0"},
+        {"\x9b"
+         "31m\xff\xc3",
+         "\\x9b31m\\xff\\xc3", "\\x9b31m\\xff\\xc3"},
+        {"\xc0\x9b\xed\xa0\x80", "\\xc0\\x9b\\xed\\xa0\\x80", "\\xc0\\x9b\\xed\\xa0\\x80"},
+        {"\xe2\x80\xae"
+         "exe\xe2\x81\xa6\xe2\x80\xa8",
+         "\\u202eexe\\u2066\\u2028", "\\u202eexe\\u2066\\u2028"},
+        {"\xf3\xa0\x81\x81", "\\ue0041", "\\ue0041"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        _cleanup_buf_ struct buf one_line = {0}, layout = {0};
+        text_add_safe(&one_line, cases[i].in, strlen(cases[i].in), TEXT_ONE_LINE);
+        text_add_safe(&layout, cases[i].in, strlen(cases[i].in), TEXT_LAYOUT);
+        assert_string_equal(one_line.data, cases[i].one_line);
+        assert_string_equal(layout.data, cases[i].layout);
+    }
+}
+
+static void test_safe_json_has_the_same_value(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"\xc2\x9b\":\"\x7f\xe2\x80\xae\xf3\xa0\x81\x81 \xc3\xa9\"}";
+    _cleanup_buf_ struct buf safe = {0};
+    text_add_safe_json(&safe, text, strlen(text));
+    assert_string_equal(safe.data, "{\"\\u009b\":\"\\u007f\\u202e\\udb40\\udc41 \xc3\xa9\"}");
+    _cleanup_json_ cJSON *before = cJSON_Parse(text), *after = cJSON_Parse(safe.data);
+    assert_true(cJSON_Compare(before, after, true));
 }
 
 /* ---- ends and times ---- */
@@ -263,11 +239,10 @@ int main(void)
         cmocka_unit_test(test_options_may_stand_anywhere_and_be_clustered),
         cmocka_unit_test(test_a_command_begins_at_the_first_operand_or_behind_two_dashes),
         cmocka_unit_test(test_wrong_options_are_told_with_the_nearest_right_one),
-        cmocka_unit_test(test_redraws_collapse_to_the_last_state_of_each_line_however_they_are_cut),
-        cmocka_unit_test(test_lines_with_a_nul_are_no_drawings),
-        cmocka_unit_test(test_a_line_without_end_is_shown_in_pieces_and_takes_bounded_memory),
         cmocka_unit_test(test_a_table_fits_the_width_and_is_whole_when_piped),
         cmocka_unit_test(test_text_of_other_people_can_not_command_the_terminal),
+        cmocka_unit_test(test_what_can_command_or_reorder_a_terminal_is_shown),
+        cmocka_unit_test(test_safe_json_has_the_same_value),
         cmocka_unit_test(test_the_exit_code_is_the_jobs_own),
         cmocka_unit_test(test_a_cause_of_death_comes_with_its_evidence),
         cmocka_unit_test(test_times_are_told_as_people_do),
