@@ -173,16 +173,23 @@ static void add_attempts(struct buf *out, const cJSON *attempts, int64_t now)
         return;
     cJSON_ArrayForEach(attempt, attempts)
     {
-        buf_printf(
-            out, "%-12s %lld: %s after %s", "attempt", (long long)json_int(attempt, "attempt", 0),
-            json_str(attempt, "state", "?"),
-            show_elapsed(json_int(attempt, "started_ms", 0), json_int(attempt, "ended_ms", 0), now, time));
+        int64_t started = json_int(attempt, "started_ms", 0);
         const cJSON *cause = json_get(attempt, "cause");
-        if (cJSON_IsObject(cause)) {
-            buf_add_str(out, ", ");
-            term_add_safe(out, json_str(cause, "text", ""), false);
-        }
-        buf_add_char(out, '\n');
+        const char *text = json_str(cause, "text", json_str(cause, "kind", ""));
+        add_linef(out, "attempt", "%lld: %s%s%s%s%s", (long long)json_int(attempt, "attempt", 0),
+                  json_str(attempt, "state", "ended"), started ? " after " : "",
+                  started ? show_elapsed(started, json_int(attempt, "ended_ms", 0), now, time) : "",
+                  *text ? ", " : "", text);
+    }
+}
+
+/* "train (ok)": jobs that it starts after. */
+static void add_after(struct buf *out, const cJSON *list)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+    {
+        add_linef(out, "after", "%s (%s)", json_str(item, "job", "?"), json_str(item, "until", "?"));
     }
 }
 
@@ -241,6 +248,7 @@ void show_job(const cJSON *job)
     add_code(&out, job);
     add_line(&out, "priority", json_str(job, "priority", NULL));
     add_line(&out, "compute", json_str(job, "compute", NULL));
+    add_after(&out, json_get(job, "after"));
     add_names(&out, job);
     add_resources(&out, job);
     add_times(&out, job, now);

@@ -101,7 +101,9 @@ struct job *arrays_unborn(struct job_table *t, const struct job *array, uint32_t
         job->state = JOB_CANCELED;
         job->reason = CORE_REASON_CANCEL;
         job->cause = END_CANCELED;
-        job->cause_text = xstrdup("it had not begun when its array ended");
+        job->cause_text = xstrdup(array->reason == CORE_REASON_DEPENDENCY && array->cause_text
+                                      ? array->cause_text
+                                      : "it had not begun when its array ended");
         job->ended_ms = array->ended_ms;
         job->evictable = array->evictable;
     }
@@ -174,6 +176,8 @@ void arrays_say_end(struct job *job)
     uint32_t count = a->indices.count;
     a->waiting = a->live = 0;
     a->canceled = count - a->completed - a->failed; /* with those that never began */
+    if (job->reason == CORE_REASON_DEPENDENCY)
+        return; /* the text names the dependency */
     free(job->cause_text);
     job->cause_text = NULL;
     if (job->state == JOB_COMPLETED)

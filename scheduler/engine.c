@@ -10,6 +10,8 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "scheduler/arrays.h"
+#include "scheduler/attempts.h"
+#include "scheduler/dependency.h"
 #include "scheduler/fences.h"
 #include "scheduler/follow.h"
 #include "scheduler/relay.h"
@@ -127,7 +129,7 @@ static void on_end_durable(void *data)
 
 /* ---- decisions into records ---- */
 
-static void say_cause(struct job *job, const struct core_end *end)
+static void say_cause(struct daemon *d, struct job *job, const struct core_end *end)
 {
     static const char *const texts[END_KIND_COUNT] = {
         [END_CANCELED] = "canceled",
@@ -145,8 +147,10 @@ static void say_cause(struct job *job, const struct core_end *end)
     if (job->cause_text || end->kind == END_NONE)
         return;
     if (end->kind == END_CANCELED && job->reason == CORE_REASON_DEPENDENCY)
-        job->cause_text = xstrdup("canceled: what it waited for can't be any more");
-    else if (end->kind == END_CANCELED && job->canceled_by)
+        job->cause_text = dependency_failed(d, job);
+    if (job->cause_text)
+        return;
+    if (end->kind == END_CANCELED && job->canceled_by)
         job->cause_text = xasprintf("canceled by %s", job->canceled_by);
     else if (end->kind == END_EXIT)
         job->cause_text = xasprintf("exited with code %d", end->code);
@@ -156,12 +160,12 @@ static void say_cause(struct job *job, const struct core_end *end)
         job->cause_text = xstrdup(texts[end->kind]);
 }
 
-static void record_end(struct job *job, const struct core_end *end, int64_t now_ms)
+static void record_end(struct daemon *d, struct job *job, const struct core_end *end, int64_t now_ms)
 {
     /* of a gang the core names the end of the rank that failed first */
     const struct task *task = job_task(job, job->attempt, 1) ? NULL : job_task(job, job->attempt, 0);
     job->ended_ms = now_ms;
-    say_cause(job, end);
+    say_cause(d, job, end);
     if (job->state == JOB_COMPLETED || (task && task->exit_known) || end->kind == END_EXIT ||
         end->kind == END_SIGNAL) {
         job->has_exit_code = true;
@@ -180,20 +184,9 @@ static void forget_cause(struct job *job)
     job->cause = END_NONE;
 }
 
-/* An attempt that another one follows: why it ended is told by a note, since the job's cause is the last
- * one's. */
-static void note_attempt(struct job *job, const struct core_decision *decision, int64_t now_ms)
+static bool another_attempt_follows(const struct job *job, const struct core_decision *decision)
 {
-    if (job->state == JOB_QUEUED || job->state == JOB_NOT_STARTED || decision->as.job.state != JOB_QUEUED)
-        return;
-    bool lost = decision->as.job.reason == CORE_REASON_REQUEUED,
-         gave_way = decision->as.job.reason == CORE_REASON_PREEMPTED;
-    const char *why = job->cause_text ? job->cause_text
-                      : lost          ? "its node was silent for too long, or declared lost"
-                      : gave_way      ? "it gave way to a job of a higher class"
-                                      : "it failed";
-    _cleanup_free_ char *text = xasprintf("attempt %u has ended and another follows: %s", job->attempt, why);
-    job_note(job, now_ms, text);
+    return job->state != JOB_QUEUED && job->state != JOB_NOT_STARTED && decision->as.job.state == JOB_QUEUED;
 }
 
 static void on_job_state(struct daemon *d, const struct core_decision *decision, int64_t now_ms)
@@ -201,7 +194,8 @@ static void on_job_state(struct daemon *d, const struct core_decision *decision,
     struct job *job = jobs_get(&d->jobs, decision->as.job.job.v);
     if (!job || job_is_final(job))
         return;
-    note_attempt(job, decision, now_ms);
+    if (another_attempt_follows(job, decision))
+        attempts_end(job, decision->as.job.reason, now_ms);
     job->state = decision->as.job.state;
     job->reason = decision->as.job.reason;
     job->attempt = decision->as.job.attempt;
@@ -213,7 +207,7 @@ static void on_job_state(struct daemon *d, const struct core_decision *decision,
         job->started_ms = now_ms;
     jobs_touch(&d->jobs, job);
     if (job_is_final(job)) {
-        record_end(job, &decision->as.job.end, now_ms);
+        record_end(d, job, &decision->as.job.end, now_ms);
         if (job->array)
             arrays_say_end(job);
         arrays_count_end(&d->jobs, job);

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "scheduler/arrays.h"
+#include "scheduler/attempts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,7 @@ static cJSON *write_task(const struct task *task)
     json_add_int(o, "log_bytes", task->log_bytes);
     add_raw(o, "lease", task->lease);
     add_raw(o, "outputs", task->outputs);
+    attempts_write_end(task, o);
     return o;
 }
 
@@ -134,6 +136,7 @@ static void read_task(struct job *job, const cJSON *o)
     task->log_bytes = json_int(o, "log_bytes", 0);
     task->lease = raw_of(o, "lease");
     task->outputs = raw_of(o, "outputs");
+    attempts_read_end(task, o);
 }
 
 struct job *job_doc_read(const struct journal_job *row, struct error *err)
@@ -225,7 +228,7 @@ const char *job_reason_text(const struct job *job)
         [CORE_REASON_RESERVATION] = "waits for the reservation that it names",
     };
     if (job_is_final(job) && job->reason == CORE_REASON_DEPENDENCY)
-        return "what it waited for can't be any more";
+        return "a job that it depends on did not end as it needs";
     if (job->unborn && job->state == JOB_QUEUED)
         return "has not begun: it waits in its array";
     if (job->state == JOB_PREPARING && job_last_note(job))
@@ -254,15 +257,14 @@ static void add_attempts(cJSON *object, const struct job *job)
 {
     cJSON *attempts = cJSON_AddArrayToObject(object, "attempts");
     for (uint32_t i = 0; i < job->task_count;) {
-        uint32_t attempt = job->tasks[i].attempt;
-        cJSON *a = cJSON_CreateObject(), *tasks;
-        json_add_int(a, "attempt", attempt);
-        add_ms(a, "started_ms", job->tasks[i].started_ms);
-        add_ms(a, "ended_ms", job->tasks[i].ended_ms);
-        json_add_int(a, "log_bytes", job->tasks[i].log_bytes);
-        tasks = cJSON_AddArrayToObject(a, "tasks");
-        for (; i < job->task_count && job->tasks[i].attempt == attempt; i++)
-            cJSON_AddItemToArray(tasks, public_task(&job->tasks[i]));
+        uint32_t first = i;
+        while (i < job->task_count && job->tasks[i].attempt == job->tasks[first].attempt)
+            i++;
+        cJSON *a = attempts_object(job, first, i - first, true);
+        json_add_int(a, "log_bytes", job->tasks[first].log_bytes);
+        cJSON *tasks = cJSON_AddArrayToObject(a, "tasks");
+        for (uint32_t n = first; n < i; n++)
+            cJSON_AddItemToArray(tasks, public_task(&job->tasks[n]));
         cJSON_AddItemToArray(attempts, a);
     }
     cJSON *notes = cJSON_AddArrayToObject(object, "notes");

@@ -47,6 +47,7 @@ void job_destroy(struct job *job)
         free(job->tasks[i].node_name);
         free(job->tasks[i].lease);
         free(job->tasks[i].outputs);
+        free(job->tasks[i].end);
     }
     for (uint32_t i = 0; i < job->note_count; i++)
         free(job->notes[i].text);

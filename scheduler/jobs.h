@@ -42,6 +42,7 @@ struct task {
     int64_t log_bytes;            /* at the end */
     char *lease;                  /* JSON as in docs/PROTOCOL.md */
     char *outputs;                /* JSON of the collected event, or NULL */
+    struct attempt_end *end;      /* attempts.h; NULL: no other attempt follows */
 };
 
 struct job_note {

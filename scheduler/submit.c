@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "proto/units.h"
+#include "scheduler/dependency.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -194,6 +195,7 @@ char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *n
     else
         cJSON_AddNullToObject(o, "fence_after_s");
     cJSON_AddBoolToObject(o, "preemptible", spec->preemptible);
+    dependency_write(spec, o);
     if (spec->reservation)
         json_add_str(o, "reservation", spec->reservation);
     if (spec->time_limit_ms)

@@ -1,0 +1,16 @@
+/* Jobs that a job depends on, by name: what people read of them (the core has ids and counts). */
+#ifndef BERTH_SCHEDULER_DEPENDENCY_H
+#define BERTH_SCHEDULER_DEPENDENCY_H
+
+#include "proto/jobspec.h"
+#include "scheduler/jobs.h"
+
+struct daemon;
+
+/* Adds the job object's "after", where the job depends on others. */
+void dependency_write(const struct job_spec *spec, cJSON *fixed);
+/* "dependency_failed: job train ended Failed", of the first dependency that can't be met; NULL where none is
+ * found. The caller frees. */
+char *dependency_failed(struct daemon *d, const struct job *job);
+
+#endif
