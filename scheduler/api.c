@@ -25,11 +25,22 @@ struct job *api_job(struct daemon *d, struct http_request *req)
     return job;
 }
 
+bool api_owns(const struct caller *caller, const struct job *job)
+{
+    return caller->admin || (caller->principal && caller->principal == job->principal);
+}
+
+unsigned api_object_parts(struct daemon *d, const struct http_request *req, const struct job *job)
+{
+    struct caller caller = api_caller(d, req);
+    return api_owns(&caller, job) ? JOB_OBJECT_PRIVATE : 0;
+}
+
 struct job *api_own_job(struct daemon *d, struct http_request *req, const char *what)
 {
     struct job *job = api_job(d, req);
     struct caller caller = api_caller(d, req);
-    if (!job || caller.admin || (caller.principal && caller.principal == job->principal))
+    if (!job || api_owns(&caller, job))
         return job;
     struct error err = {0};
     error_set(&err, ERROR_DENIED, "the %s of job %s belongs to %s", what, job->name,

@@ -21,6 +21,10 @@ struct caller {
 struct caller api_caller(struct daemon *d, const struct http_request *req);
 /* The job of the first {word}. NULL after an error answer. */
 struct job *api_job(struct daemon *d, struct http_request *req);
+/* The caller owns the job or is an administrator. */
+bool api_owns(const struct caller *caller, const struct job *job);
+/* JOB_OBJECT_PRIVATE where the one who asks may see all of the job's object, else 0. */
+unsigned api_object_parts(struct daemon *d, const struct http_request *req, const struct job *job);
 /* As api_job, and the caller owns it or is an administrator. `what` says what was asked for ("logs"). */
 struct job *api_own_job(struct daemon *d, struct http_request *req, const char *what);
 /* False after an error answer: the job is an array, of whose elements each has its own `what`. */

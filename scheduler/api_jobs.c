@@ -24,8 +24,9 @@
 #define RECENT_MS (24LL * 3600 * 1000)
 
 static void respond_job(struct daemon *d, struct http_request *req, struct job *job,
-                        enum job_object_parts parts, const char *extra)
+                        enum job_object_parts part, const char *extra)
 {
+    unsigned parts = (unsigned)part | api_object_parts(d, req, job);
     engine_look(d, job);
     struct buf body = {0};
     job_object_write(job, parts, extra, &body);
@@ -94,7 +95,7 @@ void api_get_job(struct http_request *req, void *context)
     struct caller caller = api_caller(d, req);
     look_at_logs(d, job);
     _cleanup_buf_ struct buf text = {0}, extra = {0};
-    if ((caller.admin || caller.principal == job->principal) &&
+    if (api_owns(&caller, job) &&
         journal_read_spec(d->reader, job->array_job ? job->array_job : job->id, &text, NULL)) {
         _cleanup_json_ cJSON *spec = json_parse(text.data, text.len, &err);
         _cleanup_json_ cJSON *o = cJSON_CreateObject();
@@ -192,7 +193,7 @@ void api_post_cancel(struct http_request *req, void *context)
         return;
     }
     struct buf text = {0};
-    job_object_write(job, JOB_OBJECT_SHORT, NULL, &text);
+    job_object_write(job, JOB_OBJECT_SHORT | JOB_OBJECT_PRIVATE, NULL, &text);
     engine_answer(d, req, 200, buf_take(&text), force ? kill_anyway : end_anyway, job->id);
 }
 
@@ -211,6 +212,8 @@ struct listing {
     struct journal_query query;
     struct error err;
     uint64_t array; /* its elements are listed; 0: all jobs that are no elements */
+    uint32_t asks;  /* principal of who asks; 0: has no jobs */
+    bool admin;     /* so is who asks */
     bool ok, live_only;
     char *workspace; /* owned; NULL: all */
     uint32_t workspace_id;
@@ -224,7 +227,9 @@ struct listing {
 static void add_entry(struct listing *l, const struct job *job, const char *extra)
 {
     struct buf text = {0};
-    job_object_write(job, JOB_OBJECT_SHORT, extra, &text);
+    struct caller caller = {.principal = l->asks, .admin = l->admin};
+    unsigned parts = api_owns(&caller, job) ? JOB_OBJECT_PRIVATE : 0;
+    job_object_write(job, JOB_OBJECT_SHORT | parts, extra, &text);
     l->items = xrealloc(l->items, (l->count + 1) * sizeof *l->items);
     l->items[l->count++] = (struct entry){job->id, buf_take(&text)};
 }
@@ -398,8 +403,11 @@ void api_get_jobs(struct http_request *req, void *context)
         return;
     }
     struct listing *l = xcalloc(1, sizeof *l);
+    struct caller caller = api_caller(d, req);
     l->daemon = d;
     l->req = req;
+    l->asks = caller.principal;
+    l->admin = caller.admin;
     l->ok = true;
     l->live_only = state && strcmp(state, "live") == 0;
     l->query = (struct journal_query){

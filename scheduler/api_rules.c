@@ -281,7 +281,7 @@ void api_post_update(struct http_request *req, void *context)
     if (job) {
         keep_update(d, job, &event.as.update, !view.waits);
         engine_look(d, job);
-        job_object_write(job, JOB_OBJECT_SHORT, NULL, &text);
+        job_object_write(job, JOB_OBJECT_SHORT | JOB_OBJECT_PRIVATE, NULL, &text);
     }
     engine_answer(d, req, 200, text.data ? buf_take(&text) : NULL, NULL, 0);
 }

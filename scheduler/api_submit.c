@@ -247,7 +247,7 @@ static void go_on(struct daemon *d, struct http_request *req, struct job_spec *s
     struct buf body = {0};
     _cleanup_free_ char *approval = approval_missing(d, id);
     engine_look(d, job);
-    job_object_write(job, JOB_OBJECT_SHORT, approval, &body);
+    job_object_write(job, JOB_OBJECT_SHORT | JOB_OBJECT_PRIVATE, approval, &body);
     engine_answer(d, req, 201, buf_take(&body), undo_submit, id);
 }
 

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "scheduler/arrays.h"
 #include "scheduler/attempts.h"
+#include "scheduler/visible.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -201,7 +202,7 @@ struct job *job_doc_read(const struct journal_job *row, struct error *err)
 
 /* ---- the API's object ---- */
 
-const char *job_reason_text(const struct job *job)
+static const char *reason_text(const struct job *job, bool private)
 {
     static const char *const texts[CORE_REASON_COUNT] = {
         [CORE_REASON_NONE] = "",
@@ -231,9 +232,14 @@ const char *job_reason_text(const struct job *job)
         return "a job that it depends on did not end as it needs";
     if (job->unborn && job->state == JOB_QUEUED)
         return "has not begun: it waits in its array";
-    if (job->state == JOB_PREPARING && job_last_note(job))
+    if (private && job->state == JOB_PREPARING && job_last_note(job))
         return job_last_note(job);
     return (unsigned)job->reason < CORE_REASON_COUNT && texts[job->reason] ? texts[job->reason] : "";
+}
+
+const char *job_reason_text(const struct job *job)
+{
+    return reason_text(job, true);
 }
 
 static cJSON *public_task(const struct task *task)
@@ -253,20 +259,24 @@ static cJSON *public_task(const struct task *task)
     return o;
 }
 
-static void add_attempts(cJSON *object, const struct job *job)
+static void add_attempts(cJSON *object, const struct job *job, bool private)
 {
     cJSON *attempts = cJSON_AddArrayToObject(object, "attempts");
     for (uint32_t i = 0; i < job->task_count;) {
         uint32_t first = i;
         while (i < job->task_count && job->tasks[i].attempt == job->tasks[first].attempt)
             i++;
-        cJSON *a = attempts_object(job, first, i - first, true);
+        cJSON *a = attempts_object(job, first, i - first, private);
         json_add_int(a, "log_bytes", job->tasks[first].log_bytes);
         cJSON *tasks = cJSON_AddArrayToObject(a, "tasks");
         for (uint32_t n = first; n < i; n++)
             cJSON_AddItemToArray(tasks, public_task(&job->tasks[n]));
         cJSON_AddItemToArray(attempts, a);
     }
+}
+
+static void add_notes(cJSON *object, const struct job *job)
+{
     cJSON *notes = cJSON_AddArrayToObject(object, "notes");
     for (uint32_t i = 0; i < job->note_count; i++) {
         cJSON *note = cJSON_CreateObject();
@@ -276,25 +286,35 @@ static void add_attempts(cJSON *object, const struct job *job)
     }
 }
 
-void job_object_write(const struct job *job, enum job_object_parts parts, const char *extra, struct buf *out)
+static void add_cause(cJSON *object, const struct job *job, bool private)
 {
+    if (job->cause == END_NONE) {
+        cJSON_AddNullToObject(object, "cause");
+        return;
+    }
+    cJSON *cause = cJSON_AddObjectToObject(object, "cause");
+    cJSON_AddStringToObject(cause, "kind", end_kind_name(job->cause));
+    if (!private) {
+        visible_add_cause(job, cause);
+        return;
+    }
+    json_add_str(cause, "text", job->cause_text ? job->cause_text : "");
+    if (job->evidence)
+        cJSON_AddRawToObject(cause, "evidence", job->evidence);
+    else
+        cJSON_AddObjectToObject(cause, "evidence");
+}
+
+void job_object_write(const struct job *job, unsigned parts, const char *extra, struct buf *out)
+{
+    bool private = (parts & JOB_OBJECT_PRIVATE) != 0;
     _cleanup_json_ cJSON *o = cJSON_CreateObject();
     json_add_int(o, "id", (int64_t)job->id);
     json_add_str(o, "name", job->name);
     cJSON_AddStringToObject(o, "state", job_state_name(job->state));
-    json_add_str(o, "reason", job_reason_text(job));
+    json_add_str(o, "reason", reason_text(job, private));
     add_ms(o, "promised_start_ms", job->state == JOB_QUEUED ? job->promised_ms : 0);
-    if (job->cause != END_NONE) {
-        cJSON *cause = cJSON_AddObjectToObject(o, "cause");
-        cJSON_AddStringToObject(cause, "kind", end_kind_name(job->cause));
-        json_add_str(cause, "text", job->cause_text ? job->cause_text : "");
-        if (job->evidence)
-            cJSON_AddRawToObject(cause, "evidence", job->evidence);
-        else
-            cJSON_AddObjectToObject(cause, "evidence");
-    } else {
-        cJSON_AddNullToObject(o, "cause");
-    }
+    add_cause(o, job, private);
     if (job->has_exit_code)
         json_add_int(o, "exit_code", job->exit_code);
     else
@@ -312,8 +332,8 @@ void job_object_write(const struct job *job, enum job_object_parts parts, const 
         log_bytes += job->tasks[i].log_bytes;
     }
     json_add_int(o, "log_bytes", log_bytes);
-    cJSON *advice = cJSON_AddArrayToObject(o, "advice");
-    for (uint32_t i = 0; i < job->advice_count; i++)
+    cJSON *advice = private ? cJSON_AddArrayToObject(o, "advice") : NULL;
+    for (uint32_t i = 0; private && i < job->advice_count; i++)
         cJSON_AddItemToArray(advice, cJSON_CreateString(job->advice[i]));
     if (job->array)
         cJSON_AddItemToObject(o, "array", arrays_write(job->array));
@@ -321,14 +341,20 @@ void job_object_write(const struct job *job, enum job_object_parts parts, const 
         json_add_int(o, "array_job", (int64_t)job->array_job);
         json_add_int(o, "array_index", job->array_index);
     }
-    if (parts == JOB_OBJECT_FULL)
-        add_attempts(o, job);
+    if (parts & JOB_OBJECT_FULL)
+        add_attempts(o, job, private);
+    if (private && (parts & JOB_OBJECT_FULL))
+        add_notes(o, job);
     json_write(o, out);
     /* the fixed part has its own braces; an object never is empty here */
     size_t fixed = job->fixed ? strlen(job->fixed) : 0;
-    if (fixed > 2) {
+    if (fixed > 2 && private) {
         out->data[out->len - 1] = ',';
         buf_add(out, job->fixed + 1, fixed - 1);
+    } else if (fixed > 2) {
+        out->data[--out->len] = '\0';
+        visible_add_fixed(job->fixed, out);
+        buf_add_char(out, '}');
     }
     if (extra && *extra) {
         out->data[out->len - 1] = ',';

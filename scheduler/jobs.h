@@ -151,10 +151,16 @@ bool job_is_final(const struct job *job);
 /* job_doc.c: the encodings */
 char *job_doc_write(const struct job *job);
 struct job *job_doc_read(const struct journal_job *row, struct error *err);
-enum job_object_parts { JOB_OBJECT_SHORT, JOB_OBJECT_FULL };
-/* The API's job object, appended to out; FULL adds attempts and notes. `extra` (or NULL) is put in as the
- * last fields, without braces. */
-void job_object_write(const struct job *job, enum job_object_parts parts, const char *extra, struct buf *out);
+enum job_object_parts {
+    JOB_OBJECT_SHORT = 0,
+    JOB_OBJECT_FULL = 1, /* with attempts and notes */
+    JOB_OBJECT_PRIVATE =
+        2, /* for its owner and administrators; else without what others may not see (visible.h) */
+};
+/* The API's job object, appended to out; `parts` is a sum of job_object_parts. `extra` (or NULL) is put in as
+ * the last fields, without braces. */
+void job_object_write(const struct job *job, unsigned parts, const char *extra, struct buf *out);
+/* What its node said last of its preparation is in it: for its owner and administrators. */
 const char *job_reason_text(const struct job *job);
 
 #endif

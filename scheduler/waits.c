@@ -2,6 +2,7 @@
 #include "scheduler/waits.h"
 
 #include "base/alloc.h"
+#include "scheduler/api.h"
 #include "scheduler/arrays.h"
 
 #include <stdlib.h>
@@ -68,9 +69,10 @@ void waits_job_ended(struct daemon *d, const struct job *job)
             continue;
         struct http_request *req = w->req;
         struct buf body = {0};
+        unsigned parts = JOB_OBJECT_SHORT | api_object_parts(d, req, job);
         const struct job *told = unborn ? arrays_unborn(&d->jobs, job, (uint32_t)(w->job - job->id)) : job;
         forget(w);
-        job_object_write(told, JOB_OBJECT_SHORT, NULL, &body);
+        job_object_write(told, parts, NULL, &body);
         size_t n = body.len;
         http_respond_text(req, 200, "application/json", buf_take(&body), n);
     }

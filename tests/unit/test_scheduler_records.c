@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "proto/jobspec.h"
 #include "scheduler/arrays.h"
+#include "scheduler/attempts.h"
 #include "scheduler/blobs.h"
 #include "scheduler/inventory.h"
 #include "scheduler/jobs.h"
@@ -96,8 +97,8 @@ static void record_comes_back_from_the_journal_as_it_was(void **state)
     _cleanup_free_ char *second = job_doc_write(again);
     assert_string_equal(doc, second);
     _cleanup_buf_ struct buf a = {0}, b = {0};
-    job_object_write(job, JOB_OBJECT_FULL, NULL, &a);
-    job_object_write(again, JOB_OBJECT_FULL, NULL, &b);
+    job_object_write(job, JOB_OBJECT_FULL | JOB_OBJECT_PRIVATE, NULL, &a);
+    job_object_write(again, JOB_OBJECT_FULL | JOB_OBJECT_PRIVATE, NULL, &b);
     assert_string_equal(a.data, b.data);
     assert_int_equal(again->uid, 1000);
     assert_true(again->wants_stdin);
@@ -221,7 +222,7 @@ static void object_shows_the_present_attempt_and_all_of_them_where_asked(void **
     (void)state;
     struct job *job = full_job();
     _cleanup_buf_ struct buf text = {0};
-    job_object_write(job, JOB_OBJECT_FULL, "\"extra\":1", &text);
+    job_object_write(job, JOB_OBJECT_FULL | JOB_OBJECT_PRIVATE, "\"extra\":1", &text);
     _cleanup_json_ cJSON *o = parse(text.data);
     assert_int_equal(json_int(o, "extra", 0), 1);
     assert_string_equal(json_str(o, "display_name", ""), "x");
@@ -232,6 +233,90 @@ static void object_shows_the_present_attempt_and_all_of_them_where_asked(void **
     assert_int_equal(json_int(json_get(json_get(o, "cause"), "evidence"), "oom_kill", 0), 1);
     assert_int_equal(json_int(cJSON_GetArrayItem(json_get(o, "tasks"), 0), "exit_code", 0), 137);
     job_destroy(job);
+}
+
+/* Every member that an object may have; a new one must be added here by who may see it. */
+static const char *const seen_by_all[] = {
+    "id",           "name",      "state",        "reason",     "promised_start_ms", "cause",
+    "exit_code",    "attempt",   "attempts",     "started_ms", "ended_ms",          "tasks",
+    "submitted_ms", "log_bytes", "display_name", "principal"};
+static const char *const seen_by_owner[] = {"advice", "notes", "code"};
+
+static bool is_in(const char *const *list, size_t count, const char *word)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i], word) == 0)
+            return true;
+    return false;
+}
+
+static void others_see_no_more_than_a_listing_needs(void **state)
+{
+    (void)state;
+    struct job *job = full_job();
+    free(job->fixed);
+    job->fixed = xstrdup("{\"display_name\":\"}\\\",\\\"code\\\":1\",\"code\":{\"path\":\"/home/"
+                         "s3cret\",\"git\":[{\"a\":\"}]\"}]},"
+                         "\"principal\":\"alice\"}");
+    free(job->cause_text);
+    job->cause_text = xstrdup("s3cret text");
+    job->evidence[2] = 's';
+    job_note(job, 16, "s3cret note");
+    job_advise(job, "s3cret advice");
+    job->tasks[0].end = attempts_end_create(END_EXIT, 12, "s3cret end");
+    _cleanup_buf_ struct buf all = {0}, others = {0};
+    job_object_write(job, JOB_OBJECT_FULL | JOB_OBJECT_PRIVATE, NULL, &all);
+    job_object_write(job, JOB_OBJECT_FULL, NULL, &others);
+    assert_null(strstr(others.data, "s3cret"));
+    _cleanup_json_ cJSON *whole = parse(all.data), *seen = parse(others.data);
+    const cJSON *item;
+    cJSON_ArrayForEach(item, whole)
+    {
+        bool open = is_in(seen_by_all, sizeof seen_by_all / sizeof *seen_by_all, item->string);
+        if (!open && !is_in(seen_by_owner, sizeof seen_by_owner / sizeof *seen_by_owner, item->string))
+            fail_msg("who may see %s?", item->string);
+        if ((json_get(seen, item->string) != NULL) != open)
+            fail_msg("others see %s: %d", item->string, !open);
+    }
+    assert_null(json_get(json_get(seen, "cause"), "evidence"));
+    assert_string_equal(json_str(json_get(seen, "cause"), "text", ""), "out of memory");
+    assert_string_equal(json_str(seen, "display_name", ""), "}\",\"code\":1");
+    const cJSON *attempt = cJSON_GetArrayItem(json_get(seen, "attempts"), 0);
+    assert_string_equal(json_str(json_get(attempt, "cause"), "kind", ""), "exit");
+    assert_null(json_get(json_get(attempt, "cause"), "text"));
+    job_destroy(job);
+}
+
+static void a_node_s_note_is_no_reason_for_others(void **state)
+{
+    (void)state;
+    struct job *job = full_job();
+    _cleanup_buf_ struct buf all = {0}, others = {0};
+    job->state = JOB_PREPARING;
+    job_note(job, 16, "s3cret note");
+    job_object_write(job, JOB_OBJECT_SHORT | JOB_OBJECT_PRIVATE, NULL, &all);
+    job_object_write(job, JOB_OBJECT_SHORT, NULL, &others);
+    assert_non_null(strstr(all.data, "\"reason\":\"s3cret note\""));
+    assert_null(strstr(others.data, "s3cret"));
+    job_destroy(job);
+}
+
+static void the_end_of_an_attempt_comes_back_from_the_journal(void **state)
+{
+    (void)state;
+    struct job *job = full_job();
+    job->attempt = 1;
+    attempts_end(job, CORE_REASON_RETRY, 25);
+    _cleanup_free_ char *doc = job_doc_write(job);
+    struct journal_job row = {.id = 7, .name = "n", .state = JOB_QUEUED, .fixed = job->fixed, .doc = doc};
+    struct job *again = job_doc_read(&row, NULL);
+    assert_non_null(again);
+    assert_int_equal(again->tasks[0].end->kind, END_OOM);
+    assert_int_equal(again->tasks[0].end->at_ms, 25);
+    assert_string_equal(again->tasks[0].end->text, "out of memory \"quoted\"\n");
+    assert_null(again->tasks[1].end);
+    job_destroy(job);
+    job_destroy(again);
 }
 
 static void notes_are_kept_up_to_their_limit(void **state)
@@ -556,6 +641,9 @@ int main(void)
         cmocka_unit_test(an_element_is_found_before_it_began_and_without_a_trace),
         cmocka_unit_test(an_array_names_no_more_failed_elements_than_its_record_has_room_for),
         cmocka_unit_test(object_shows_the_present_attempt_and_all_of_them_where_asked),
+        cmocka_unit_test(others_see_no_more_than_a_listing_needs),
+        cmocka_unit_test(a_node_s_note_is_no_reason_for_others),
+        cmocka_unit_test(the_end_of_an_attempt_comes_back_from_the_journal),
         cmocka_unit_test(notes_are_kept_up_to_their_limit),
         cmocka_unit_test(generated_names_are_valid_and_differ),
         cmocka_unit_test(live_and_ended_jobs_change_lists),
