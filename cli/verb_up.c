@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/print.h"
 #include "cli/up.h"
+#include "cli/when.h"
 #include "cli/where.h"
 
 #include <string.h>
@@ -14,7 +15,8 @@ struct up_args {
     struct args_base base;
     bool detach, allow_network_state, detached_child;
     const char *socket, *inventory, *gpu_library;
-    struct opt_number idle_exit, ready_fd, lock_fd;
+    struct opt_number ready_fd, lock_fd;
+    const char *idle_exit;
 };
 
 static const struct opt up_opts[] = {
@@ -25,8 +27,8 @@ static const struct opt up_opts[] = {
      offsetof(struct up_args, base.state_dir)},
     {"socket", 0, "PATH", "the socket for people (default: berth.sock in the state folder)", OPT_STRING,
      offsetof(struct up_args, socket)},
-    {"idle-exit", 0, "SECONDS", "end by itself when for so long no job was live and nobody asked", OPT_NUMBER,
-     offsetof(struct up_args, idle_exit)},
+    {"idle-exit", 0, "DURATION", "end by itself when for so long no job was live and nobody asked",
+     OPT_STRING, offsetof(struct up_args, idle_exit)},
     {"inventory", 0, "FILE", "what the local node is said to have, instead of looking (simulation)",
      OPT_STRING, offsetof(struct up_args, inventory)},
     {"gpu-library", 0, "PATH", "the CUDA driver library to load instead of libcuda.so.1", OPT_STRING,
@@ -54,6 +56,9 @@ static int run_up(void *p, int argc, char **argv)
     if (argc > 0)
         return cli_usage("up", "up takes no operands; \"%s\" is one", argv[0]);
     struct error err = {0};
+    int64_t idle_ms = 0;
+    if (args->idle_exit && !when_read_duration("--idle-exit", args->idle_exit, &idle_ms, &err))
+        return cli_usage("up", "%s", err.message);
     _cleanup_free_ char *state_dir = where_state_dir(args->base.state_dir, &err);
     if (!state_dir)
         return cli_fail(&err);
@@ -64,7 +69,7 @@ static int run_up(void *p, int argc, char **argv)
     struct up_options options = {
         .state_dir = state_dir,
         .socket = socket,
-        .idle_exit_s = args->idle_exit.value,
+        .idle_exit_s = (idle_ms + 999) / 1000,
         .inventory = args->inventory,
         .gpu_library = args->gpu_library,
         .allow_network_state = args->allow_network_state,

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/print.h"
+#include "proto/units.h"
 #include "scheduler/daemon.h"
 
 #include <getopt.h>
@@ -30,7 +31,7 @@ static const char usage[] =
     "  --log-dir DIR             the tasks' logs (DIR/logs)\n"
     "  --outputs-dir DIR         the tasks' outputs (DIR/outputs)\n"
     "  --parent-fd N             leave when this pipe ends\n"
-    "  --idle-exit SECONDS       leave when no job was live and no request came for so long\n"
+    "  --idle-exit DURATION      leave when no job was live and no request came for this long\n"
     "  --checkpoint-rows N       journal rows between two checkpoints (50000): recovery applies no more\n"
     "  --allow-network-state     accept a state folder on a network filesystem\n"
     "  --may-sleep yes|no        whether this machine may go to sleep (one with a battery may): gangs then "
@@ -92,6 +93,7 @@ struct arguments {
 static bool parse(int argc, char **argv, struct arguments *a)
 {
     long n = 0;
+    int64_t idle_ms = 0;
     bool ok = true;
     optind = 0;
     for (int c; ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -117,8 +119,8 @@ static bool parse(int argc, char **argv, struct arguments *a)
             a->o.parent_fd = (int)n;
             break;
         case OPT_IDLE:
-            ok = number(optarg, 10, LONG_MAX / 1000, &n);
-            a->o.idle_exit_s = n;
+            ok = units_parse_duration(optarg, &idle_ms);
+            a->o.idle_exit_s = (idle_ms + 999) / 1000;
             break;
         case OPT_CHECKPOINT:
             ok = number(optarg, 10, JOURNAL_SEGMENT_ROWS, &n) && n > 0;
