@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#define SUGGESTED_INPUTS_MAX                                                                                 \
+    64 /* inputs among which the nearest name is looked for: each costs microseconds */
 #define NAME_FIRST "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
 #define NAME_REST NAME_FIRST "0123456789.-"
 
@@ -30,7 +32,8 @@ static void miss_input(const struct bindings *b, const char *name, const char *p
     const struct job_spec *s = b->r->spec;
     if (!b->inputs_known || map_get_str(&b->inputs, name))
         return; /* refused itself: its uses are no faults of their own */
-    const char *near = suggest_nearest(name, s->inputs, s->input_count, sizeof *s->inputs);
+    bool look = s->input_count <= SUGGESTED_INPUTS_MAX && b->r->problems->count < JOB_ERRORS_MAX;
+    const char *near = look ? suggest_nearest(name, s->inputs, s->input_count, sizeof *s->inputs) : NULL;
     if (near)
         spec_problem(b->r, path, "${{inputs.%s}} is not among the inputs; did you mean `%s`?", EXCERPT(name),
                      near);

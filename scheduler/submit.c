@@ -79,6 +79,9 @@ void submit_fill_resources(const struct node_table *nodes, const struct job_spec
             whole_mib(memory / total_cores * (out->cores > total_cores ? total_cores : out->cores));
 }
 
+#define COMMAND_SHOWN_MAX JOB_COMMAND_MAX /* bytes; the whole command is in the spec, which is the owner's   \
+                                           */
+
 static void quote(struct buf *out, const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_";
@@ -99,10 +102,17 @@ static void quote(struct buf *out, const char *word)
 static void add_command(cJSON *o, const struct job_spec *spec)
 {
     _cleanup_buf_ struct buf line = {0};
-    for (size_t i = 0; i < spec->argv.count; i++) {
+    for (size_t i = 0; i < spec->argv.count && line.len <= COMMAND_SHOWN_MAX; i++) {
         if (i)
             buf_add_char(&line, ' ');
         quote(&line, spec->argv.items[i]);
+    }
+    if (line.len > COMMAND_SHOWN_MAX) {
+        line.len = COMMAND_SHOWN_MAX;
+        while (((unsigned char)line.data[line.len] & 0xc0) == 0x80) /* not inside a character */
+            line.len--;
+        line.data[line.len] = '\0';
+        buf_add_str(&line, "...");
     }
     json_add_str(o, "command", spec->command ? spec->command : line.data ? line.data : "");
 }

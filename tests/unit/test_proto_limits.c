@@ -143,7 +143,11 @@ static void sizes_are_those_of_the_text(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "{}", "[]", "\"\"", "[[],{},[1]]",
+        "{}",
+        "[]",
+        "\"\"",
+        "[[],{},[1]]",
+        "[0,-1,9,10,-10,2147483647,-2147483648,2147483648,0.5,-0.0]",
         "{\"a\":{\"b\":[1,-2.5,1e300,true,false,null,\"\\n\\t\\\"\\\\\\u0001\xc3\xa4/\"]},\"\\u0002\":\"\"}"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         cJSON *j = json_parse(texts[i], strlen(texts[i]), NULL);
@@ -257,6 +261,17 @@ static void bindings(struct buf *out, int n)
     buf_add_str(out, "}}");
 }
 
+static void missing_bindings(struct buf *out, int n)
+{
+    buf_add_str(out, "{\"argv\":[\"x\"");
+    for (int i = 0; i < n; i++)
+        buf_printf(out, ",\"${{inputs.x%d}}\"", i);
+    buf_add_str(out, "],\"inputs\":{");
+    for (int i = 0; i < n && i < JOB_INPUTS_MAX; i++)
+        buf_printf(out, "%s\"i%d\":1", i ? "," : "", i);
+    buf_add_str(out, "}}");
+}
+
 static void kinds(struct buf *out, int n)
 {
     buf_add_str(out, "{\"command\":\"x\",\"retry\":{\"count\":1,\"on\":[\"x\"");
@@ -270,6 +285,7 @@ static void reading_costs_no_more_than_linear_time(void **state)
     assert_linear("unknown fields", unknown_fields, 20000);
     assert_linear("variables", variables, JOB_VARIABLES_MAX / 4);
     assert_linear("bindings", bindings, JOB_INPUTS_MAX / 4);
+    assert_linear("bindings that are missing", missing_bindings, JOB_INPUTS_MAX / 4);
     assert_linear("kinds of ends", kinds, 20000);
 }
 
