@@ -186,7 +186,7 @@ static bool fill(const cJSON *json, struct order *order, struct error *err)
                            task);
     order->log_path = xstrdup(log_path);
     order->outputs_path = xstrdup(outputs_path);
-    order->spec = job_spec_parse(json_get(json, "spec"), NULL, err);
+    order->spec = job_spec_parse_accepted(json_get(json, "spec"), err);
     if (!order->spec)
         return error_wrap(err, "the job file of %s", task);
     order->array_index = json_int(json, "array_index", -1);

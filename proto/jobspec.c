@@ -456,7 +456,8 @@ static void check_together(struct spec_reader *r, const cJSON *file)
         spec_problem(r, "distribution.process_count_per_instance",
                      "several processes have no standard input and no terminal");
     spec_check_life(r);
-    spec_check_bindings(r);
+    if (!r->accepted)
+        spec_check_bindings(r);
     size_t used = 0;
     spec_check_environment(r, &s->environment, "environment_variables", &used);
     spec_check_environment(r, &s->submit_environment, "submission.environment", &used);
@@ -496,7 +497,8 @@ static void summarise(const struct job_spec_problems *p, struct error *err)
         err->code = ERROR_UNSUPPORTED;
 }
 
-struct job_spec *job_spec_parse(const cJSON *file, struct job_spec_problems *problems, struct error *err)
+static struct job_spec *parse(const cJSON *file, bool accepted, struct job_spec_problems *problems,
+                              struct error *err)
 {
     struct job_spec_problems own = {0};
     struct job_spec *s = xcalloc(1, sizeof *s);
@@ -505,12 +507,13 @@ struct job_spec *job_spec_parse(const cJSON *file, struct job_spec_problems *pro
     s->instance_count = s->processes_per_instance = 1;
     s->grace_ms = JOB_GRACE_DEFAULT_MS;
     s->priority = JOB_PRIORITY_MEDIUM;
-    struct spec_reader r = {s, problems ? problems : &own, file};
+    struct spec_reader r = {s, problems ? problems : &own, file, accepted};
     _Static_assert(COUNT(job_fields) <= 64, "spec_read_object keeps one bit a field");
     spec_read_object(&r, file, "", job_fields, COUNT(job_fields));
     if (cJSON_IsObject(file)) {
         check_together(&r, file);
-        spec_check_size(&r, file);
+        if (!accepted)
+            spec_check_size(&r, file);
     }
     if (!s->compute.count)
         add_string(&s->compute, "local");
@@ -521,6 +524,16 @@ struct job_spec *job_spec_parse(const cJSON *file, struct job_spec_problems *pro
     }
     job_spec_problems_finish(&own);
     return s;
+}
+
+struct job_spec *job_spec_parse(const cJSON *file, struct job_spec_problems *problems, struct error *err)
+{
+    return parse(file, false, problems, err);
+}
+
+struct job_spec *job_spec_parse_accepted(const cJSON *file, struct error *err)
+{
+    return parse(file, true, NULL, err);
 }
 
 static void free_strings(struct job_strings *strings)

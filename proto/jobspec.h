@@ -200,6 +200,9 @@ struct job_spec_problems {
  * destroys the result.
  */
 struct job_spec *job_spec_parse(const cJSON *file, struct job_spec_problems *problems, struct error *err);
+/* A file that a scheduler accepted, perhaps an older one's: what only a submit is refused for (placeholders
+ * that name nothing, the size of the whole) is no reason to end a task that may run. */
+struct job_spec *job_spec_parse_accepted(const cJSON *file, struct error *err);
 void job_spec_destroy(struct job_spec *spec); /* takes NULL */
 void job_spec_problems_finish(struct job_spec_problems *problems);
 

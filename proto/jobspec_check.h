@@ -13,6 +13,7 @@ struct spec_reader {
     struct job_spec *spec;
     struct job_spec_problems *problems;
     const cJSON *file;
+    bool accepted; /* the file of a launch: job_spec_parse_accepted */
 };
 
 struct spec_field {

@@ -109,6 +109,32 @@ static void what_was_refused_itself_is_not_missed_where_it_is_used(void **state)
     assert_one("{\"argv\":[\"${{inputs.a}}\",\"${{inputs.a}}\",\"${{ inputs.a }}\"]}", "argv", "not among");
 }
 
+/* An older scheduler accepted it, and it may run: its executor still reads it. */
+static void an_accepted_file_is_read_by_its_executor(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    cJSON *file = cJSON_CreateObject();
+    char *text = calloc(1, JOB_FILE_MAX_BYTES + 1);
+    assert_non_null(text);
+    memset(text, ' ', JOB_FILE_MAX_BYTES);
+    cJSON_AddStringToObject(file, "command", "echo $[[x]] ${{outputs.x}}");
+    cJSON *inputs = cJSON_AddObjectToObject(file, "inputs");
+    for (size_t i = 0; i < JOB_FILE_MAX_BYTES / JOB_LITERAL_MAX + 1; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "i%zu", i);
+        text[JOB_LITERAL_MAX] = '\0';
+        cJSON_AddStringToObject(inputs, name, text);
+    }
+    free(text);
+    assert_null(job_spec_parse(file, NULL, &err));
+    struct job_spec *s = job_spec_parse_accepted(file, &err);
+    if (!s)
+        fail_msg("%s", err.message);
+    job_spec_destroy(s);
+    cJSON_Delete(file);
+}
+
 static void long_values_are_shown_by_head_and_tail(void **state)
 {
     (void)state;
@@ -166,6 +192,7 @@ int main(void)
         cmocka_unit_test(placeholders_that_name_nothing_are_refused_by_name_in_every_place),
         cmocka_unit_test(where_nothing_is_replaced_there_are_none),
         cmocka_unit_test(what_was_refused_itself_is_not_missed_where_it_is_used),
+        cmocka_unit_test(an_accepted_file_is_read_by_its_executor),
         cmocka_unit_test(long_values_are_shown_by_head_and_tail),
         cmocka_unit_test(two_long_values_of_one_field_are_told_apart),
     };
