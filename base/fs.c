@@ -151,11 +151,16 @@ static bool skip_hole(int from, int to, struct error *err)
            error_errno(err, errno, "can't copy");
 }
 
-static size_t data_ahead(int from, size_t most)
+/* Bytes to copy next: up to the next hole and `end`; 0 at the end. */
+static size_t data_ahead(int from, off_t end, size_t most)
 {
     off_t at = lseek(from, 0, SEEK_CUR), hole = at < 0 ? -1 : lseek(from, at, SEEK_HOLE);
     if (at >= 0)
         lseek(from, at, SEEK_SET);
+    if (at >= end)
+        return 0;
+    if ((off_t)most > end - at)
+        most = (size_t)(end - at);
     return hole > at && (size_t)(hole - at) < most ? (size_t)(hole - at) : most;
 }
 
@@ -164,13 +169,16 @@ bool fs_copy_fd(int from, int to, struct error *err)
     if (ioctl(to, FICLONE, from) == 0)
         return true;
     bool ranged = true;
+    struct stat st;
     _cleanup_free_ char *chunk = NULL;
+    if (fstat(from, &st) != 0)
+        return error_errno(err, errno, "can't copy");
     for (;;) {
         ssize_t n;
         if (!skip_hole(from, to, err))
             return false;
         if (ranged) {
-            n = copy_file_range(from, NULL, to, NULL, data_ahead(from, 1 << 30), 0);
+            n = copy_file_range(from, NULL, to, NULL, data_ahead(from, st.st_size, 1 << 30), 0);
             if (n < 0 && (errno == EXDEV || errno == ENOSYS || errno == EINVAL || errno == EOPNOTSUPP ||
                           errno == EPERM)) {
                 ranged = false;
@@ -179,7 +187,7 @@ bool fs_copy_fd(int from, int to, struct error *err)
         } else {
             if (!chunk && !(chunk = malloc(COPY_CHUNK_BYTES)))
                 return error_errno(err, ENOMEM, "can't copy");
-            n = read(from, chunk, data_ahead(from, COPY_CHUNK_BYTES));
+            n = read(from, chunk, data_ahead(from, st.st_size, COPY_CHUNK_BYTES));
             if (n > 0 && !fs_write_all(to, chunk, (size_t)n))
                 n = -1;
         }

@@ -37,7 +37,8 @@ bool fs_chmod_fd(int fd, mode_t mode);
  * ".." only in front and no more of them than directories above the link. Links that all are so lead nowhere
  * outside through each other either. */
 bool fs_link_stays(const char *path, const char *target);
-/* Copies bytes of an open file to another (reflink, else copy_file_range, else read and write). */
+/* Copies the bytes of an open file to another (reflink, else copy_file_range, else read and write), from
+ * where `from` stands to its end as it is at the call: whoever goes on appending keeps nobody here. */
 bool fs_copy_fd(int from, int to, struct error *err);
 /* true where the path lies on a network filesystem (NFS, CIFS, SMB2, AFS, Ceph, Lustre, FUSE-sshfs...;
  * statfs(2) f_type). `name` (may be NULL, at least 32 bytes) gets the filesystem's name. */

@@ -206,17 +206,21 @@ void blob_writer_destroy(struct blob_writer *writer)
     free(writer);
 }
 
-bool blob_hash_fd(int fd, char sha[BLOB_SHA_MAX], struct error *err)
+bool blob_hash_fd(int fd, int64_t max_bytes, char sha[BLOB_SHA_MAX], struct error *err)
 {
     gnutls_hash_hd_t hash;
     unsigned char digest[32];
     if (gnutls_hash_init(&hash, GNUTLS_DIG_SHA256) != 0)
         return error_set(err, ERROR_INTERNAL, "SHA-256 is missing from GnuTLS");
     _cleanup_free_ char *chunk = xmalloc(HASH_CHUNK_BYTES);
-    ssize_t n;
-    while ((n = read(fd, chunk, HASH_CHUNK_BYTES)) > 0 || (n < 0 && errno == EINTR))
+    ssize_t n = 0;
+    for (int64_t left = max_bytes; left > 0; left -= n > 0 ? n : 0) {
+        n = read(fd, chunk, left < HASH_CHUNK_BYTES ? (size_t)left : HASH_CHUNK_BYTES);
+        if (n == 0 || (n < 0 && errno != EINTR))
+            break;
         if (n > 0)
             gnutls_hash(hash, chunk, (size_t)n);
+    }
     int failed = n < 0 ? errno : 0;
     gnutls_hash_deinit(hash, digest);
     hex(digest, sha);

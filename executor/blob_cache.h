@@ -41,7 +41,7 @@ bool blob_writer_add(struct blob_writer *writer, const void *bytes, size_t n, st
 bool blob_writer_commit(struct blob_writer *writer, struct error *err);
 void blob_writer_destroy(struct blob_writer *writer); /* gives up; takes NULL */
 
-/* SHA-256 of what is left to read of `fd`, as hex. */
-bool blob_hash_fd(int fd, char sha[BLOB_SHA_MAX], struct error *err);
+/* SHA-256 of at most max_bytes that are left to read of `fd`, as hex. */
+bool blob_hash_fd(int fd, int64_t max_bytes, char sha[BLOB_SHA_MAX], struct error *err);
 
 #endif

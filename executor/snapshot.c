@@ -412,7 +412,7 @@ bool snapshot_unchanged(const struct snapshot *snapshot, const char *manifest_sh
         return true;
     char sha[BLOB_SHA_MAX];
     off_t at = lseek(fd, 0, SEEK_SET);
-    bool same = at == 0 && blob_hash_fd(fd, sha, NULL) && strcmp(sha, entry->sha) == 0;
+    bool same = at == 0 && blob_hash_fd(fd, entry->size, sha, NULL) && strcmp(sha, entry->sha) == 0;
     lseek(fd, 0, SEEK_SET);
     return same;
 }

@@ -13,9 +13,11 @@
 #include "base/map.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -66,6 +68,28 @@ static void buffer_grows_consumes_and_stays_terminated(void **state)
     assert_string_equal(b.data, "");
     free(buf_take(&b));
     buf_finish(&b);
+}
+
+static void a_copy_ends_where_the_file_ended_when_it_began(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/berth-copy-XXXXXX";
+    struct error err = {0};
+    struct rlimit limit;
+    int from = mkstemp(path), to = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(from >= 0 && to >= 0);
+    unlink(path);
+    assert_true(fs_write_all(from, "abc", 3));
+    assert_int_equal(lseek(from, 0, SEEK_SET), 0);
+    assert_int_equal(lseek(to, 0, SEEK_END), 3); /* the file grows by what is copied */
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit){4096, limit.rlim_max}), 0);
+    assert_true(fs_copy_fd(from, to, &err));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(lseek(from, 0, SEEK_END), 6);
+    close(from);
+    close(to);
 }
 
 static void links_stay_only_with_leading_dots_within_the_tree(void **state)
@@ -147,6 +171,7 @@ int main(void)
         cmocka_unit_test(map_keeps_what_was_put_through_growth_and_removal),
         cmocka_unit_test(map_of_strings_copies_its_keys),
         cmocka_unit_test(buffer_grows_consumes_and_stays_terminated),
+        cmocka_unit_test(a_copy_ends_where_the_file_ended_when_it_began),
         cmocka_unit_test(links_stay_only_with_leading_dots_within_the_tree),
         cmocka_unit_test(error_keeps_field_hint_and_context),
         cmocka_unit_test(written_file_replaces_the_old_one_whole),
