@@ -84,14 +84,23 @@ static void assert_removed(struct place *p, const char *name)
  * above stands in the way of. */
 static pid_t exchange(int tree, uid_t uid)
 {
+    int started[2];
+    char c;
+    assert_int_equal(pipe2(started, O_CLOEXEC), 0);
     pid_t pid = fork();
     assert_true(pid >= 0);
-    if (pid > 0)
+    if (pid > 0) {
+        close(started[1]);
+        assert_int_equal(read(started[0], &c, 1), 1);
+        close(started[0]);
         return pid;
+    }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (uid && (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0))
         _exit(1);
-    for (;;) {
+    for (int passes = 0;; passes++) {
+        if (passes == 1 && write(started[1], "", 1) != 1)
+            _exit(1);
         for (int i = 0; i < EXCHANGE_PAIRS; i++) {
             char d[8], l[8];
             snprintf(d, sizeof d, "d%d", i);

@@ -327,14 +327,23 @@ static void a_second_run_goes_on_where_the_first_one_stopped(void **state)
  * is killed. */
 static pid_t exchange(int outputs, uid_t uid)
 {
+    int started[2];
+    char c;
+    assert_int_equal(pipe2(started, O_CLOEXEC), 0);
     pid_t pid = fork();
     assert_true(pid >= 0);
-    if (pid > 0)
+    if (pid > 0) {
+        close(started[1]);
+        assert_int_equal(read(started[0], &c, 1), 1);
+        close(started[0]);
         return pid;
+    }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (uid && (setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0))
         _exit(1);
-    for (;;) {
+    for (int passes = 0;; passes++) {
+        if (passes == 1 && write(started[1], "", 1) != 1)
+            _exit(1);
         renameat2(outputs, "file", outputs, "file-link", RENAME_EXCHANGE);
         renameat2(outputs, "dir", outputs, "dir-link", RENAME_EXCHANGE);
         linkat(outputs, "spare", outputs, "dir/linked", 0);
