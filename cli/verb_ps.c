@@ -47,6 +47,7 @@ static void add_why(struct table *table, const cJSON *job)
 {
     const cJSON *cause = json_get(job, "cause");
     const char *state = json_str(job, "state", "");
+    char until[32];
     _cleanup_buf_ struct buf counts = {0};
     show_array_counts(json_get(job, "array"), &counts);
     if (counts.len)
@@ -55,6 +56,9 @@ static void add_why(struct table *table, const cJSON *job)
         table_add(table, "", TERM_PLAIN);
     else if (cJSON_IsObject(cause))
         table_add(table, json_str(cause, "text", json_str(cause, "kind", "")), TERM_PLAIN);
+    else if (json_int(job, "kept_until_ms", 0))
+        table_addf(table, "%s until %s", json_str(job, "reason", ""),
+                   show_time(json_int(job, "kept_until_ms", 0), until));
     else
         table_add(table, json_str(job, "reason", ""), TERM_PLAIN);
 }

@@ -54,16 +54,32 @@ static void say(cJSON *text, const char *fmt, ...)
     cJSON_AddItemToArray(text, cJSON_CreateString(line.data ? line.data : ""));
 }
 
-/* "in 12m (2026-11-25 10:42:00)" */
-static const char *when(uint64_t at_ms, char out[64])
+/* When that is, and how long from now. */
+static void date_and_span(uint64_t at_ms, char day[32], char span[32])
 {
-    char span[32], day[32];
     int64_t wait = (int64_t)at_ms - clock_wall_ms();
     time_t at = (time_t)(at_ms / 1000);
     struct tm tm;
     localtime_r(&at, &tm);
-    strftime(day, sizeof day, "%F %T", &tm);
-    snprintf(out, 64, "in %s (%s)", units_format_duration(wait > 0 ? wait / 1000 * 1000 : 0, span), day);
+    strftime(day, 32, "%F %T", &tm);
+    units_format_duration(wait > 0 ? wait / 1000 * 1000 : 0, span);
+}
+
+/* "in 12m (2026-11-25 10:42:00)" */
+static const char *when(uint64_t at_ms, char out[64])
+{
+    char span[32], day[32];
+    date_and_span(at_ms, day, span);
+    snprintf(out, 64, "in %s (%s)", span, day);
+    return out;
+}
+
+/* "2026-11-25 10:42:00 (for 12m)" */
+static const char *until(uint64_t at_ms, char out[64])
+{
+    char span[32], day[32];
+    date_and_span(at_ms, day, span);
+    snprintf(out, 64, "%s (for %s)", day, span);
     return out;
 }
 
@@ -265,12 +281,12 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
     if (why->expected_ms && !why->fits_now && why->expected_ms != why->promised_ms)
         say(text, "it should start %s%s", when(why->expected_ms, at),
             why->promised_ms ? "" : "; no start is promised");
-    if (why->kept_until_ms && why->planned)
-        say(text, "the room that is left is kept for others until %s: so the queue is planned, as things are",
-            when(why->kept_until_ms, at));
+    if (why->reason == CORE_REASON_PLANNED)
+        say(text, "free capacity is kept for other jobs until %s by the plan of the queue, as things are",
+            until(why->kept_until_ms, at));
     else if (why->kept_until_ms)
-        say(text, "the room that is left is kept for shorter jobs until %s, or until more is free",
-            when(why->kept_until_ms, at));
+        say(text, "free capacity is kept for short jobs until %s, or until more is free",
+            until(why->kept_until_ms, at));
     else if (why->fits_now)
         say(text, "there is room for it: it starts as soon as its turn comes");
     explain_smaller(smaller, view, o, text);

@@ -394,6 +394,7 @@ void engine_look(const struct daemon *d, struct job *job)
         arrays_look(job, &view);
     job->reason = view.reason;
     job->promised_ms = (int64_t)view.promised_ms;
+    job->kept_until_ms = (int64_t)view.kept_until_ms;
 }
 
 /* What a site that says nothing gets. */

@@ -227,6 +227,8 @@ static const char *reason_text(const struct job *job, bool private)
         [CORE_REASON_APPROVAL] = "waits for approval",
         [CORE_REASON_ARRAY] = "as many of its elements are under way as may be at once",
         [CORE_REASON_RESERVATION] = "waits for the reservation that it names",
+        [CORE_REASON_KEPT] = "waits: capacity is kept for short jobs",
+        [CORE_REASON_PLANNED] = "waits by the plan of the queue",
     };
     if (job_is_final(job) && job->reason == CORE_REASON_DEPENDENCY)
         return "a job that it depends on did not end as it needs";
@@ -314,6 +316,7 @@ void job_object_write(const struct job *job, unsigned parts, const char *extra, 
     cJSON_AddStringToObject(o, "state", job_state_name(job->state));
     json_add_str(o, "reason", reason_text(job, private));
     add_ms(o, "promised_start_ms", job->state == JOB_QUEUED ? job->promised_ms : 0);
+    add_ms(o, "kept_until_ms", job->state == JOB_QUEUED ? job->kept_until_ms : 0);
     add_cause(o, job, private);
     if (job->has_exit_code)
         json_add_int(o, "exit_code", job->exit_code);

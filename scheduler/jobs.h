@@ -62,6 +62,7 @@ struct job {
     enum core_reason reason;
     int64_t
         promised_ms; /* while it waits: its latest start; 0: none was promised. Not kept: see engine_look */
+    int64_t kept_until_ms; /* while it waits: until when it leaves free capacity to others; 0: it doesn't */
     uint32_t attempt;
     int64_t submitted_ms, started_ms, ended_ms;
     char *fixed; /* JSON object */

@@ -545,6 +545,8 @@ uint64_t job_tier(const struct job_facts *facts);
 /* Into its class, where it is ready; before facts change that a class or readiness is made of: out. */
 void queue_enter(struct core *core, uint32_t slot);
 void queue_leave(struct core *core, uint32_t slot);
+/* Until when it leaves what it fits into to others, as things are; 0: it doesn't fit, or isn't kept back. */
+uint64_t queue_kept_until(const struct core *core, uint32_t slot);
 /* Why it waits, of a job in its turn: what its class's standing among the nodes says. */
 enum core_reason queue_standing(const struct core *core, uint32_t slot);
 bool licences_free(const struct core *core, const struct resource_licences *want);

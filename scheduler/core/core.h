@@ -363,7 +363,9 @@ enum core_reason {
     CORE_REASON_RESERVATION =
         20, /* Queued: the reservation that it names has not begun, is gone, or ends too soon (views only) */
     CORE_REASON_APPROVAL =
-        21, /* Queued: its family is restricted, and its principal not approved (views only) */
+        21,                /* Queued: its family is restricted, and its principal not approved (views only) */
+    CORE_REASON_KEPT = 22, /* Queued: it fits, and leaves free capacity to short jobs (views only) */
+    CORE_REASON_PLANNED = 23, /* Queued: it fits, and the plan of the queue starts it later (views only) */
     CORE_REASON_COUNT
 };
 

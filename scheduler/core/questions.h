@@ -22,9 +22,10 @@ struct core_job_view {
     uint32_t attempt;
     uint32_t task_count; /* tasks that the core still holds, of all attempts */
     uint32_t workspace;
-    uint64_t begin_ms;     /* 0: it doesn't wait for a time */
-    uint64_t promised_ms;  /* the latest start; 0: none was promised */
-    uint64_t predicted_ms; /* how long it is expected to run; 0: nothing known */
+    uint64_t begin_ms;      /* 0: it doesn't wait for a time */
+    uint64_t promised_ms;   /* the latest start; 0: none was promised */
+    uint64_t kept_until_ms; /* as core_why tells */
+    uint64_t predicted_ms;  /* how long it is expected to run; 0: nothing known */
     bool force_canceled;
     uint64_t submitted_ms;
     uint64_t state_since_ms;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "scheduler/core/reserve.h"
+#include "scheduler/core/step.h"
 
 bool job_ready(const struct job_facts *facts)
 {
@@ -191,6 +192,20 @@ bool licences_free(const struct core *core, const struct resource_licences *want
     return true;
 }
 
+uint64_t queue_kept_until(const struct core *core, uint32_t slot)
+{
+    const struct job_facts *job = &core->jobs[slot].facts;
+    const struct klass *k = &core->klasses[core->jobs[slot].klass];
+    struct core_why_reserved reserved = {0};
+    if (!core->jobs[slot].klass || job->reservation || !job_approved(core, job) ||
+        !pass_class_fits(core, k) || !policy_kept_until(core, job))
+        return 0;
+    if (core->h->resv_count)
+        reserve_why(core, job, &reserved);
+    uint32_t open = core->shapes[k->key.shape].fit - reserved.nodes;
+    return open >= job->instance_count ? policy_kept_until(core, job) : 0;
+}
+
 enum core_reason queue_standing(const struct core *core, uint32_t slot)
 {
     const struct job *job = &core->jobs[slot];
@@ -206,5 +221,9 @@ enum core_reason queue_standing(const struct core *core, uint32_t slot)
         return CORE_REASON_QUOTA;
     if (k->key.reservation && reserve_why(core, &job->facts, NULL) != CORE_WHY_RESERVATION_FULL)
         return CORE_REASON_RESERVATION;
-    return licences_free(core, &k->key.licences) ? (enum core_reason)job->facts.reason : CORE_REASON_LICENCE;
+    if (!licences_free(core, &k->key.licences))
+        return CORE_REASON_LICENCE;
+    if (queue_kept_until(core, slot))
+        return queue_plan_start(core, &job->facts) ? CORE_REASON_PLANNED : CORE_REASON_KEPT;
+    return (enum core_reason)job->facts.reason;
 }

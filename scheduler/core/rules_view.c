@@ -141,7 +141,9 @@ uint64_t core_expected_start(const struct core *core, struct job_id id)
     plan_reserve(core, slot, PLAN_EXPECTED, &plan);
     if (promised && promised < plan.at_ms)
         return promised;
-    return plan.at_ms == CORE_NEVER || plan_assumes(core, &plan) ? 0 : plan.at_ms;
+    if (plan.at_ms == CORE_NEVER || plan_assumes(core, &plan))
+        return 0;
+    return later(plan.at_ms, queue_kept_until(core, slot));
 }
 
 /* ---- what else would start now ---- */

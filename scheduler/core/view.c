@@ -40,6 +40,7 @@ static void view_job(const struct core *core, uint32_t slot, struct core_job_vie
         .workspace = f->workspace,
         .begin_ms = f->begin_ms,
         .promised_ms = f->hold_ms,
+        .kept_until_ms = queue_kept_until(core, slot),
         .predicted_ms = (uint64_t)f->order.mean_ms,
         .force_canceled = f->forced,
         .submitted_ms = f->submitted_ms,

@@ -219,7 +219,7 @@ bool core_why(const struct core *core, struct job_id id, struct core_why *out)
     out->fits_now = out->nodes_fit >= job->instance_count && !out->licence_short && !out->quota_reached &&
                     !out->approval_missing && !job->reservation;
     out->planned = queue_plan_start(core, job) && queue_plan_stands(core);
-    out->kept_until_ms = out->fits_now ? policy_kept_until(core, job) : 0;
+    out->kept_until_ms = queue_kept_until(core, slot);
     if (!job->reservation)
         list_ahead(core, slot, out);
     out->expected_ms = core_expected_start(core, id);

@@ -545,6 +545,10 @@ static void check_why(struct sim *sim)
     bool fits = ready(sim, job) && model_may_hold(sim, job) &&
                 model_nodes(sim, &job->submit, MODEL_FREE) >= job->submit.instance_count;
     fits = fits && !job->submit.reservation;
+    bool kept = why.reason == CORE_REASON_KEPT || why.reason == CORE_REASON_PLANNED;
+    if (ready(sim, job) && kept != (why.kept_until_ms != 0))
+        sim_fail(sim, "why names another reason than that job %llu is kept back, or the other way round",
+                 (unsigned long long)job->submit.job.v);
     if (ready(sim, job) && (model_any_reserved(sim) ? why.fits_now && !fits : why.fits_now != fits))
         sim_fail(sim, "why is wrong about whether job %llu fits", (unsigned long long)job->submit.job.v);
 }

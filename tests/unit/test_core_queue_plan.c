@@ -65,6 +65,7 @@ static void a_long_job_that_fills_the_pool_waits_for_the_end_of_the_morning(void
     struct core_why told = why(f, 1001);
     assert_true(told.planned && told.fits_now);
     assert_in_range(told.kept_until_ms, now + 2 * HOUR, now + 18 * HOUR);
+    assert_int_equal(told.reason, CORE_REASON_PLANNED);
     assert_int_equal(told.expected_ms, told.kept_until_ms);
     assert_int_equal(core_timer_at(f->core), told.kept_until_ms);
     f->now_ms = now + HOUR;

@@ -58,11 +58,16 @@ static uint64_t kept_until(const struct fixture *f, uint64_t id)
 static bool starts(struct fixture *f, struct core_submit s)
 {
     submit(f, s);
-    if (!runs(f, s.job.v))
-        assert_true(kept_until(f, s.job.v) > f->now_ms && core_timer_at(f->core) <= kept_until(f, s.job.v));
-    else
-        assert_int_equal(kept_until(f, s.job.v), 0);
-    return runs(f, s.job.v);
+    struct core_job_view view = job_view(f, s.job.v);
+    assert_int_equal(view.kept_until_ms, kept_until(f, s.job.v));
+    if (runs(f, s.job.v)) {
+        assert_int_equal(view.kept_until_ms, 0);
+        return true;
+    }
+    assert_int_equal(view.reason, CORE_REASON_KEPT);
+    assert_true(view.kept_until_ms > f->now_ms && core_timer_at(f->core) <= view.kept_until_ms);
+    assert_int_equal(core_expected_start(f->core, s.job), view.kept_until_ms);
+    return false;
 }
 
 static void two_long_jobs_share_two_cores_after_short_ones_of_one_core(void **state)
@@ -116,6 +121,17 @@ static void cores_with_the_memory_that_short_jobs_want_are_kept(void **state)
     assert_false(starts(f, wanting(LONG + 1, 2, 0, 0)));
     over(f, LONG, 1);
     assert_true(runs(f, LONG + 1));
+}
+
+static void a_job_that_does_not_fit_waits_for_no_short_ones(void **state)
+{
+    struct fixture *f = *state;
+    pool(f, 1, 8, 0);
+    short_jobs(f, 1, SHORT_JOBS, wanting(1, 1, 0, 0));
+    assert_true(starts(f, wanting(LONG, 6, 0, 0)));
+    submit(f, wanting(LONG + 1, 3, 0, 0));
+    assert_int_equal(job_view(f, LONG + 1).reason, CORE_REASON_WAITING);
+    assert_int_equal(job_view(f, LONG + 1).kept_until_ms, 0);
 }
 
 static void cores_are_not_kept_for_jobs_that_want_gpus_of_which_none_is_free(void **state)
@@ -288,6 +304,7 @@ int main(void)
         TEST(four_cores_are_too_few_to_keep_one_for_jobs_of_one_core_and_five_are_not),
         TEST(cores_without_the_memory_that_short_jobs_want_are_kept_for_nobody),
         TEST(cores_with_the_memory_that_short_jobs_want_are_kept),
+        TEST(a_job_that_does_not_fit_waits_for_no_short_ones),
         TEST(cores_are_not_kept_for_jobs_that_want_gpus_of_which_none_is_free),
         TEST(gpus_are_kept_for_jobs_that_want_gpus),
         TEST(gpus_are_not_kept_for_jobs_that_want_none),
