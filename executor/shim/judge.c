@@ -107,7 +107,7 @@ static void warning_words(const struct shim *s, char *out, size_t size)
 }
 
 /* A command that had ended by itself before it was told to is not ended by what came after. */
-static bool was_stopped(const struct outcome *o)
+bool judge_was_stopped(const struct outcome *o)
 {
     return o->stop_reason && (o->told || !o->payload_exited);
 }
@@ -116,7 +116,7 @@ static bool was_stopped(const struct outcome *o)
 static bool judge_stop(const struct shim *s, struct verdict *v)
 {
     const struct outcome *o = &s->outcome;
-    if (!was_stopped(o) || o->failed)
+    if (!judge_was_stopped(o) || o->failed)
         return false;
     /* what the command left behind may have had to be killed: not its fault */
     const char *how =
@@ -185,7 +185,7 @@ static void judge_end(const struct shim *s, const struct cgroup_usage *u, const 
     }
     if (v->signal)
         v->code = 128 + v->signal;
-    if (v->code == 0 && !was_stopped(o))
+    if (v->code == 0 && !judge_was_stopped(o))
         return; /* one that was told to end and ended with 0 has saved its work, and is not done */
     if (judge_stop(s, v))
         return;
@@ -233,7 +233,7 @@ static void add_notes(const struct shim *s, const struct cgroup_usage *u, struct
     if (o->left)
         add_note(v, "%" PRId64 " process%s (%s%s) still ran when the command ended: killed", o->left,
                  o->left == 1 ? "" : "es", o->left_name, o->left == 1 ? "" : ", ...");
-    if (o->forced && o->payload_exited && was_stopped(o))
+    if (o->forced && o->payload_exited && judge_was_stopped(o))
         add_note(v, "processes that still ran at the end of the grace period, after the command had ended, "
                     "were killed");
     if (s->log_over && strcmp(v->kind, "log_limit") != 0) {

@@ -16,6 +16,8 @@ struct verdict {
 
 /* Reads of `s` the spec, the outcome and log_over; `tail` is the end of its log, NUL-ended. */
 void judge(const struct shim *s, const struct cgroup_usage *u, const char *tail, struct verdict *v);
+/* Whether the shim's stop is why the command ended. */
+bool judge_was_stopped(const struct outcome *o);
 /* As signals are named without SIG; "?" for one without a name. */
 const char *judge_signal_word(int signo);
 

@@ -267,6 +267,10 @@ static void take_status(struct shim *s)
             o->code = (int)v[0];
             o->signal = (int)v[1];
             o->told = v[2] != 0;
+            /* init leaves by itself, but where a signal from elsewhere ended the command it lets the others
+             * finish: not for ever */
+            if (!o->told && !s->kill_at_ms)
+                s->kill_at_ms = clock_boot_ms() + s->spec.grace_ms;
         } else if (words_after(text, "left", v, 1, &rest) == 1) {
             o->left = v[0];
             snprintf(o->left_name, sizeof o->left_name, "%s", rest);

@@ -82,7 +82,7 @@ static void add_evidence(const struct shim *s, const struct cgroup_usage *u, con
         if (s->spec.memory_bytes > 0)
             kv_add_int(b, "ev.memory_limit_bytes", s->spec.memory_bytes);
     }
-    if (o->stop_reason) {
+    if (judge_was_stopped(o)) {
         kv_add(b, "ev.stopped_for", o->stop_reason);
         kv_add_int(b, "ev.forced", o->forced);
     }
