@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "cli/options.h"
+#include "cli/words.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,7 +28,8 @@ struct verb {
     /* Of a verb that parses its own argv and prints its own help: its options' names without dashes, NULL
      * past the last. For the shell's completion. */
     const char *(*option)(unsigned index);
-    bool stop_at_operand; /* the first operand ends the options (run, whose operands are a command) */
+    enum word_kind operands; /* what each operand must be */
+    bool stop_at_operand;    /* the first operand ends the options (run, whose operands are a command) */
     /* `args` is zeroed, then filled by the options (struct args_base is its first member). argv holds the
      * operands (argc of them; for a verb with no option table all its words, argv[0] being the verb). Returns
      * the exit code. */

@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#define USAGE_MESSAGE_MAX 1024 /* bytes: the word that is wrong may be as long as a command line */
+
 int cli_fail(const struct error *err)
 {
     print_err("berth: %s\n", err->message[0] ? err->message : error_code_name(err->code));
@@ -21,7 +23,8 @@ int cli_usage(const char *verb, const char *fmt, ...)
     va_start(ap, fmt);
     buf_vprintf(&text, fmt, ap);
     va_end(ap);
-    print_err("berth: %s\ntry: berth help%s%s\n", text.data, verb ? " " : "", verb ? verb : "");
+    print_err("berth: %.*s%s\ntry: berth help%s%s\n", USAGE_MESSAGE_MAX, text.data,
+              text.len > USAGE_MESSAGE_MAX ? "..." : "", verb ? " " : "", verb ? verb : "");
     return EXIT_USAGE;
 }
 

@@ -2,6 +2,7 @@
 #include "cli/options.h"
 
 #include "base/alloc.h"
+#include "cli/words.h"
 #include "proto/suggest.h"
 
 #include <ctype.h>
@@ -33,7 +34,8 @@ static bool parse_number(const struct opt *o, const char *text, struct opt_numbe
     char *end;
     long long n = isdigit((unsigned char)*text) ? strtoll(text, &end, 10) : -1;
     if (n < 0 || *end || n > NUMBER_MAX)
-        return error_set(err, ERROR_INVALID, "--%s takes a whole number; \"%s\" is none", o->name, text);
+        return error_set(err, ERROR_INVALID, "--%s takes a whole number from 0 to %lld, not \"%.40s\"",
+                         o->name, NUMBER_MAX, text);
     *out = (struct opt_number){.value = n, .given = true};
     return true;
 }
@@ -47,6 +49,10 @@ static bool store(const struct opt *o, void *args, const char *value, struct err
 {
     void *field = (char *)args + o->offset;
     struct opt_list *list = field;
+    char what[64];
+    snprintf(what, sizeof what, "--%s", o->name);
+    if (!word_check(word_kind_of(o->value), what, value, err))
+        return false;
     switch (o->kind) {
     case OPT_FLAG:
         break; /* takes no value: set_flag */

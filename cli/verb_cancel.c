@@ -57,6 +57,7 @@ const struct verb verb_cancel = {
     .name = "cancel",
     .synopsis = "NAME... [--force]",
     .summary = "ask jobs to stop: SIGTERM, a time of grace, then kill",
+    .operands = WORD_JOB,
     .options = cancel_opts,
     .args_size = sizeof(struct cancel_args),
     .run = run_cancel,

@@ -144,30 +144,35 @@ static const struct verb sub_verbs[] = {
     {.name = "job create",
      .synopsis = "--file FILE.yml [--stream]",
      .summary = "submit a job file (berth submit)",
+     .operands = WORD_PATH,
      .options = create_opts,
      .args_size = sizeof(struct create_args),
      .run = run_create},
     {.name = "job show",
      .synopsis = "--name NAME",
      .summary = "tell all about a job (berth show)",
+     .operands = WORD_JOB,
      .options = named_opts,
      .args_size = sizeof(struct named_args),
      .run = run_job_show},
     {.name = "job stream",
      .synopsis = "--name NAME",
      .summary = "follow a job's log to its end, exit with its code (berth logs -f)",
+     .operands = WORD_JOB,
      .options = named_opts,
      .args_size = sizeof(struct named_args),
      .run = run_stream},
     {.name = "job cancel",
      .synopsis = "--name NAME",
      .summary = "ask a job to stop (berth cancel)",
+     .operands = WORD_JOB,
      .options = named_opts,
      .args_size = sizeof(struct named_args),
      .run = run_job_cancel},
     {.name = "job download",
      .synopsis = "--name NAME [--download-path DIR]",
      .summary = "fetch what a job left (berth outputs)",
+     .operands = WORD_JOB,
      .options = download_opts,
      .args_size = sizeof(struct named_args),
      .run = run_download},
@@ -198,7 +203,7 @@ static int run_job(void *unused, int argc, char **argv)
             return cli_run_verb(&sub_verbs[i], argc - 1, argv + 1);
     }
     const char *near = suggest_nearest(argv[1], names, SUB_VERBS + 1, sizeof *names);
-    print_err("berth: there is no verb \"job %s\"\ntry: berth job %s\n", argv[1], near ? near : "--help");
+    print_err("berth: there is no verb \"job %.80s\"\ntry: berth job %s\n", argv[1], near ? near : "--help");
     return EXIT_USAGE;
 }
 

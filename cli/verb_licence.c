@@ -78,6 +78,7 @@ const struct verb verb_licence = {
     .name = "licence",
     .synopsis = "[list] [-o json]\nset NAME TOTAL",
     .summary = "list licences, or say how many there are of one",
+    .operands = WORD_NAME,
     .options = licence_opts,
     .args_size = sizeof(struct licence_args),
     .run = run_licence,

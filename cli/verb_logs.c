@@ -153,6 +153,7 @@ const struct verb verb_logs = {
     .summary = "print a job's log, or follow it",
     .details = "While it follows, a connection that breaks is opened again at the same byte: nothing is lost "
                "or doubled.",
+    .operands = WORD_JOB,
     .options = logs_opts,
     .args_size = sizeof(struct logs_args),
     .run = run_logs,

@@ -260,6 +260,7 @@ const struct verb verb_node = {
     .synopsis = "list [-o json]\nshow NAME... [-o json]\ndrain NAME...\nresume NAME...\nlost NAME...\n"
                 "update NAME... [--label L] [--unlabel L]",
     .summary = "list the nodes, and say what they are used for",
+    .operands = WORD_NAME,
     .options = node_opts,
     .args_size = sizeof(struct node_args),
     .run = run_node,

@@ -29,6 +29,9 @@ static int run_outputs(void *p, int argc, char **argv)
     if (argc < 1 || argc > 2)
         return cli_usage("outputs", "outputs needs a job's name, and a folder to fetch its files into");
     struct error err = {0};
+    if (!word_check(WORD_JOB, "job name", argv[0], &err) ||
+        (argc == 2 && !word_check(WORD_PATH, "directory", argv[1], &err)))
+        return cli_usage("outputs", "%s", err.message);
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
     if (!client)
         return cli_fail(&err);
@@ -44,6 +47,7 @@ const struct verb verb_outputs = {
     .name = "outputs",
     .synopsis = "NAME [--work]\nNAME DIR [--work] [--force]",
     .summary = "list what a job left in ./outputs, or fetch it into a folder",
+    .operands = WORD_ANY,
     .options = outputs_opts,
     .args_size = sizeof(struct outputs_args),
     .run = run_outputs,

@@ -203,6 +203,7 @@ const struct verb verb_quota = {
         "refused. Administrators set\nquotas, everybody may list them; the list shows what is held of "
         "each limit.\nSizes of a restricted family need approval: ask for it with quota request. "
         "Approval gives a quota in that family,\nand the jobs that wait for it start.",
+    .operands = WORD_NAME,
     .options = quota_opts,
     .args_size = sizeof(struct quota_args),
     .run = run_quota,

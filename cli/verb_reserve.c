@@ -231,6 +231,7 @@ const struct verb verb_reserve = {
     .synopsis = "NAME --from TIME --for DURATION --users A,B [--nodes A,B | --count N] [amounts]\n"
                 "[list] [-o json]\nshow NAME\ndelete NAME",
     .summary = "keep nodes, or parts of them, for some users over a time",
+    .operands = WORD_NAME,
     .options = reserve_opts,
     .args_size = sizeof(struct reserve_args),
     .run = run_reserve,

@@ -76,6 +76,7 @@ const struct verb verb_run = {
         "names), and\n"
         "what it writes into ./outputs is kept. One quoted word is given to a shell: berth run 'a | b'.\n"
         "Ctrl-C asks the job to stop; a second one leaves it. Starts Berth where none runs.",
+    .operands = WORD_ANY,
     .options = run_opts,
     .args_size = sizeof(struct run_args),
     .stop_at_operand = true,

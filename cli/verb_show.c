@@ -302,6 +302,7 @@ const struct verb verb_show = {
     .name = "show",
     .synopsis = "NAME... [-o json]",
     .summary = "tell all about a job: state, cause of death, resources, environment",
+    .operands = WORD_JOB,
     .options = show_opts,
     .args_size = sizeof(struct show_args),
     .run = run_show,

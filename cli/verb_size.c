@@ -206,6 +206,7 @@ const struct verb verb_size = {
         "A job asks for one with --size NAME, or `resources: {instance_type: NAME}` in its file. It gives "
         "the CPUs, memory\nand GPUs that the job leaves open. Berth brings the sizes of the service's "
         "families; a site changes what it wants.",
+    .operands = WORD_NAME,
     .options = size_opts,
     .args_size = sizeof(struct size_args),
     .run = run_size,

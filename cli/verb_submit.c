@@ -120,6 +120,7 @@ const struct verb verb_submit = {
     .details = "The file is a command job as Azure Machine Learning's CLI v2 has it; `-` reads it from "
                "standard input. Options stand\n"
                "over the file's fields. Starts Berth where none runs.",
+    .operands = WORD_ANY,
     .options = submit_opts,
     .args_size = sizeof(struct submit_args),
     .stop_at_operand = false,

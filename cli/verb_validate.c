@@ -47,6 +47,7 @@ const struct verb verb_validate = {
     .synopsis = "FILE.yml... [-o json]",
     .summary = "check job files without submitting them",
     .details = "With -o json it prints the job as it would be sent.",
+    .operands = WORD_PATH,
     .options = validate_opts,
     .args_size = sizeof(struct job_options),
     .run = run_validate,

@@ -59,6 +59,7 @@ const struct verb verb_wait = {
     .synopsis = "NAME... [--timeout TIME]",
     .summary = "wait until jobs have ended, exit with the job's exit code",
     .details = "With several names the exit code is that of the first one that did not end with 0.",
+    .operands = WORD_JOB,
     .options = wait_opts,
     .args_size = sizeof(struct wait_args),
     .run = run_wait,

@@ -110,6 +110,7 @@ const struct verb verb_why = {
     .name = "why",
     .synopsis = "NAME... [-o json]",
     .summary = "tell why a job waits, and who holds what it waits for",
+    .operands = WORD_JOB,
     .options = why_opts,
     .args_size = sizeof(struct why_args),
     .run = run_why,

@@ -111,6 +111,7 @@ const struct verb verb_workspace = {
     .details = "A job is in the workspace `default` unless --workspace, `workspace:` in its file or "
                "$BERTH_WORKSPACE names another.\nQuotas may be set for each. Jobs' names are unique over all "
                "workspaces.",
+    .operands = WORD_NAME,
     .options = workspace_opts,
     .args_size = sizeof(struct workspace_args),
     .run = run_workspace,

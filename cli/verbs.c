@@ -93,7 +93,7 @@ static int unknown_verb(const char *name)
         if ((*v)->summary)
             names[count++] = (*v)->name;
     const char *near = suggest_nearest(name, names, count, sizeof *names);
-    print_err("berth: there is no verb \"%s\"\n", name);
+    print_err("berth: there is no verb \"%.80s\"\n", name);
     if (near)
         print_err("try: berth %s\n", near);
     else
@@ -146,6 +146,17 @@ static bool take_before_verb(int *argc, char ***argv)
     return true;
 }
 
+static bool check_operands(const struct verb *verb, int count, char **operands, struct error *err)
+{
+    const char *what = verb->operands == WORD_JOB    ? "job name"
+                       : verb->operands == WORD_PATH ? "file name"
+                                                     : "argument";
+    for (int i = 0; i < count; i++)
+        if (!word_check(verb->operands, what, operands[i], err))
+            return false;
+    return true;
+}
+
 int cli_run_verb(const struct verb *verb, int argc, char **argv)
 {
     if (!verb->options)
@@ -154,7 +165,8 @@ int cli_run_verb(const struct verb *verb, int argc, char **argv)
     struct error err = {0};
     int operands = 0;
     bool help;
-    if (!opt_parse(verb->options, args, verb->stop_at_operand, argc - 1, argv + 1, &operands, &help, &err)) {
+    if (!opt_parse(verb->options, args, verb->stop_at_operand, argc - 1, argv + 1, &operands, &help, &err) ||
+        (!help && !check_operands(verb, operands, argv + 1, &err))) {
         print_err("berth: %s\n", err.message);
         if (err.hint[0])
             print_err("try: %s\n", err.hint);

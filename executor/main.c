@@ -71,6 +71,7 @@ static bool parse_options(int argc, char **argv, struct executor_config *config,
         {SOCKET, &config->socket}, {SECRET, &config->secret_file},       {STATE, &config->state_dir},
         {NAME, &config->name},     {INVENTORY, &config->inventory_file}, {GPU_LIBRARY, &config->gpu_library}};
     optind = 1;
+    opterr = 0;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         bool known = false;
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -84,6 +85,9 @@ static bool parse_options(int argc, char **argv, struct executor_config *config,
         else if (c == PRINT)
             *print_inventory = true;
         else if (!known) {
+            if (c != HELP)
+                print_err("berth executor: unknown option, or one without its value: %.80s\n",
+                          argv[optind - 1]);
             print_to(c == HELP ? PRINT_OUT : PRINT_ERR, "%s", usage);
             exit(c == HELP ? print_finish(0) : 2);
         }

@@ -96,6 +96,7 @@ static bool parse(int argc, char **argv, struct arguments *a)
     int64_t idle_ms = 0;
     bool ok = true;
     optind = 0;
+    opterr = 0;
     for (int c; ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case OPT_STATE:
@@ -137,6 +138,7 @@ static bool parse(int argc, char **argv, struct arguments *a)
             a->o.may_sleep = optarg[0] == 'y';
             break;
         default:
+            print_err("berth scheduler: unknown option, or one without its value: %.80s\n", argv[optind - 1]);
             ok = false;
             break;
         }

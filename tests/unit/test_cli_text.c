@@ -3,9 +3,11 @@
 #include "cli/outcome.h"
 #include "cli/show.h"
 #include "cli/table.h"
+#include "cli/words.h"
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "proto/jobspec.h"
 
 #include <locale.h>
 #include <setjmp.h>
@@ -107,6 +109,54 @@ static void test_wrong_options_are_told_with_the_nearest_right_one(void **state)
     struct error err = {0};
     assert_false(parse("--nmae x", false, &w, operands, &count, &err));
     assert_non_null(strstr(err.hint, "--name"));
+}
+
+/* ---- words ---- */
+
+static void check_longest(enum word_kind kind, const char *before, char filler, size_t longest)
+{
+    char word[WORD_NAME_MAX + 16];
+    size_t n = strlen(before);
+    memcpy(word, before, n);
+    memset(word + n, filler, longest + 1);
+    word[n + longest + 1] = '\0';
+    assert_false(word_check(kind, "word", word, NULL));
+    word[n + longest] = '\0';
+    assert_true(word_check(kind, "word", word, NULL));
+}
+
+static void test_names_have_a_largest_length(void **state)
+{
+    (void)state;
+    check_longest(WORD_NAME, "", 'n', WORD_NAME_MAX);
+    check_longest(WORD_JOB, "", 'n', JOB_NAME_MAX);
+    check_longest(WORD_JOB, "", '1', 19);
+    check_longest(WORD_JOB, "array@", '1', 9);
+}
+
+static void test_a_bad_name_is_shown_on_one_line_with_what_is_wrong(void **state)
+{
+    (void)state;
+    static const struct {
+        enum word_kind kind;
+        const char *word, *message;
+    } cases[] = {
+        {WORD_JOB, "", "invalid word \"\": it is empty"},
+        {WORD_JOB, "a\nb", "invalid word \"a\\x0ab\": it may have letters"},
+        {WORD_JOB, "a@b", "invalid word \"a@b\": an element of an array is NAME@INDEX"},
+        {WORD_NAME, "a/b", "invalid word \"a/b\": a name has no slash"},
+        {WORD_NAME, "a\tb", "invalid word \"a\\x09b\": a name has no control characters"},
+        {WORD_TEXT, "\xff", "invalid word \"\\xff\": it is not UTF-8"},
+        {WORD_PATH, "", "invalid word \"\": it is empty"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct error err = {0};
+        assert_false(word_check(cases[i].kind, "word", cases[i].word, &err));
+        if (strncmp(err.message, cases[i].message, strlen(cases[i].message)) != 0)
+            fail_msg("%s", err.message);
+    }
+    assert_true(word_check(WORD_PATH, "word", "\xff/\n", NULL) && word_check(WORD_ANY, "word", "", NULL));
+    assert_true(word_check(WORD_JOB, "word", "17", NULL) && word_check(WORD_JOB, "word", "a.b@3", NULL));
 }
 
 /* ---- tables ---- */
@@ -239,6 +289,8 @@ int main(void)
         cmocka_unit_test(test_options_may_stand_anywhere_and_be_clustered),
         cmocka_unit_test(test_a_command_begins_at_the_first_operand_or_behind_two_dashes),
         cmocka_unit_test(test_wrong_options_are_told_with_the_nearest_right_one),
+        cmocka_unit_test(test_names_have_a_largest_length),
+        cmocka_unit_test(test_a_bad_name_is_shown_on_one_line_with_what_is_wrong),
         cmocka_unit_test(test_a_table_fits_the_width_and_is_whole_when_piped),
         cmocka_unit_test(test_text_of_other_people_can_not_command_the_terminal),
         cmocka_unit_test(test_what_can_command_or_reorder_a_terminal_is_shown),
