@@ -121,11 +121,12 @@ void table_write(const struct table *table, int width, bool colours, struct buf 
     fit(table, width, widths);
     for (size_t c = 0; c < n; c++)
         last = widths[c] ? c : last;
-    for (size_t c = 0; c < n; c++)
+    for (size_t c = 0; c < n && !table->untitled; c++)
         if (widths[c])
             add_cell(out, table->columns[c].title, widths[c], table->columns[c].right, c == last, TERM_BOLD,
                      colours);
-    buf_add_char(out, '\n');
+    if (!table->untitled)
+        buf_add_char(out, '\n');
     for (size_t i = 0; i < table->cell_count; i++) {
         size_t c = i % n;
         if (widths[c])

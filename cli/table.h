@@ -25,6 +25,7 @@ struct table {
     char **cells; /* owned texts, row by row */
     enum term_colour *colours;
     size_t cell_count, capacity;
+    bool untitled; /* goes on where another one ended */
 };
 
 void table_init(struct table *table, const struct table_column *columns, size_t column_count);

@@ -1,4 +1,4 @@
-/* berth ps */
+/* berth ps: page by page, printed as they come, so that nothing is as large as the queue. */
 #include "cli/verbs.h"
 
 #include "base/alloc.h"
@@ -9,9 +9,14 @@
 #include "cli/show.h"
 #include "cli/show_array.h"
 #include "cli/table.h"
+#include "proto/json.h"
 #include "proto/units.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#define PS_PAGE 1000       /* jobs of one request: the most that one answers */
+#define PS_COUNT_MAX 10000 /* jobs past the limit that are counted */
 
 struct ps_args {
     struct args_base base;
@@ -28,7 +33,8 @@ static const struct opt ps_opts[] = {
     {"workspace", 0, "NAME", "jobs of one workspace", OPT_STRING, offsetof(struct ps_args, workspace)},
     {"array", 0, "NAME", "the elements of that array that have begun", OPT_STRING,
      offsetof(struct ps_args, array)},
-    {"limit", 'n', "N", "at most so many, the newest", OPT_NUMBER, offsetof(struct ps_args, limit)},
+    {"limit", 'n', "N", "up to N jobs: those that run, then the newest", OPT_NUMBER,
+     offsetof(struct ps_args, limit)},
     {"quiet", 'q', NULL, "names alone", OPT_FLAG, offsetof(struct ps_args, quiet)},
     OPT_HOST(struct ps_args),
     OPT_OUTPUT(struct ps_args),
@@ -98,6 +104,139 @@ static void add_job(struct table *table, const cJSON *job, int64_t now)
     table_add(table, line, TERM_DIM);
 }
 
+/* ---- pages ---- */
+
+/* What is left to show, and where it stands. */
+struct listing {
+    struct client *client;
+    const struct ps_args *args;
+    bool json;
+    int64_t now, left; /* left: of the limit */
+    uint64_t shown, more;
+    struct table table;
+    int64_t *started; /* ids that were shown first, falling */
+    size_t started_count;
+};
+
+static char *page_path(const struct ps_args *args, const char *state, bool expected, int64_t limit,
+                       int64_t before)
+{
+    struct buf path = {0};
+    const struct {
+        const char *name, *value;
+    } filters[] = {{"state", state},
+                   {"principal", args->principal},
+                   {"workspace", args->workspace},
+                   {"array", args->array}};
+    buf_printf(&path, "/v1/jobs?limit=%lld", (long long)limit);
+    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
+        _cleanup_free_ char *value = filters[i].value ? http_easy_escape(filters[i].value) : NULL;
+        if (value)
+            buf_printf(&path, "&%s=%s", filters[i].name, value);
+    }
+    if (before)
+        buf_printf(&path, "&before=%lld", (long long)before);
+    if (expected)
+        buf_add_str(&path, "&expected=1");
+    return buf_take(&path);
+}
+
+static void print_table(struct listing *l, bool last)
+{
+    bool begun = l->table.untitled;
+    if (l->args->quiet || l->json || (!l->table.cell_count && (begun || !last)))
+        return;
+    table_print(&l->table);
+    table_finish(&l->table);
+    table_init(&l->table, columns, sizeof columns / sizeof *columns);
+    l->table.untitled = true;
+}
+
+static void show_job(struct listing *l, const cJSON *job)
+{
+    if (l->json) {
+        _cleanup_free_ char *text = json_indented(job);
+        print_out(l->shown ? ",\n" : "[");
+        print_json(text);
+    } else if (l->args->quiet) {
+        print_out("%s\n", json_str(job, "name", "?"));
+    } else {
+        add_job(&l->table, job, l->now);
+    }
+    l->shown++;
+    l->left--;
+}
+
+static int falling(const void *a, const void *b)
+{
+    const int64_t *x = a, *y = b;
+    return (*x < *y) - (*x > *y);
+}
+
+static bool shown_before(const struct listing *l, int64_t id)
+{
+    return l->started_count && bsearch(&id, l->started, l->started_count, sizeof id, falling);
+}
+
+static void note_started(struct listing *l, int64_t id)
+{
+    if ((l->started_count & (l->started_count + 1)) == 0) /* doubles */
+        l->started = xrealloc(l->started, (l->started_count + 1) * 2 * sizeof *l->started);
+    l->started[l->started_count++] = id;
+}
+
+/* All pages of `state` (NULL: live and recent). Those of `first` are remembered, and left out later. What is
+ * past the limit is counted, up to PS_COUNT_MAX. */
+static bool show_pages(struct listing *l, const char *state, bool first, struct error *err)
+{
+    bool expected = !first && !l->args->quiet;
+    bool counts = !first && !l->json && !l->args->quiet;
+    for (int64_t before = 0; l->left > 0 || (counts && l->more <= PS_COUNT_MAX);) {
+        int64_t limit = l->json && l->left < PS_PAGE ? l->left : PS_PAGE;
+        _cleanup_free_ char *path = page_path(l->args, state, expected, limit, before);
+        _cleanup_json_ cJSON *answer = client_call(l->client, "GET", path, NULL, 0, err);
+        const cJSON *job;
+        if (!answer)
+            return false;
+        cJSON_ArrayForEach(job, json_get(answer, "jobs"))
+        {
+            int64_t id = json_int(job, "id", 0);
+            if (shown_before(l, id) && !first)
+                continue;
+            if (l->left > 0) {
+                show_job(l, job);
+                if (first)
+                    note_started(l, id);
+            } else {
+                l->more++;
+            }
+        }
+        print_table(l, false);
+        before = json_int(answer, "next", 0);
+        if (!before)
+            break;
+        expected = false;
+    }
+    return true;
+}
+
+/* As JSON newest first; for people what runs comes first. */
+static bool show_jobs(struct listing *l, struct error *err)
+{
+    const char *state = l->args->all ? "all" : l->args->live ? "live" : NULL;
+    bool ok = (l->json || show_pages(l, "started", true, err)) && show_pages(l, state, false, err);
+    if (!ok)
+        return false;
+    if (l->json)
+        print_out("%s\n", l->shown ? "]" : "[]");
+    print_table(l, true);
+    if (l->more > PS_COUNT_MAX)
+        print_out("… and more than %d more\n", PS_COUNT_MAX);
+    else if (l->more)
+        print_out("… and %llu more\n", (unsigned long long)l->more);
+    return true;
+}
+
 static int run_ps(void *p, int argc, char **argv)
 {
     struct ps_args *args = p;
@@ -108,60 +247,22 @@ static int run_ps(void *p, int argc, char **argv)
         return cli_usage("ps", "ps takes no operands; berth show %s tells about one job", argv[0]);
     if (args->all && args->live)
         return cli_usage("ps", "--all and --live can't stand together");
+    if (args->limit.given && args->limit.value < 1)
+        return cli_usage("ps", "-n takes a number of jobs from 1, not %lld", (long long)args->limit.value);
     struct error err = {0};
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
     if (!client)
         return cli_fail(&err);
-    _cleanup_buf_ struct buf path = {0};
-    buf_add_str(&path, "/v1/jobs");
-    char separator = '?';
-    if (args->all || args->live) {
-        buf_printf(&path, "%cstate=%s", separator, args->all ? "all" : "live");
-        separator = '&';
-    }
-    if (args->limit.given) {
-        buf_printf(&path, "%climit=%lld", separator, args->limit.value);
-        separator = '&';
-    }
-    if (args->principal) {
-        _cleanup_free_ char *principal = http_easy_escape(args->principal);
-        buf_printf(&path, "%cprincipal=%s", separator, principal);
-        separator = '&';
-    }
-    if (args->workspace) {
-        _cleanup_free_ char *workspace = http_easy_escape(args->workspace);
-        buf_printf(&path, "%cworkspace=%s", separator, workspace);
-        separator = '&';
-    }
-    if (args->array) {
-        _cleanup_free_ char *array = http_easy_escape(args->array);
-        buf_printf(&path, "%carray=%s", separator, array);
-        separator = '&';
-    }
-    if (!args->quiet)
-        buf_printf(&path, "%cexpected=1", separator);
-    _cleanup_json_ cJSON *answer = client_call(client, "GET", path.data, NULL, 0, &err);
-    if (!answer)
-        return cli_fail(&err);
-    const cJSON *jobs = json_get(answer, "jobs"), *job;
-    if (json) {
-        show_json(jobs);
-        return EXIT_OK;
-    }
-    struct table table;
-    table_init(&table, columns, sizeof columns / sizeof *columns);
-    int64_t now = clock_wall_ms();
-    cJSON_ArrayForEach(job, jobs)
-    {
-        if (args->quiet)
-            print_out("%s\n", json_str(job, "name", "?"));
-        else
-            add_job(&table, job, now);
-    }
-    if (!args->quiet)
-        table_print(&table);
-    table_finish(&table);
-    return EXIT_OK;
+    struct listing l = {.client = client,
+                        .args = args,
+                        .json = json,
+                        .now = clock_wall_ms(),
+                        .left = args->limit.given ? args->limit.value : INT64_MAX};
+    table_init(&l.table, columns, sizeof columns / sizeof *columns);
+    bool ok = show_jobs(&l, &err);
+    table_finish(&l.table);
+    free(l.started);
+    return ok ? EXIT_OK : cli_fail(&err);
 }
 
 const struct verb verb_ps = {

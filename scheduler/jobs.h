@@ -27,7 +27,9 @@
 #define JOB_ADVICE_MAX 16
 #define JOB_NOTE_MAX_BYTES 1024
 #define JOB_CAUSE_MAX_BYTES 4096
-#define JOB_LISTING_MAX 1000 /* objects in one answer */
+#define JOB_LISTING_MAX 1000             /* objects in one answer */
+#define JOB_LISTING_MAX_BYTES (1u << 20) /* of them; one object is always there */
+#define JOB_LISTING_LOOK_MAX 20000       /* live jobs looked at for one answer */
 
 /* One rank of one attempt. */
 struct task {
