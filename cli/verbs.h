@@ -30,5 +30,6 @@ extern const struct verb verb_reserve;
 extern const struct verb verb_replay;
 extern const struct verb verb_size;
 extern const struct verb verb_workspace;
+extern const struct verb verb_df;
 
 #endif

@@ -33,7 +33,7 @@ _berth()
         return
     fi
     case $verb in
-        show | logs | wait | cancel | why | outputs | hold | release | update)
+        show | logs | wait | cancel | why | outputs | hold | release | update | df)
             mapfile -t COMPREPLY < <(compgen -W "$(berth __complete jobs 2>/dev/null)" -- "$cur") ;;
         quota) mapfile -t COMPREPLY < <(compgen -W "list set remove user workspace everyone request requests approve deny withdraw" -- "$cur") ;;
         size | workspace)

@@ -84,6 +84,10 @@ void api_get_requests(struct http_request *req, void *context);
 void api_post_request(struct http_request *req, void *context);
 void api_post_request_decision(struct http_request *req, void *context);
 
+void api_get_storage(struct http_request *req, void *context);
+void api_post_storage(struct http_request *req, void *context);
+void api_post_results_delete(struct http_request *req, void *context);
+
 /* nodes */
 void node_post_hello(struct http_request *req, void *context);
 void node_get_stream(struct http_request *req, void *context);

@@ -152,9 +152,13 @@ static void begin_owned(struct daemon *d, struct http_request *req, struct uploa
     uint64_t length = u->expected_bytes == UINT64_MAX ? 0 : u->expected_bytes;
     if (!engine_writable(d, &u->err) || !storage_admit(d, length, &u->err))
         return;
-    u->owner.principal = principals_ensure(&d->principals, d->journal, api_caller(d, req).name);
+    uint32_t principal = principals_ensure(&d->principals, d->journal, api_caller(d, req).name);
+    if (!shares_admit_blob(d, principal, length, &u->err))
+        return;
+    u->owner.principal = principal;
     memcpy(u->owner.sha, u->sha, sizeof u->owner.sha);
     owners_begin_upload(&d->owners, &u->owner);
+    owners_count_arriving(&d->owners, &u->owner, length);
 }
 
 static struct upload *upload_of(struct http_request *req, struct daemon *d)
@@ -185,6 +189,11 @@ void api_blob_piece(struct http_request *req, void *context, const char *bytes, 
     u->received_bytes += n;
     if (u->err.code != ERROR_NONE)
         return;
+    if (u->expected_bytes == UINT64_MAX) {
+        if (!shares_admit_blob(u->daemon, u->owner.principal, n, &u->err))
+            return;
+        owners_count_arriving(&u->daemon->owners, &u->owner, n);
+    }
     buf_add(&u->piece, bytes, n);
     if (u->received_bytes >= u->expected_bytes && u->piece.len <= HTTP_PIECE_MAX_BYTES)
         return; /* the rest goes with the end */

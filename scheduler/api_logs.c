@@ -222,6 +222,13 @@ void api_get_logs(struct http_request *req, void *context)
         http_respond_error(req, &err);
         return;
     }
+    const struct task *task = job_task(job, attempt, (uint32_t)want.rank);
+    if (fd < 0 && job_is_final(job) && task && task->log_bytes && !want.errors) {
+        error_set(&err, ERROR_NOT_FOUND, "the log of job %s was removed", job->name);
+        error_hint(&err, "berth show %s says why", job->name);
+        http_respond_error(req, &err);
+        return;
+    }
     uint64_t size = fd >= 0 ? (uint64_t)st.st_size : 0, offset = (uint64_t)want.offset;
     if (want.tail >= 0)
         offset = size > (uint64_t)want.tail ? size - (uint64_t)want.tail : 0;

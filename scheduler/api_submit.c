@@ -49,9 +49,9 @@ static struct job_spec *read_spec(struct http_request *req, cJSON **file)
     return spec;
 }
 
-static bool check(struct daemon *d, const struct job_spec *spec, struct error *err)
+static bool check(struct daemon *d, uint32_t principal, const struct job_spec *spec, struct error *err)
 {
-    if (!engine_writable(d, err) || !storage_admit(d, 0, err))
+    if (!engine_writable(d, err) || !storage_admit(d, 0, err) || !shares_admit_job(d, principal, err))
         return false;
     if (d->leaving)
         return error_set(err, ERROR_UNAVAILABLE, "the scheduler is shutting down");
@@ -217,7 +217,7 @@ static void go_on(struct daemon *d, struct http_request *req, struct job_spec *s
 {
     struct error err = {0};
     struct submit_names names;
-    if (!check(d, spec, &err) || !submit_take_names(d, spec, &names, &err)) {
+    if (!check(d, api_caller(d, req).principal, spec, &err) || !submit_take_names(d, spec, &names, &err)) {
         job_spec_destroy(spec);
         http_respond_error(req, &err);
         return;
@@ -285,7 +285,7 @@ void api_post_job(struct http_request *req, void *context)
         go_on(d, req, spec, file);
         return;
     }
-    if (!check(d, spec, &err)) {
+    if (!check(d, principal, spec, &err)) {
         job_spec_destroy(spec);
         http_respond_error(req, &err);
         return;

@@ -92,6 +92,7 @@ static void on_beat(uv_timer_t *timer)
         sweep_start(d);
         sweep_blobs_start(d, OWNERS_KEEP_MS, SWEEP_BLOBS_FILE_AGE_MS);
     }
+    survey_beat(d, now);
     if (d->jobs.live_count)
         d->last_use_ms = now;
     if (d->leaving && !d->jobs.live_count)
@@ -155,6 +156,8 @@ static void load_record(void *data, uint32_t kind, const char *key, const char *
         requests_load(&d->requests, key, doc);
     else if (kind == JOURNAL_WORKSPACE)
         workspaces_load(d, key, doc);
+    else if (kind == JOURNAL_SHARE)
+        shares_load(&d->shares, key, doc);
 }
 
 static void load_node(void *data, const struct journal_node *row)
@@ -273,6 +276,7 @@ bool daemon_init(struct daemon *d, const struct daemon_options *options, struct 
     names_init(&d->names);
     sizes_init(&d->sizes);
     owners_init(&d->owners);
+    shares_init(&d->shares);
     uv_loop_init(&d->loop);
     d->started_ms = clock_wall_ms();
     d->last_use_ms = clock_boot_ms();
@@ -334,6 +338,7 @@ void daemon_finish(struct daemon *d)
     requests_finish(&d->requests);
     workspaces_finish(&d->workspaces);
     owners_finish(&d->owners);
+    shares_finish(&d->shares);
     core_destroy(d->core);
     core_decisions_destroy(d->decisions);
     buf_finish(&d->row);

@@ -17,6 +17,7 @@
 #include "scheduler/owners.h"
 #include "scheduler/principals.h"
 #include "scheduler/requests.h"
+#include "scheduler/shares.h"
 #include "scheduler/sizes.h"
 #include "scheduler/workspaces.h"
 
@@ -60,6 +61,7 @@ struct daemon {
     struct request_table requests;
     struct workspace_table workspaces;
     struct owner_table owners;
+    struct share_table shares;
 
     struct list waiters;   /* requests that wait for a job's end (waits.c) */
     struct list followers; /* open log streams (api_logs.c) */

@@ -53,6 +53,11 @@ static uint64_t bytes_below(int dirfd, unsigned depth)
     return sum;
 }
 
+uint64_t sweep_bytes_below(int dirfd)
+{
+    return bytes_below(dirfd, 0);
+}
+
 static int by_number(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;

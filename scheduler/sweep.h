@@ -11,6 +11,8 @@
 
 /* Starts one in the thread pool; jobs that are live are left alone. */
 void sweep_start(struct daemon *d);
+/* What is stored below the directory, in bytes of blocks. Takes dirfd. */
+uint64_t sweep_bytes_below(int dirfd);
 /* The work itself. `live` (sorted) are the jobs to leave alone. For tests the limits are parameters. */
 void sweep_outputs(const char *outputs_dir, const uint64_t *live, size_t live_count, int64_t now_ms,
                    int64_t keep_ms, uint64_t keep_bytes);

@@ -6,9 +6,11 @@
 #include "executor/shim/shim.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fault.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +25,11 @@
 #define LOG_FLOOR_BYTES (8u << 20)
 #define LOG_FLOOR_SHARE 16 /* at most one part in so many of a small disk */
 
+/* While this file is in the log's directory, what the task writes is dropped: its user's storage limit is
+ * reached (scheduler/shares.h). The task is never held up by that. */
+#define DROP_FILE "drop"
+#define DROP_LOOK_MS 500
+
 static bool open_one(struct log_stream *l, const char *path, struct error *err)
 {
     l->in_fd = -1;
@@ -31,6 +38,11 @@ static bool open_one(struct log_stream *l, const char *path, struct error *err)
     if (l->file_fd < 0 || fstat(l->file_fd, &st) != 0)
         return error_errno(err, errno, "can't open the log %s", path);
     l->base = (uint64_t)st.st_size;
+    _cleanup_free_ char *folder = strdup(path);
+    char *slash = folder ? strrchr(folder, '/') : NULL;
+    if (slash)
+        *slash = '\0';
+    l->dir_fd = slash ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
     return true;
 }
 
@@ -115,15 +127,50 @@ static enum pump full_or_broken(struct log_stream *l)
     return PUMP_FULL;
 }
 
-/* Past the log limit: the task may write on while it ends, nothing is kept. */
+/* Past a limit: the task may write on, nothing is kept. */
 static enum pump throw_away(struct log_stream *l)
 {
     static char bin[CHUNK_BYTES];
+    l->dropped += l->pending.len;
     buf_clear(&l->pending);
     ssize_t n = read(l->in_fd, bin, sizeof bin);
+    l->dropped += n > 0 ? (uint64_t)n : 0;
     if (n > 0)
         return PUMP_MORE;
     return n < 0 && (errno == EAGAIN || errno == EINTR) ? PUMP_IDLE : PUMP_EOF;
+}
+
+/* A line of Berth's own in the log. */
+static void mark(struct log_stream *l, const char *text)
+{
+    ssize_t n = pwrite(l->file_fd, text, strlen(text), (off_t)(l->base + l->bytes));
+    l->bytes += n > 0 ? (uint64_t)n : 0;
+}
+
+static void mark_dropped(struct log_stream *l)
+{
+    char text[96];
+    if (!l->dropping)
+        return;
+    snprintf(text, sizeof text, "[berth: %" PRIu64 " bytes were dropped here]\n", l->dropped);
+    mark(l, text);
+    l->dropping = false;
+    l->dropped = 0;
+}
+
+static bool must_drop(struct log_stream *l)
+{
+    int64_t now = clock_boot_ms();
+    if (l->dir_fd < 0 || now - l->drop_looked_ms < DROP_LOOK_MS)
+        return l->dropping;
+    l->drop_looked_ms = now;
+    bool drop = faccessat(l->dir_fd, DROP_FILE, F_OK, 0) == 0;
+    if (drop && !l->dropping)
+        mark(l, "\n[berth: the storage limit of this user is reached: output is dropped; see berth df]\n");
+    else if (!drop)
+        mark_dropped(l);
+    l->dropping = drop;
+    return drop;
 }
 
 static enum pump flush_pending(struct log_stream *l, uint64_t room)
@@ -173,14 +220,16 @@ enum pump log_pump(struct shim *s, struct log_stream *l)
         return PUMP_EOF;
     for (uint64_t turns = 0;; turns++) {
         uint64_t room = room_left(s), disk = disk_left(s, l);
-        enum pump r = room == 0   ? throw_away(l)
-                      : disk == 0 ? wait_for_disk(l)
+        bool drop = must_drop(l);
+        enum pump r = room == 0 || drop ? throw_away(l)
+                      : disk == 0       ? wait_for_disk(l)
                       : l->no_splice || l->is_tty || l->pending.len
                           ? copy_some(l, room < disk ? room : disk)
                           : splice_some(l, room < disk ? room : disk);
         if (room == 0 && r == PUMP_MORE)
             s->log_over = true; /* there was more than the limit allows */
         if (r == PUMP_EOF) {
+            mark_dropped(l);
             close(l->in_fd);
             l->in_fd = -1;
         }

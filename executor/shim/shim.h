@@ -112,7 +112,11 @@ struct log_stream {
     uint64_t bytes;     /* in the file from this task */
     uint64_t base;      /* offset in the file where it began */
     bool no_splice, is_tty;
-    struct buf pending; /* read, but not yet written (no_splice only) */
+    struct buf pending;     /* read, but not yet written (no_splice only) */
+    int dir_fd;             /* of its directory; -1 */
+    int64_t drop_looked_ms; /* boot clock: when the drop file was last looked for */
+    bool dropping;          /* it is there: output is read and not kept */
+    uint64_t dropped;       /* bytes since then */
 };
 
 struct ctl;
