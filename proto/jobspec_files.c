@@ -11,6 +11,19 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
+/* The task's own places; what is a link to one of them is found out when the task starts. */
+static bool is_machines(const char *target)
+{
+    static const char *const names[] = {"dev", "proc", "sys", "run"};
+    target += strspn(target, "/");
+    for (size_t i = 0; i < COUNT(names); i++) {
+        size_t n = strlen(names[i]);
+        if (strncmp(target, names[i], n) == 0 && (target[n] == '\0' || target[n] == '/'))
+            return true;
+    }
+    return false;
+}
+
 bool job_mount_parse(const char *text, struct job_mount *mount, struct error *err)
 {
     char copy[2 * JOB_PATH_MAX + 8];
@@ -41,7 +54,13 @@ bool job_mount_parse(const char *text, struct job_mount *mount, struct error *er
         strlen(target) > JOB_PATH_MAX)
         return error_set(err, ERROR_INVALID, "\"%s\" must be SRC[:DST][:rw] with absolute paths",
                          EXCERPT(text));
-    if (strcmp(target, "/") == 0)
+    if (is_machines(target))
+        return error_set(
+            err, ERROR_INVALID,
+            "\"%s\": nothing may be mounted at or below /dev, /proc, /sys and /run; name another "
+            "target: SRC:DST",
+            EXCERPT(text));
+    if (target[strspn(target, "/")] == '\0')
         return error_set(err, ERROR_INVALID, "\"%s\" would stand over the root folder", EXCERPT(text));
     mount->source = xstrdup(parts[0]);
     mount->target = xstrdup(target);

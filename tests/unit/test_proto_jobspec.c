@@ -131,6 +131,10 @@ static void wrong_types_and_values_are_refused_by_name(void **state)
     assert_refused("{\"command\":\"x\",\"command\":\"y\"}", "command", "given twice");
     assert_refused("{\"command\":\"x\",\"gpus\":-1}", "gpus", "between 0 and");
     assert_refused("{\"command\":\"x\",\"mounts\":[\"rel:/x\"]}", "mounts", "absolute");
+    assert_refused("{\"command\":\"x\",\"mounts\":[\"/x:/dev/d:rw\"]}", "mounts",
+                   "/dev, /proc, /sys and /run");
+    assert_refused("{\"command\":\"x\",\"mounts\":[\"/run\"]}", "mounts", "/dev, /proc, /sys and /run");
+    assert_refused("{\"command\":\"x\",\"mounts\":[\"/x://\"]}", "mounts", "root");
     assert_refused("{\"command\":\"x\",\"inputs\":{\"d\":{\"path\":\"s3://x\"}}}", "inputs.d",
                    "not honoured");
     assert_refused("{\"command\":\"x\",\"submission\":{\"code\":{\"path\":\"/c\",\"manifest\":\"zz\"}}}",
