@@ -108,6 +108,24 @@ cJSON *client_call(struct client *client, const char *method, const char *path, 
     return json;
 }
 
+cJSON *client_list(struct client *client, const char *path, const char *field, struct error *err)
+{
+    cJSON *all = cJSON_CreateArray();
+    for (int64_t from = 0; from >= 0;) {
+        _cleanup_free_ char *page = xasprintf("%s?from=%lld", path, (long long)from);
+        _cleanup_json_ cJSON *answer = client_call(client, "GET", page, NULL, 0, err);
+        if (!answer) {
+            cJSON_Delete(all);
+            return NULL;
+        }
+        cJSON *list = cJSON_GetObjectItemCaseSensitive(answer, field), *item;
+        while ((item = cJSON_DetachItemFromArray(list, 0)))
+            cJSON_AddItemToArray(all, item);
+        from = json_int(answer, "next", -1);
+    }
+    return all;
+}
+
 char *client_job_path(const char *job, const char *rest)
 {
     _cleanup_free_ char *name = http_easy_escape(job);

@@ -28,6 +28,9 @@ static inline void client_cleanup_fn(struct client **client)
  * none. */
 cJSON *client_call(struct client *client, const char *method, const char *path, const cJSON *body,
                    int64_t timeout_ms, struct error *err);
+/* All pages of a listing whose pages have `field` and `next` (the `from` of the next one): the array of their
+ * objects, which the caller deletes. */
+cJSON *client_list(struct client *client, const char *path, const char *field, struct error *err);
 /* "/v1/jobs/NAME" with `rest` behind it; NAME escaped. The caller frees. */
 char *client_job_path(const char *job, const char *rest);
 /* "/v1/nodes/NAME" + rest, escaped. malloc'ed. */

@@ -234,10 +234,10 @@ static int run_node(void *p, int argc, char **argv)
         return use_nodes(client, argv[0], argc - 1, argv + 1);
     if (update)
         return update_nodes(client, args, argc - 1, argv + 1);
-    _cleanup_json_ cJSON *answer = client_call(client, "GET", "/v1/nodes", NULL, 0, &err);
-    if (!answer)
+    _cleanup_json_ cJSON *nodes = client_list(client, "/v1/nodes", "nodes", &err);
+    const cJSON *node;
+    if (!nodes)
         return cli_fail(&err);
-    const cJSON *nodes = json_get(answer, "nodes"), *node;
     if (show)
         return show_nodes(nodes, argc - 1, argv + 1, json);
     if (json) {

@@ -70,10 +70,10 @@ static int list(const struct quota_args *args, bool json)
 {
     struct error err = {0};
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
-    _cleanup_json_ cJSON *answer = client ? client_call(client, "GET", "/v1/quotas", NULL, 0, &err) : NULL;
-    if (!answer)
+    _cleanup_json_ cJSON *quotas = client ? client_list(client, "/v1/quotas", "quotas", &err) : NULL;
+    const cJSON *quota;
+    if (!quotas)
         return cli_fail(&err);
-    const cJSON *quotas = json_get(answer, "quotas"), *quota;
     if (json) {
         show_json(quotas);
         return EXIT_OK;

@@ -101,10 +101,10 @@ static void tell_in_the_way(const cJSON *r)
 /* All of them, or `name` alone. */
 static int list(struct client *client, const char *name, bool json, struct error *err)
 {
-    _cleanup_json_ cJSON *answer = client_call(client, "GET", "/v1/reservations", NULL, 0, err);
-    if (!answer)
+    _cleanup_json_ cJSON *all = client_list(client, "/v1/reservations", "reservations", err);
+    const cJSON *r, *found = NULL;
+    if (!all)
         return cli_fail(err);
-    const cJSON *all = json_get(answer, "reservations"), *r, *found = NULL;
     cJSON_ArrayForEach(r, all)
     {
         if (name && strcmp(json_str(r, "name", ""), name) == 0)

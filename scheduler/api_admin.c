@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "scheduler/api_page.h"
 #include "scheduler/engine.h"
 #include "scheduler/unrecorded.h"
 
@@ -142,12 +143,12 @@ void api_post_shutdown(struct http_request *req, void *context)
 void api_get_nodes(struct http_request *req, void *context)
 {
     struct daemon *d = context;
-    cJSON *o = cJSON_CreateObject(), *nodes = cJSON_AddArrayToObject(o, "nodes");
-    for (uint32_t i = 0; i < d->nodes.count; i++)
-        cJSON_AddItemToArray(nodes, node_object(d->nodes.items[i]));
-    char *body = json_text(o);
-    cJSON_Delete(o);
-    engine_answer_view(d, req, body);
+    struct api_page page;
+    if (!api_page_begin(&page, req, "nodes"))
+        return;
+    for (uint32_t i = page.from; i < d->nodes.count && api_page_takes(&page, i); i++)
+        api_page_add(&page, node_object(d->nodes.items[i]));
+    api_page_answer(&page, d);
 }
 
 void api_post_node(struct http_request *req, void *context)

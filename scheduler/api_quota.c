@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "scheduler/api_page.h"
 #include "scheduler/engine.h"
 
 #include <string.h>
@@ -75,12 +76,12 @@ void api_get_quotas(struct http_request *req, void *context)
 {
     struct daemon *d = context;
     struct core_quota_view view;
-    uint32_t cursor = 0;
-    _cleanup_json_ cJSON *o = cJSON_CreateObject();
-    cJSON *list = cJSON_AddArrayToObject(o, "quotas");
-    while (core_quota_next(d->core, &cursor, &view))
-        cJSON_AddItemToArray(list, quota_object(d, &view));
-    engine_answer_view(d, req, json_text(o));
+    struct api_page page;
+    if (!api_page_begin(&page, req, "quotas"))
+        return;
+    for (uint32_t at = page.from; core_quota_next(d->core, &at, &view) && api_page_takes(&page, at - 1);)
+        api_page_add(&page, quota_object(d, &view));
+    api_page_answer(&page, d);
 }
 
 /* ---- whose ---- */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "proto/jobspec.h"
 #include "proto/units.h"
+#include "scheduler/api_page.h"
 #include "scheduler/engine.h"
 
 #include <string.h>
@@ -77,12 +78,13 @@ void api_get_reservations(struct http_request *req, void *context)
 {
     struct daemon *d = context;
     struct core_reservation_view view;
-    uint32_t cursor = 0;
-    _cleanup_json_ cJSON *o = cJSON_CreateObject();
-    cJSON *list = cJSON_AddArrayToObject(o, "reservations");
-    while (core_reservation_next(d->core, &cursor, &view))
-        cJSON_AddItemToArray(list, reservation_object(d, &view));
-    engine_answer_view(d, req, json_text(o));
+    struct api_page page;
+    if (!api_page_begin(&page, req, "reservations"))
+        return;
+    for (uint32_t at = page.from;
+         core_reservation_next(d->core, &at, &view) && api_page_takes(&page, at - 1);)
+        api_page_add(&page, reservation_object(d, &view));
+    api_page_answer(&page, d);
 }
 
 /* ---- what is asked for ---- */

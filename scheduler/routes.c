@@ -1,5 +1,6 @@
 /* The route tables. docs/openapi.yaml describes each of them, and a test holds the two together. */
 #include "scheduler/api.h"
+#include "scheduler/api_page.h"
 
 const struct http_route people_routes[] = {
     {.method = "GET", .path = "/v1/version", .handle = api_get_version},
@@ -42,7 +43,7 @@ const struct http_route people_routes[] = {
      .handle = api_put_blob,
      .piece = api_blob_piece,
      .dropped = api_blob_dropped},
-    {.method = "GET", .path = "/v1/nodes", .handle = api_get_nodes},
+    {.method = "GET", .path = "/v1/nodes", .query = API_PAGE_QUERY, .handle = api_get_nodes},
     {.method = "POST", .path = "/v1/nodes", .body_max_bytes = 4096, .handle = api_post_node},
     {.method = "POST", .path = "/v1/nodes/{node}/use", .body_max_bytes = 4096, .handle = api_post_node_use},
     {.method = "GET", .path = "/v1/storage", .handle = api_get_storage},
@@ -53,7 +54,7 @@ const struct http_route people_routes[] = {
      .handle = api_post_results_delete},
     {.method = "GET", .path = "/v1/policy", .handle = api_get_policy},
     {.method = "POST", .path = "/v1/policy", .body_max_bytes = 4096, .handle = api_post_policy},
-    {.method = "GET", .path = "/v1/quotas", .handle = api_get_quotas},
+    {.method = "GET", .path = "/v1/quotas", .query = API_PAGE_QUERY, .handle = api_get_quotas},
     {.method = "POST", .path = "/v1/quotas", .body_max_bytes = 4096, .handle = api_post_quota},
     {.method = "GET", .path = "/v1/licences", .handle = api_get_licences},
     {.method = "POST", .path = "/v1/licences", .body_max_bytes = 4096, .handle = api_post_licence},
@@ -87,7 +88,7 @@ const struct http_route people_routes[] = {
      .path = "/v1/quota-requests/{request}",
      .body_max_bytes = 16384,
      .handle = api_post_request_decision},
-    {.method = "GET", .path = "/v1/reservations", .handle = api_get_reservations},
+    {.method = "GET", .path = "/v1/reservations", .query = API_PAGE_QUERY, .handle = api_get_reservations},
     {.method = "POST",
      .path = "/v1/reservations",
      .body_max_bytes = HTTP_BODY_JSON_MAX_BYTES,
