@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "scheduler/arrays.h"
 
-#include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -60,19 +59,6 @@ bool api_need_element(struct http_request *req, const struct job *job, const cha
     error_hint(&err, "name one, such as %s%c%u", job->name, ARRAY_MARK, array_min(&job->array->indices));
     http_respond_error(req, &err);
     return false;
-}
-
-bool api_find_user(struct daemon *d, const char *name, const char *field, uint32_t *id, struct error *err)
-{
-    *id = principals_find(&d->principals, name);
-    if (!*id && *name && strlen(name) < PRINCIPAL_NAME_MAX && getpwnam(name))
-        *id = principals_ensure(&d->principals, d->journal, name);
-    if (*id)
-        return true;
-    error_set(err, ERROR_NOT_FOUND, "there is no user %.64s", name);
-    snprintf(err->field, sizeof err->field, "%s", field);
-    return error_hint(err,
-                      "users are known by their first job, or by their login on the scheduler's machine");
 }
 
 static bool word_in(const char *words, const char *word)

@@ -31,8 +31,12 @@ struct job *api_own_job(struct daemon *d, struct http_request *req, const char *
 bool api_need_element(struct http_request *req, const struct job *job, const char *what);
 /* False after an error answer: only an administrator may do `what`. */
 bool api_need_admin(struct daemon *d, struct http_request *req, const char *what);
-/* Somebody whom Berth knows, or this machine does: rules may be there before their first job. False with an
- * error about `field`. */
+/* Looks up those of the names (a string or a list of them) that are no principals yet, off the loop. True:
+ * all are known or known not to be. False: `handle` is called again when they are, with the same request. */
+bool api_look_up_users(struct daemon *d, struct http_request *req, const cJSON *names,
+                       void (*handle)(struct http_request *req, void *context));
+/* Somebody whom Berth knows, or this machine does (api_look_up_users came before): rules may be there before
+ * their first job. False with an error about `field`. */
 bool api_find_user(struct daemon *d, const char *name, const char *field, uint32_t *id, struct error *err);
 /* The JSON object of the body, or NULL after an error answer. An empty body is an empty object. `fields`: the
  * names that it may have, separated by blanks. The caller deletes it. */

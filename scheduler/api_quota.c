@@ -203,7 +203,8 @@ void api_post_quota(struct http_request *req, void *context)
     struct error err = {0};
     _cleanup_json_ cJSON *body =
         api_need_admin(d, req, "set quotas") ? api_body(req, "scope name family remove " QUOTA_FIELDS) : NULL;
-    if (!body)
+    bool user = strcmp(json_str(body, "scope", ""), scopes[SCOPE_USER]) == 0;
+    if (!body || !api_look_up_users(d, req, user ? json_get(body, "name") : NULL, api_post_quota))
         return;
     struct core_event event = {.kind = CORE_EVENT_QUOTA};
     bool ok = engine_writable(d, &err) && read_quota(d, body, &event.as.quota, &err) &&

@@ -296,7 +296,7 @@ void api_post_reservation(struct http_request *req, void *context)
     struct node_id nodes[CORE_INSTANCES_MAX];
     _cleanup_json_ cJSON *body =
         api_need_admin(d, req, "reserve nodes") ? api_body(req, RESERVE_FIELDS) : NULL;
-    if (!body)
+    if (!body || !api_look_up_users(d, req, json_get(body, "users"), api_post_reservation))
         return;
     struct core_event event = {.kind = CORE_EVENT_RESERVE};
     bool ok = engine_writable(d, &err) && read_reserve(d, body, &event.as.reserve, nodes, &err) &&

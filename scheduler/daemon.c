@@ -333,6 +333,7 @@ void daemon_finish(struct daemon *d)
     journal_reader_close(d->reader);
     jobs_finish(&d->jobs);
     principals_finish(&d->principals);
+    map_finish_free(&d->known_users);
     names_finish(&d->names);
     sizes_finish(&d->sizes);
     requests_finish(&d->requests);

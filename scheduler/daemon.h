@@ -56,6 +56,7 @@ struct daemon {
     struct job_table jobs;
     struct node_table nodes;
     struct principal_table principals;
+    struct map known_users; /* names that the machine was asked about (api_users.c) */
     struct name_table names;
     struct size_table sizes;
     struct request_table requests;
