@@ -297,6 +297,7 @@ void daemon_run(struct daemon *d)
 {
     log_info("ready: Berth %s, epoch %llu, %u live jobs, %s", BERTH_VERSION, (unsigned long long)d->epoch,
              d->jobs.live_count, d->options.socket_path);
+    d->last_use_ms = clock_boot_ms(); /* a slow start is not idle time */
     uv_run(&d->loop, UV_RUN_DEFAULT);
     d->stopping = true;
 }
