@@ -189,6 +189,8 @@ void api_blob_piece(struct http_request *req, void *context, const char *bytes, 
     u->received_bytes += n;
     if (u->err.code != ERROR_NONE)
         return;
+    if (!storage_admit(u->daemon, n, &u->err))
+        return;
     if (u->expected_bytes == UINT64_MAX) {
         if (!shares_admit_blob(u->daemon, u->owner.principal, n, &u->err))
             return;

@@ -72,8 +72,9 @@ struct job {
     /* what orders need beyond the job file */
     uid_t uid;
     int64_t time_limit_ms, grace_ms;
-    bool limit_changed; /* since an order was written with it, maybe: nodes are told again */
-    char manifest[65];  /* "" without code */
+    bool limit_changed;            /* since an order was written with it, maybe: nodes are told again */
+    bool cancel_due, cancel_force; /* unrecorded.h: canceled once the journal can be written */
+    char manifest[65];             /* "" without code */
     bool wants_stdin, split_streams;
     bool distributed;   /* its tasks get a port to meet at */
     uint32_t processes; /* of each task */
@@ -97,10 +98,9 @@ struct job {
     uint32_t array_index;
     bool unborn; /* an element that has not begun: in no table, never written */
 
-    bool cancel_due, cancel_force; /* unrecorded.h: canceled once the journal can be written */
-    bool inserted;                 /* the journal has its fixed part (or it is in a batch) */
-    bool dirty;                    /* to be written with the open batch */
-    bool evictable;                /* ended, and its last state is durable */
+    bool inserted;  /* the journal has its fixed part (or it is in a batch) */
+    bool dirty;     /* to be written with the open batch */
+    bool evictable; /* ended, and its last state is durable */
 };
 
 struct job_table {

@@ -157,6 +157,10 @@ bool journal_read_jobs(struct journal_reader *r, const struct journal_query *que
 /* One job, by id or by name; false with ERROR_NOT_FOUND. */
 bool journal_read_job(struct journal_reader *r, uint64_t id, const char *name,
                       void (*each)(void *data, const struct journal_job *job), void *data, struct error *err);
+/* Whose jobs these are; calls `each` for those that there are. No time limit. */
+bool journal_read_principals_of(struct journal_reader *r, const uint64_t *jobs, size_t count,
+                                void (*each)(void *data, size_t at, uint32_t principal), void *data,
+                                struct error *err);
 bool journal_read_spec(struct journal_reader *r, uint64_t job, struct buf *out, struct error *err);
 /* All nodes, by id. */
 bool journal_read_nodes(struct journal_reader *r, void (*each)(void *data, const struct journal_node *node),

@@ -57,7 +57,8 @@ static const char *const statement_sql[STATEMENT_MAX] = {
     [OP_NAME] = "INSERT OR IGNORE INTO names(id, kind, name) VALUES(?1, ?2, ?3)",
     [OP_RECORD] = "INSERT OR REPLACE INTO records(kind, key, doc) VALUES(?1, ?2, ?3)",
     [OP_NO_RECORD] = "DELETE FROM records WHERE kind = ?1 AND key = ?2",
-    [OP_BLOB] = "INSERT OR REPLACE INTO blob_owners(principal, sha, bytes, used_ms) VALUES(?1, ?2, ?3, ?4)",
+    [OP_BLOB] = "INSERT OR REPLACE INTO blob_owners(principal, sha, bytes, used_ms)"
+                " VALUES(?1, ?2, ?3, ?4)",
     [OP_NO_BLOB] = "DELETE FROM blob_owners WHERE principal = ?1 AND sha = ?2",
     [OP_KIND_COUNT] = "INSERT INTO segments(first_seq, now_ms, checkpoint) VALUES(?1, ?2, ?3)",
 };

@@ -139,6 +139,25 @@ bool journal_read_job(struct journal_reader *r, uint64_t id, const char *name,
     return rc == SQLITE_ROW || error_set(err, ERROR_NOT_FOUND, "there is no such job");
 }
 
+bool journal_read_principals_of(struct journal_reader *r, const uint64_t *jobs, size_t count,
+                                void (*each)(void *data, size_t at, uint32_t principal), void *data,
+                                struct error *err)
+{
+    r->give_up_ms = INT64_MAX;
+    sqlite3_stmt *s = journal_db_prepare(r->handle, "SELECT principal FROM jobs WHERE id = ?1", err);
+    int rc = SQLITE_DONE;
+    if (!s)
+        return false;
+    for (size_t i = 0; i < count && (rc == SQLITE_DONE || rc == SQLITE_ROW); i++) {
+        sqlite3_bind_int64(s, 1, (int64_t)jobs[i]);
+        rc = sqlite3_step(s);
+        if (rc == SQLITE_ROW)
+            each(data, i, (uint32_t)sqlite3_column_int64(s, 0));
+        sqlite3_reset(s);
+    }
+    return finish(r, s, rc, err);
+}
+
 bool journal_read_spec(struct journal_reader *r, uint64_t job, struct buf *out, struct error *err)
 {
     r->give_up_ms = clock_boot_ms() + JOURNAL_READ_LIMIT_MS;

@@ -94,6 +94,13 @@ bool shares_admit_blob(struct daemon *d, uint32_t principal, uint64_t bytes, str
 {
     const struct owner_use *use = owners_use(&d->owners, principal);
     uint64_t limit = shares_limit(d, principal, SHARE_BLOBS), used = use->bytes + use->arriving_bytes;
+    if (use->count >= SHARES_BLOBS_COUNT) {
+        error_set(err, ERROR_NO_SPACE, "storage share used up: %s has uploaded %llu files of at most %d",
+                  principals_name(&d->principals, principal), (unsigned long long)use->count,
+                  SHARES_BLOBS_COUNT);
+        return error_hint(err,
+                          "pack small files into an archive; code that no live job needs goes after 14 days");
+    }
     return (used <= limit && bytes <= limit - used) ||
            refuse(d, principal, SHARE_BLOBS, used, "the uploaded files", err);
 }

@@ -16,10 +16,11 @@
 
 #define SHARES_BLOBS_BYTES (50ULL << 30)    /* of a principal for whom nothing else is set */
 #define SHARES_RESULTS_BYTES (200ULL << 30) /* as above: logs and outputs */
-#define SHARES_SURVEY_MS 30000              /* between the end of one survey and the next, at least */
-#define SHARES_SURVEY_SHARE 50              /* ... and this many times what the last one took */
-#define SHARES_FRESH_MS 1000                /* a survey of this age is shown without a new one */
-#define SHARES_EVERYONE "*" /* the key of what holds for principals without limits of their own */
+#define SHARES_BLOBS_COUNT 2000000 /* uploaded files of a principal: each is an inode and a journal entry */
+#define SHARES_SURVEY_MS 30000     /* between the end of one survey and the next, at least */
+#define SHARES_SURVEY_SHARE 50     /* ... and this many times what the last one took */
+#define SHARES_FRESH_MS 1000       /* a survey of this age is shown without a new one */
+#define SHARES_EVERYONE "*"        /* the key of what holds for principals without limits of their own */
 /* In a job's log directory: what its tasks write is dropped as long as it is there (executor/shim/log.c). */
 #define SHARES_DROP_FILE "drop"
 

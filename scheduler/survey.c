@@ -25,7 +25,6 @@ struct stored {
 
 /* A principal's limit while the survey runs. */
 struct allowed {
-    uint32_t principal;
     uint64_t limit, used;
 };
 
@@ -38,7 +37,7 @@ struct survey {
     size_t live_count;
     struct stored *jobs; /* by id */
     size_t count, capacity;
-    struct allowed *allowed; /* by principal */
+    struct allowed *allowed; /* of principal 1, 2, ... */
     size_t allowed_count;
     struct error err;
 };
@@ -91,17 +90,25 @@ static void merge(struct survey *s)
     s->count = kept;
 }
 
-static void note_principal(void *data, const struct journal_job *row)
+static void note_principal(void *data, size_t at, uint32_t principal)
 {
-    ((struct stored *)data)->principal = row->principal;
+    ((struct survey *)data)->jobs[at].principal = principal;
+}
+
+static bool find_principals(struct survey *s)
+{
+    _cleanup_free_ uint64_t *ids = xcalloc(s->count + 1, sizeof *ids);
+    for (size_t i = 0; i < s->count; i++)
+        ids[i] = s->jobs[i].id;
+    struct journal_reader *reader = journal_reader_open(s->journal, &s->err);
+    bool ok = reader && journal_read_principals_of(reader, ids, s->count, note_principal, s, &s->err);
+    journal_reader_close(reader);
+    return ok;
 }
 
 static struct allowed *allowed_of(const struct survey *s, uint32_t principal)
 {
-    for (size_t i = 0; i < s->allowed_count; i++)
-        if (s->allowed[i].principal == principal)
-            return &s->allowed[i];
-    return NULL;
+    return principal && principal <= s->allowed_count ? &s->allowed[principal - 1] : NULL;
 }
 
 /* The environment that stands beside the logs stays. */
@@ -137,17 +144,15 @@ static void do_survey(uv_work_t *work)
     walk(s, s->log_dir, offsetof(struct stored, log_bytes));
     walk(s, s->outputs_dir, offsetof(struct stored, output_bytes));
     merge(s);
-    struct journal_reader *reader = journal_reader_open(s->journal, &s->err);
-    for (size_t i = 0; reader && i < s->count; i++) {
-        struct error none = {0};
+    if (!find_principals(s))
+        return;
+    for (size_t i = 0; i < s->count; i++) {
         struct stored *job = &s->jobs[i];
-        (void)journal_read_job(reader, job->id, NULL, note_principal, job, &none);
         job->live = s->live_count && bsearch(&job->id, s->live, s->live_count, sizeof job->id, by_number);
         struct allowed *a = allowed_of(s, job->principal);
         if (a)
             a->used += job->log_bytes + job->output_bytes;
     }
-    journal_reader_close(reader);
     enforce(s);
 }
 
@@ -244,8 +249,7 @@ static void list_allowed(struct survey *s)
     struct daemon *d = s->daemon;
     s->allowed = xcalloc(d->principals.next_id + 1, sizeof *s->allowed);
     for (uint32_t id = 1; id < d->principals.next_id; id++)
-        s->allowed[s->allowed_count++] =
-            (struct allowed){.principal = id, .limit = shares_limit(d, id, SHARE_RESULTS)};
+        s->allowed[s->allowed_count++] = (struct allowed){.limit = shares_limit(d, id, SHARE_RESULTS)};
 }
 
 void survey_start(struct daemon *d)

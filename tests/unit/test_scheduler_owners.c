@@ -203,6 +203,25 @@ static void removal_of_an_entry_makes_its_manifests_be_checked_again(void **stat
     assert_true(owners_checked(&d.owners, OWNERS_CHECKED_MAX, sha));
 }
 
+static void files_of_a_user_are_bounded_in_number_and_bytes(void **state)
+{
+    struct error err = {0};
+    (void)state;
+    uint32_t id = principals_ensure(&d.principals, d.journal, "alice");
+    struct owner_use *use = owners_use(&d.owners, id);
+    use->count = SHARES_BLOBS_COUNT - 1;
+    assert_true(shares_admit_blob(&d, id, 1, &err));
+    use->count = SHARES_BLOBS_COUNT;
+    assert_false(shares_admit_blob(&d, id, 1, &err));
+    assert_int_equal(err.code, ERROR_NO_SPACE);
+    use->count = 1;
+    use->bytes = SHARES_BLOBS_BYTES - 10;
+    use->arriving_bytes = 4;
+    assert_true(shares_admit_blob(&d, id, 6, &err));
+    assert_false(shares_admit_blob(&d, id, 7, &err));
+    assert_false(shares_admit_blob(&d, id, UINT64_MAX, &err));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +230,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(code_of_a_live_job_is_kept, begin, finish),
         cmocka_unit_test_setup_teardown(blob_that_comes_into_use_during_a_sweep_is_kept, begin, finish),
         cmocka_unit_test_setup_teardown(sums_are_those_of_the_journal, begin, finish),
+        cmocka_unit_test_setup_teardown(files_of_a_user_are_bounded_in_number_and_bytes, begin, finish),
         cmocka_unit_test_setup_teardown(removal_of_an_entry_makes_its_manifests_be_checked_again, begin,
                                         finish),
     };
