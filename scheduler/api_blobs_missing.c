@@ -31,7 +31,10 @@ static void lookup_free(struct lookup *l)
 static void note_own(void *data, size_t at, const struct journal_blob *blob)
 {
     struct lookup *l = data;
-    l->own[at] = *blob;
+    char sha[BLOB_SHA_TEXT + 1];
+    blob_sha_from_bytes(blob->sha, sha);
+    if (blob_exists(l->daemon->options.state_dir, sha)) /* a power cut may have taken the name */
+        l->own[at] = *blob;
 }
 
 static void do_lookup(uv_work_t *work)

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/fs.h"
 #include "base/log.h"
 
 #include <stdlib.h>
@@ -30,6 +31,32 @@ static void note_own(void *data, size_t at, const struct journal_blob *blob)
     ((bool *)data)[at] = true;
 }
 
+/* A power cut may have taken a name, but not its entry. */
+static void note_own_file(void *data, size_t at, const struct journal_blob *blob)
+{
+    struct code_check *c = data;
+    char sha[BLOB_SHA_TEXT + 1];
+    blob_sha_from_bytes(blob->sha, sha);
+    c->own[at] = blob_exists(c->state_dir, sha);
+}
+
+/* The names of all files, so that the job's answer promises them, too. */
+static bool sync_names(struct code_check *c)
+{
+    bool holds[256] = {0};
+    uint8_t manifest[32];
+    blob_sha_to_bytes(c->manifest, manifest);
+    holds[manifest[0]] = true;
+    for (size_t i = 0; i < c->count; i++)
+        holds[c->shas[i][0]] = true;
+    for (unsigned i = 0; i < 256; i++) {
+        _cleanup_free_ char *path = xasprintf("%s/blobs/%02x", c->state_dir, i);
+        if (holds[i] && !fs_fsync_dir(path, &c->err))
+            return false;
+    }
+    return true;
+}
+
 static bool refuse_manifest(struct code_check *c)
 {
     error_field(&c->err, "submission.code.manifest", "the code's manifest %s was not uploaded by you",
@@ -41,8 +68,8 @@ static bool check_files(struct code_check *c, struct journal_reader *reader)
 {
     size_t missing = 0, first = 0;
     c->own = xcalloc(c->count + 1, sizeof *c->own);
-    if (!journal_read_own_blobs(reader, c->principal, (const uint8_t(*)[32])c->shas, c->count, note_own,
-                                c->own, &c->err))
+    if (!journal_read_own_blobs(reader, c->principal, (const uint8_t(*)[32])c->shas, c->count, note_own_file,
+                                c, &c->err))
         return false;
     for (size_t i = c->count; i-- > 0;) {
         if (c->own[i])
@@ -51,7 +78,7 @@ static bool check_files(struct code_check *c, struct journal_reader *reader)
         first = i;
     }
     if (!missing)
-        return true;
+        return sync_names(c);
     char sha[BLOB_SHA_TEXT + 1];
     blob_sha_from_bytes(c->shas[first], sha);
     error_field(&c->err, "submission.code.manifest",
@@ -67,7 +94,7 @@ static bool check_code(struct code_check *c, struct journal_reader *reader)
     blob_sha_to_bytes(c->manifest, sha[0]);
     if (!journal_read_own_blobs(reader, c->principal, (const uint8_t(*)[32])sha, 1, note_own, &own, &c->err))
         return false;
-    if (!own)
+    if (!own || !blob_exists(c->state_dir, c->manifest))
         return refuse_manifest(c);
     if (blob_manifest_read(c->state_dir, c->manifest, &c->shas, &c->count, &c->err))
         return check_files(c, reader);

@@ -5,6 +5,7 @@
  */
 #include "executor/shim/shim.h"
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fault.h"
@@ -38,8 +39,8 @@ static bool open_one(struct log_stream *l, const char *path, struct error *err)
     if (l->file_fd < 0 || fstat(l->file_fd, &st) != 0)
         return error_errno(err, errno, "can't open the log %s", path);
     l->base = (uint64_t)st.st_size;
-    _cleanup_free_ char *folder = strdup(path);
-    char *slash = folder ? strrchr(folder, '/') : NULL;
+    _cleanup_free_ char *folder = xstrdup(path);
+    char *slash = strrchr(folder, '/');
     if (slash)
         *slash = '\0';
     l->dir_fd = slash ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
