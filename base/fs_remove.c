@@ -217,10 +217,10 @@ static void leave(struct removal *r)
     if (!r->depth)
         return;
     int at = dirfd(r->levels[r->depth - 1].dir);
-    if (unlinkat(at, level->name, AT_REMOVEDIR) == 0)
-        r->removed++;
-    else if (errno == EPERM && (clear_flags(at) || clear_flags_of(at, level->name)) &&
-             unlinkat(at, level->name, AT_REMOVEDIR) == 0)
+    bool gone = unlinkat(at, level->name, AT_REMOVEDIR) == 0;
+    if (!gone && errno == EPERM && (clear_flags(at) || clear_flags_of(at, level->name)))
+        gone = unlinkat(at, level->name, AT_REMOVEDIR) == 0;
+    if (gone)
         r->removed++;
     else if (errno == ENOTEMPTY || errno == EEXIST)
         r->again = true; /* an error below, or entries that came while it was read */
