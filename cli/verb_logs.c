@@ -5,8 +5,10 @@
 #include "base/cleanup.h"
 #include "cli/client.h"
 #include "cli/follow.h"
+#include "cli/process_log.h"
 #include "proto/array.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -19,7 +21,7 @@
 struct logs_args {
     struct args_base base;
     bool follow, raw;
-    struct opt_number attempt, rank, offset, tail;
+    struct opt_number attempt, rank, offset, tail, process;
     const char *stream;
 };
 
@@ -31,6 +33,8 @@ static const struct opt logs_opts[] = {
     {"attempt", 0, "N", "of one attempt (default: the latest)", OPT_NUMBER,
      offsetof(struct logs_args, attempt)},
     {"rank", 0, "N", "of one rank (default: 0)", OPT_NUMBER, offsetof(struct logs_args, rank)},
+    {"process", 0, "RANK", "the exact bytes of one of a job's several processes", OPT_NUMBER,
+     offsetof(struct logs_args, process)},
     {"stream", 0, "WHICH", "out or err, of a job with --split-streams", OPT_STRING,
      offsetof(struct logs_args, stream)},
     {"raw", 0, NULL, "byte by byte, on a terminal as well (it always is)", OPT_FLAG,
@@ -91,6 +95,37 @@ static bool find_tail(struct client *client, const char *job, int64_t attempt, c
     }
 }
 
+static bool take_records(void *ctx, const void *bytes, size_t n)
+{
+    return process_log_add(ctx, bytes, n);
+}
+
+/* From the beginning, since only there it is known where a record begins. */
+static int print_process(struct client *client, const char *job, int64_t attempt,
+                         const struct logs_args *args)
+{
+    struct error err = {0};
+    struct process_log log = {.rank = args->process.value, .fd = STDOUT_FILENO};
+    char query[160];
+    snprintf(query, sizeof query, "/logs?attempt=%lld&rank=%lld%s%s", (long long)attempt, args->rank.value,
+             args->stream ? "&stream=" : "", args->stream ? args->stream : "");
+    _cleanup_free_ char *path = client_job_path(job, query);
+    struct http_easy_request request = {.method = "GET", .path = path, .on_data = take_records, .ctx = &log};
+    _cleanup_answer_ struct http_easy_answer answer = {0};
+    bool done = http_easy_perform(client->http, &request, &answer, &err);
+    if (log.write_error == EPIPE)
+        return 128 + SIGPIPE;
+    if (log.write_error)
+        error_errno(&err, log.write_error, "can't write the log");
+    else if (done && answer.status >= 200 && answer.status <= 299)
+        return EXIT_OK;
+    else if (done)
+        client_refusal(&answer, &err);
+    else
+        client_explain(client, &err);
+    return cli_fail(&err);
+}
+
 static int run_logs(void *p, int argc, char **argv)
 {
     struct logs_args *args = p;
@@ -100,6 +135,8 @@ static int run_logs(void *p, int argc, char **argv)
         return cli_usage("logs", "--stream takes out or err, not \"%s\"", args->stream);
     if (args->tail.given && args->offset.given)
         return cli_usage("logs", "--tail and --offset can't stand together");
+    if (args->process.given && (args->follow || args->tail.given || args->offset.given))
+        return cli_usage("logs", "--process goes without -f, --tail and --offset");
     if (args->tail.value > TAIL_LINES_MAX)
         return cli_usage("logs", "--tail takes at most %d lines", TAIL_LINES_MAX);
     if (args->attempt.given && args->attempt.value == 0)
@@ -138,9 +175,11 @@ static int run_logs(void *p, int argc, char **argv)
                                      .follow = args->follow,
                                      .stream = args->stream,
                                      .fd = STDOUT_FILENO};
+    signal(SIGPIPE, SIG_IGN);
+    if (args->process.given)
+        return print_process(client, argv[0], attempt, args);
     if (args->tail.given && !find_tail(client, argv[0], attempt, args, &options.offset, &err))
         return cli_fail(&err);
-    signal(SIGPIPE, SIG_IGN);
     enum follow_end end = follow_log(client, argv[0], &options, NULL, NULL, &err);
     if (end == FOLLOW_CLOSED && err.sys_errno == EPIPE)
         return 128 + SIGPIPE; /* head(1) has seen enough */

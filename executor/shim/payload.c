@@ -98,6 +98,14 @@ static int exec_program(char **argv, const char *path)
     return best;
 }
 
+static const char *path_of(char *const *env)
+{
+    for (; *env; env++)
+        if (strncmp(*env, "PATH=", 5) == 0)
+            return *env + 5;
+    return PATH_DEFAULT;
+}
+
 /* It stays undumpable, as init is, until exec gives it another memory: the kernel refuses ptrace(2),
  * pidfd_getfd(2) and /proc/PID/{fd,mem,environ} to the task's other processes until then. */
 static void __attribute__((noreturn))
@@ -122,7 +130,7 @@ become_payload(const struct init_options *o, int k, char **argv, char **env, int
     if (!f.e && o->seccomp && !confine_seccomp())
         f.e = errno;
     if (!f.e) {
-        const char *path = getenv("PATH") ? getenv("PATH") : PATH_DEFAULT;
+        const char *path = path_of(environ);
         f.e = exec_program(argv, path);
         explain_program(argv[0], path, f.why, sizeof f.why);
     }
@@ -157,14 +165,6 @@ pid_t payload_start(const struct init_options *o, struct ranks *ranks, int k, ch
     if (n == sizeof f)
         *failure = f;
     return pid;
-}
-
-static const char *path_of(char *const *env)
-{
-    for (; *env; env++)
-        if (strncmp(*env, "PATH=", 5) == 0)
-            return *env + 5;
-    return PATH_DEFAULT;
 }
 
 bool payload_explain(const struct init_options *o, char **argv, char **env, char *out, size_t size)
