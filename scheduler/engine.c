@@ -15,7 +15,6 @@
 #include "scheduler/fences.h"
 #include "scheduler/follow.h"
 #include "scheduler/relay.h"
-#include "scheduler/report.h"
 #include "scheduler/core/row.h"
 #include "scheduler/waits.h"
 
@@ -46,14 +45,8 @@ struct effects {
 static void start_effect(struct daemon *d, struct node *node, const struct effect *e)
 {
     struct core_task_view view;
-    struct error err = {0};
-    if (!core_task_get(d->core, e->task, &view) || view.abandoned)
-        return; /* ended meanwhile */
-    _cleanup_buf_ struct buf order = {0};
-    if (engine_write_order(d, node, e->task, &order, &err))
-        node_push_launch(node, e->task, order.data);
-    else
-        report_unlaunched(node, e->task, &err);
+    if (core_task_get(d->core, e->task, &view) && !view.abandoned) /* not ended meanwhile */
+        node_push_launch(node, e->task);
 }
 
 void engine_push_stop(struct node *node, struct task_id task, enum core_stop_reason reason, uint32_t grace_ms,

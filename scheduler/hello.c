@@ -40,7 +40,8 @@ struct hello_answer {
 /* One of the answer's orders: the whole launch; the task alone where the node holds it; or that it follows on
  * the stream, once the answer has NODE_HELLO_LAUNCH_BYTES of them. False, with nothing added, where it has
  * none. */
-static bool add_order(struct node *node, const struct hello_task *task, size_t first, struct buf *out)
+static bool add_order(struct node *node, const struct hello_task *task, size_t first, bool *full,
+                      struct buf *out)
 {
     char text[TASK_ID_TEXT_MAX];
     struct error err = {0};
@@ -50,16 +51,17 @@ static bool add_order(struct node *node, const struct hello_task *task, size_t f
         buf_printf(out, "{\"task\":\"%s\"}", text);
         return true;
     }
-    if (!engine_write_order(node->daemon, node, task->id, &order, &err)) {
+    if (!*full && !engine_write_order(node->daemon, node, task->id, &order, &err)) {
         report_unlaunched(node, task->id, &err);
         return false;
     }
-    if (out->len - first + order.len <= NODE_HELLO_LAUNCH_BYTES) {
+    if (!*full && out->len - first + order.len <= NODE_HELLO_LAUNCH_BYTES) {
         buf_add(out, order.data, order.len);
         return true;
     }
+    *full = true; /* no other one is written to find that it doesn't fit */
     buf_printf(out, "{\"task\":\"%s\",\"follows\":true}", text);
-    node_push_launch(node, task->id, order.data);
+    node_push_launch(node, task->id);
     return true;
 }
 
@@ -84,8 +86,9 @@ static void answer_hello(void *data)
         json_write(outputs_dir, &out);
         buf_add_str(&out, ",\"orders\":[");
         size_t first = out.len;
+        bool full = false;
         for (uint32_t i = 0; i < a->count; i++)
-            if (add_order(node, &a->tasks[i], first, &out))
+            if (add_order(node, &a->tasks[i], first, &full, &out))
                 buf_add_char(&out, ',');
         out.len -= out.len > first; /* the last comma */
         buf_add_str(&out, "]}");

@@ -20,8 +20,9 @@
 #define NODE_SECRET_BYTES 32
 #define NODE_INSTANCE_MAX 64
 #define NODE_HELLO_MAX_BYTES (16ULL << 20)
-#define NODE_LAUNCH_MAX_BYTES (8u << 20)   /* of one launch; a session's line carries 20 MiB */
-#define NODE_LAUNCH_KEPT_BYTES (64u << 10) /* of one launch that waits for the stream with its text */
+#define NODE_LAUNCH_MAX_BYTES (8u << 20) /* of one launch; a session's line carries 20 MiB */
+#define NODE_LAUNCH_KEPT_BYTES                                                                               \
+    (64u << 10) /* of one launch that waits for its acknowledgement with its text */
 #define NODE_HELLO_LAUNCH_BYTES                                                                              \
     (1u << 20)                /* launches in a hello's answer; the others follow on the stream               \
                                */
@@ -110,9 +111,9 @@ cJSON *node_object(const struct node *node);
 void node_push(struct node *node, enum delta_kind kind, uint64_t job, uint32_t stdin_bytes, char *text);
 void node_push_task(struct node *node, enum delta_kind kind, const char *type, struct task_id task,
                     const char *fields);
-/* A launch. `order` is its text as of now; where it is longer than NODE_LAUNCH_KEPT_BYTES it is written again
- * when the stream comes to it, so that many of them wait without their texts. */
-void node_push_launch(struct node *node, struct task_id task, const char *order);
+/* A launch, written when the stream comes to it: a thousand of them wait without their texts, and cost the
+ * loop no more at once than the stream takes. */
+void node_push_launch(struct node *node, struct task_id task);
 uint32_t node_stdin_outstanding(const struct node *node, uint64_t job);
 void node_end_session(struct node *node, const char *why);
 void node_beat(struct node *node); /* keep-alives, silence */

@@ -11,6 +11,7 @@
 #include "scheduler/api.h"
 #include "scheduler/daemon.h"
 #include "scheduler/engine.h"
+#include "scheduler/report.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,43 +64,30 @@ void node_push_task(struct node *node, enum delta_kind kind, const char *type, s
     node_push(node, kind, task.job.v, 0, buf_take(&line));
 }
 
-/* The whole line of a launch; false where the task is over, or its job file can't be read. */
-static bool write_launch(struct node *node, struct task_id task, uint64_t seq, const char *order,
-                         struct buf *line)
+void node_push_launch(struct node *node, struct task_id task)
+{
+    ++node->stream_seq;
+    push(node, DELTA_START, task, 0, NULL);
+}
+
+/* Its text, made where it has none yet. Nothing is sent for a task that is over, or that can't be launched:
+ * that one ends. */
+static void ready_delta(struct node *node, struct delta *delta)
 {
     char text[TASK_ID_TEXT_MAX];
     struct core_task_view view;
     struct error err = {0};
-    buf_printf(line, "{\"seq\":%llu,\"type\":\"start\",\"task\":\"%s\",\"order\":", (unsigned long long)seq,
-               task_id_format(task, text));
-    if (order) {
-        buf_add_str(line, order);
-    } else if (!core_task_get(node->daemon->core, task, &view) || view.abandoned) {
-        return false;
-    } else if (!engine_write_order(node->daemon, node, task, line, &err)) {
-        log_error("task %s can't be launched now: %s", text, err.message);
-        return false; /* the node's next registration comes back to it */
-    }
-    buf_add_str(line, "}\n");
-    return true;
-}
-
-void node_push_launch(struct node *node, struct task_id task, const char *order)
-{
-    struct buf line = {0};
-    bool kept = strlen(order) <= NODE_LAUNCH_KEPT_BYTES;
-    ++node->stream_seq;
-    if (kept)
-        write_launch(node, task, node->stream_seq, order, &line);
-    push(node, DELTA_START, task, 0, kept ? buf_take(&line) : NULL);
-}
-
-/* Its text, made where it has none yet. A launch that can't be written any more sends nothing. */
-static void ready_delta(struct node *node, struct delta *delta)
-{
     _cleanup_buf_ struct buf line = {0};
-    if (delta->text || !write_launch(node, delta->task, delta->seq, NULL, &line))
+    if (delta->text || !core_task_get(node->daemon->core, delta->task, &view) || view.abandoned)
         return;
+    buf_printf(&line,
+               "{\"seq\":%llu,\"type\":\"start\",\"task\":\"%s\",\"order\":", (unsigned long long)delta->seq,
+               task_id_format(delta->task, text));
+    if (!engine_write_order(node->daemon, node, delta->task, &line, &err)) {
+        report_unlaunched(node, delta->task, &err);
+        return;
+    }
+    buf_add_str(&line, "}\n");
     delta->len = line.len;
     delta->text = buf_take(&line);
 }
