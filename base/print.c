@@ -44,6 +44,18 @@ static void vprint(enum print_to to, const char *fmt, va_list ap)
     put_safe(to, text.data, text.len);
 }
 
+void print_line(enum print_to to, const char *fmt, ...)
+{
+    _cleanup_buf_ struct buf text = {0}, safe = {0};
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    text_add_safe(&safe, text.data, text.len, TEXT_ONE_LINE);
+    buf_add_char(&safe, '\n');
+    put(to, safe.data, safe.len);
+}
+
 void print_to(enum print_to to, const char *fmt, ...)
 {
     va_list ap;

@@ -14,6 +14,8 @@ enum print_to { PRINT_OUT, PRINT_ERR };
 void print_out(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* What standard output holds back goes first, so that both stay in their order on one terminal. */
 void print_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* One line: a newline is added, and those that a name or message has are shown. */
+void print_line(enum print_to to, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void print_to(enum print_to to, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* As print_to; where that stream is a terminal with colours, the sequences of colours (ESC [ digits m) that
  * `text` has stay. What others wrote must have gone through text_add_safe before. */

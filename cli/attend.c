@@ -294,7 +294,7 @@ static int leave(struct attend *a, const char *why)
     restore_terminal();
     print_err("\n");
     cli_note("%s; job %s goes on%s", why, a->job, a->interrupts ? " until it has stopped" : "");
-    print_err("try: berth logs -f %s, or berth cancel %s\n", a->job, a->job);
+    print_line(PRINT_ERR, "try: berth logs -f %s, or berth cancel %s", a->job, a->job);
     return EXIT_DETACHED;
 }
 

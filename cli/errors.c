@@ -10,9 +10,9 @@
 
 int cli_fail(const struct error *err)
 {
-    print_err("berth: %s\n", err->message[0] ? err->message : error_code_name(err->code));
+    print_line(PRINT_ERR, "berth: %s", err->message[0] ? err->message : error_code_name(err->code));
     if (err->hint[0])
-        print_err("try: %s\n", err->hint);
+        print_line(PRINT_ERR, "try: %s", err->hint);
     return EXIT_REFUSED;
 }
 
@@ -23,8 +23,9 @@ int cli_usage(const char *verb, const char *fmt, ...)
     va_start(ap, fmt);
     buf_vprintf(&text, fmt, ap);
     va_end(ap);
-    print_err("berth: %.*s%s\ntry: berth help%s%s\n", USAGE_MESSAGE_MAX, text.data,
-              text.len > USAGE_MESSAGE_MAX ? "..." : "", verb ? " " : "", verb ? verb : "");
+    print_line(PRINT_ERR, "berth: %.*s%s", USAGE_MESSAGE_MAX, text.data,
+               text.len > USAGE_MESSAGE_MAX ? "..." : "");
+    print_line(PRINT_ERR, "try: berth help%s%s", verb ? " " : "", verb ? verb : "");
     return EXIT_USAGE;
 }
 
@@ -35,7 +36,7 @@ void cli_note(const char *fmt, ...)
     va_start(ap, fmt);
     buf_vprintf(&text, fmt, ap);
     va_end(ap);
-    print_err("berth: %s\n", text.data);
+    print_line(PRINT_ERR, "berth: %s", text.data);
 }
 
 bool cli_wants_json(const struct args_base *base, bool *usage_error)

@@ -140,7 +140,7 @@ void outcome_tell(struct client *client, const cJSON *job)
         if (cJSON_IsString(advice))
             term_add_safe(&safe, advice->valuestring, false);
         if (safe.len)
-            print_err("berth: %s\n", safe.data);
+            print_line(PRINT_ERR, "berth: %s", safe.data);
     }
     tell_kept(client, name);
 }

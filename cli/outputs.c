@@ -248,7 +248,8 @@ static int download(struct client *client, const char *job, const struct outputs
             code = cli_fail(&err);
     }
     char size[32];
-    print_out("%d file%s, %s, into %s\n", count, count == 1 ? "" : "s", show_bytes(bytes, size), o->folder);
+    print_line(PRINT_OUT, "%d file%s, %s, into %s", count, count == 1 ? "" : "s", show_bytes(bytes, size),
+               o->folder);
     return code;
 }
 

@@ -84,8 +84,8 @@ static int post(const struct quota_request_args *args, const char *path, const c
     if (args->json)
         show_json(r);
     else if (tell)
-        print_out("request %lld is with the administrators: berth quota requests\n",
-                  (long long)json_int(r, "id", 0));
+        print_line(PRINT_OUT, "request %lld is with the administrators: berth quota requests",
+                   (long long)json_int(r, "id", 0));
     return EXIT_OK;
 }
 

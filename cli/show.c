@@ -78,6 +78,20 @@ void show_json(const cJSON *json)
     print_json(text);
 }
 
+void show_add_line(struct buf *out, const char *title, const char *fmt, ...)
+{
+    _cleanup_buf_ struct buf text = {0};
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    if (!text.len)
+        return;
+    buf_printf(out, "%-12s ", title);
+    term_add_safe(out, text.data, false);
+    buf_add_char(out, '\n');
+}
+
 void show_add_ranges(struct buf *out, const cJSON *numbers)
 {
     const cJSON *item;

@@ -18,6 +18,9 @@ enum term_colour show_state_colour(const char *state);
 char *show_bytes(int64_t bytes, char *out);
 /* A whole JSON value on standard output, indented. */
 void show_json(const cJSON *json);
+/* "title        text\n", the text made safe and on one line; nothing where it is empty. */
+void show_add_line(struct buf *out, const char *title, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 /* "[0,1,2,5]" -> "0-2,5". */
 void show_add_ranges(struct buf *out, const cJSON *numbers);
 

@@ -131,17 +131,17 @@ int submission_check(struct submission *s)
         bool all_unsupported = true;
         for (size_t i = 0; i < problems.count; i++)
             all_unsupported = all_unsupported && problems.items[i].unsupported;
-        print_err("berth: %s is refused; %zu %s %s\n", s->source ? s->source_name : "the job", problems.total,
-                  problems.total == 1 ? "field" : "fields",
-                  all_unsupported ? "can't be honoured yet" : "can't be taken");
+        print_line(PRINT_ERR, "berth: %s is refused; %zu %s %s", s->source ? s->source_name : "the job",
+                   problems.total, problems.total == 1 ? "field" : "fields",
+                   all_unsupported ? "can't be honoured yet" : "can't be taken");
         for (size_t i = 0; i < problems.count; i++)
             tell_problem(s, problems.items[i].field, problems.items[i].message);
         if (problems.total > problems.count)
-            print_err("  ... and %zu more\n", problems.total - problems.count);
+            print_line(PRINT_ERR, "  ... and %zu more", problems.total - problems.count);
         if (s->source)
-            print_err("try: mend %s, then berth validate %s\n", s->source_name, s->source_name);
+            print_line(PRINT_ERR, "try: mend %s, then berth validate %s", s->source_name, s->source_name);
         else
-            print_err("try: berth help run\n");
+            print_line(PRINT_ERR, "try: berth help run");
     }
     bool ok = spec && !problems.total;
     job_spec_problems_finish(&problems);
@@ -154,6 +154,6 @@ int submission_check_follow(const struct submission *s)
     if (!json_get(s->file, "array"))
         return EXIT_OK;
     cli_note("an array has no log of its own to follow: each of its elements has one");
-    print_err("try: berth submit without --follow, then berth logs NAME@INDEX\n");
+    print_line(PRINT_ERR, "try: berth submit without --follow, then berth logs NAME@INDEX");
     return EXIT_REFUSED;
 }

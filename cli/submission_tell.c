@@ -14,7 +14,7 @@ static void say(const struct buf *text)
 {
     _cleanup_buf_ struct buf safe = {0};
     term_add_safe(&safe, text->data, false);
-    print_err("berth: %s\n", safe.data);
+    print_line(PRINT_ERR, "berth: %s", safe.data);
 }
 
 static void tell_job(const cJSON *job)

@@ -37,7 +37,7 @@ int cancel_named(const struct args_base *base, bool force, bool json, int count,
         else if (json)
             show_json(job);
         else
-            print_out("%s %s\n", json_str(job, "name", names[i]), json_str(job, "state", "?"));
+            print_line(PRINT_OUT, "%s %s", json_str(job, "name", names[i]), json_str(job, "state", "?"));
     }
     return code;
 }

@@ -17,7 +17,7 @@ static void put_names(const char *path, const char *list)
     const cJSON *item;
     cJSON_ArrayForEach(item, json_get(answer, list))
     {
-        print_out("%s\n", json_str(item, "name", ""));
+        print_line(PRINT_OUT, "%s", json_str(item, "name", ""));
     }
 }
 
@@ -28,18 +28,18 @@ static int run_complete(void *unused, int argc, char **argv)
     if (strcmp(what, "verbs") == 0) {
         for (const struct verb *const *v = verb_table; *v; v++)
             if ((*v)->summary)
-                print_out("%s\n", (*v)->name);
-        print_out("help\n");
+                print_line(PRINT_OUT, "%s", (*v)->name);
+        print_line(PRINT_OUT, "help");
     } else if (strcmp(what, "options") == 0 && argc > 2) {
         const struct verb *verb = verb_find(argv[2]);
         for (const struct opt *o = verb ? verb->options : NULL; o && o->name; o++)
             if (o->help)
-                print_out("--%s\n", o->name);
+                print_line(PRINT_OUT, "--%s", o->name);
         if (verb && verb->options)
-            print_out("--help\n");
+            print_line(PRINT_OUT, "--help");
         const char *name;
         for (unsigned i = 0; verb && verb->option && (name = verb->option(i)) != NULL; i++)
-            print_out("--%s\n", name);
+            print_line(PRINT_OUT, "--%s", name);
     } else if (strcmp(what, "jobs") == 0) {
         put_names("/v1/jobs?limit=200", "jobs");
     } else if (strcmp(what, "sizes") == 0) {

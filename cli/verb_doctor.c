@@ -52,7 +52,7 @@ static void print_findings(const struct doctor *d)
         buf_add_char(&line, '\n');
         print_coloured(PRINT_OUT, &line, coloured);
         if (f->mend)
-            print_out("%-24s try: %s\n", "", f->mend);
+            print_line(PRINT_OUT, "%-24s try: %s", "", f->mend);
     }
 }
 

@@ -81,7 +81,7 @@ static int run_down(void *p, int argc, char **argv)
         return cli_fail(&err);
     _cleanup_json_ cJSON *version = client_call(client, "GET", "/v1/version", NULL, 0, &err);
     if (!version && err.code == ERROR_UNAVAILABLE) {
-        print_out("no Berth is running at %s\n", client->where.socket);
+        print_line(PRINT_OUT, "no Berth is running at %s", client->where.socket);
         return EXIT_OK;
     }
     if (!version)
@@ -105,8 +105,8 @@ static int run_down(void *p, int argc, char **argv)
     const char *state_dir = json_str(version, "state_dir", NULL);
     if (!await_end(client, state_dir, &err))
         return cli_fail(&err);
-    print_out("Berth is down%s%s%s\n", strcmp(jobs, "keep") == 0 ? "; jobs that run go on" : "",
-              state_dir ? "; its state is in " : "", state_dir ? state_dir : "");
+    print_line(PRINT_OUT, "Berth is down%s%s%s", strcmp(jobs, "keep") == 0 ? "; jobs that run go on" : "",
+               state_dir ? "; its state is in " : "", state_dir ? state_dir : "");
     const char *note = json_str(answer, "note", NULL);
     if (note)
         cli_note("%s", note);

@@ -203,7 +203,8 @@ static int run_job(void *unused, int argc, char **argv)
             return cli_run_verb(&sub_verbs[i], argc - 1, argv + 1);
     }
     const char *near = suggest_nearest(argv[1], names, SUB_VERBS + 1, sizeof *names);
-    print_err("berth: there is no verb \"job %.80s\"\ntry: berth job %s\n", argv[1], near ? near : "--help");
+    print_line(PRINT_ERR, "berth: there is no verb \"job %.80s\"", argv[1]);
+    print_line(PRINT_ERR, "try: berth job %s", near ? near : "--help");
     return EXIT_USAGE;
 }
 

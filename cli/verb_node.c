@@ -91,43 +91,38 @@ static void show_node(const cJSON *node)
     const cJSON *inventory = json_get(node, "inventory"), *isolation = json_get(node, "isolation"), *item;
     _cleanup_buf_ struct buf out = {0};
     char size[32], ago[32];
-#define LINE(title, ...)                                                                                     \
-    do {                                                                                                     \
-        buf_printf(&out, "%-12s ", title);                                                                   \
-        buf_printf(&out, __VA_ARGS__);                                                                       \
-        buf_add_char(&out, '\n');                                                                            \
-    } while (0)
-    LINE("node", "%s", json_str(node, "name", "?"));
-    LINE("state", "%s, last seen %s", json_str(node, "state", "?"),
-         show_ago(json_int(node, "last_seen_ms", 0), clock_wall_ms(), ago));
+    show_add_line(&out, "node", "%s", json_str(node, "name", "?"));
+    show_add_line(&out, "state", "%s, last seen %s", json_str(node, "state", "?"),
+                  show_ago(json_int(node, "last_seen_ms", 0), clock_wall_ms(), ago));
     _cleanup_buf_ struct buf labels = {0};
     add_labels(&labels, node);
     if (labels.len)
-        LINE("labels", "%s", labels.data);
-    LINE("host", "%s, %s, Linux %s", json_str(inventory, "hostname", "?"), json_str(inventory, "os", "?"),
-         json_str(inventory, "kernel", "?"));
-    LINE("processor", "%s: %lld package(s), %lld cores, %lld logical CPUs",
-         json_str(inventory, "cpu_model", "?"), (long long)amount(inventory, "packages"),
-         (long long)amount(inventory, "cores"), (long long)logical_cpus(inventory));
-    LINE("memory", "%s", show_bytes(json_int(inventory, "memory_bytes", 0), size));
+        show_add_line(&out, "labels", "%s", labels.data);
+    show_add_line(&out, "host", "%s, %s, Linux %s", json_str(inventory, "hostname", "?"),
+                  json_str(inventory, "os", "?"), json_str(inventory, "kernel", "?"));
+    show_add_line(&out, "processor", "%s: %lld package(s), %lld cores, %lld logical CPUs",
+                  json_str(inventory, "cpu_model", "?"), (long long)amount(inventory, "packages"),
+                  (long long)amount(inventory, "cores"), (long long)logical_cpus(inventory));
+    show_add_line(&out, "memory", "%s", show_bytes(json_int(inventory, "memory_bytes", 0), size));
     cJSON_ArrayForEach(item, json_get(inventory, "numa"))
     {
-        LINE("numa", "node %lld: CPUs %s, %s", (long long)json_int(item, "id", 0),
-             json_str(item, "cpus", "?"), show_bytes(json_int(item, "memory_bytes", 0), size));
+        show_add_line(&out, "numa", "node %lld: CPUs %s, %s", (long long)json_int(item, "id", 0),
+                      json_str(item, "cpus", "?"), show_bytes(json_int(item, "memory_bytes", 0), size));
     }
     cJSON_ArrayForEach(item, json_get(inventory, "gpus"))
     {
         const char *parent = json_str(json_get(item, "mig"), "parent", NULL);
-        LINE("gpu", "%lld: %s, %s, compute capability %s, %s, %s%s%s", (long long)json_int(item, "index", 0),
-             json_str(item, "name", "?"), show_bytes(json_int(item, "memory_bytes", 0), size),
-             json_str(item, "compute_capability", "?"), json_str(item, "pci", "?"),
-             json_str(item, "uuid", "?"), parent ? ", of " : "", parent ? parent : "");
+        show_add_line(&out, "gpu", "%lld: %s, %s, compute capability %s, %s, %s%s%s",
+                      (long long)json_int(item, "index", 0), json_str(item, "name", "?"),
+                      show_bytes(json_int(item, "memory_bytes", 0), size),
+                      json_str(item, "compute_capability", "?"), json_str(item, "pci", "?"),
+                      json_str(item, "uuid", "?"), parent ? ", of " : "", parent ? parent : "");
     }
     node_links_show(json_get(inventory, "gpus"), &out);
     const char *gpu_error = json_str(inventory, "gpu_error", NULL);
     if (gpu_error)
-        LINE("gpu error", "%s", gpu_error);
-    LINE("cgroup", "%s", json_str(inventory, "cgroup", "?"));
+        show_add_line(&out, "gpu error", "%s", gpu_error);
+    show_add_line(&out, "cgroup", "%s", json_str(inventory, "cgroup", "?"));
     buf_printf(&out, "%-12s", "enforces");
     for (size_t i = 0; i < sizeof abilities / sizeof *abilities; i++)
         if (json_bool(isolation, abilities[i], false))
@@ -136,13 +131,13 @@ static void show_node(const cJSON *node)
     cJSON_ArrayForEach(item, json_get(isolation, "missing"))
     {
         if (cJSON_IsString(item))
-            LINE("missing", "%s", item->valuestring);
+            show_add_line(&out, "missing", "%s", item->valuestring);
     }
     cJSON_ArrayForEach(item, json_get(node, "tasks"))
     {
-        LINE("task", "%s", cJSON_IsString(item) ? item->valuestring : json_str(item, "task", "?"));
+        show_add_line(&out, "task", "%s",
+                      cJSON_IsString(item) ? item->valuestring : json_str(item, "task", "?"));
     }
-#undef LINE
     print_out("%s", out.data);
 }
 

@@ -35,16 +35,17 @@ static void show(const cJSON *o)
 {
     char age[32], half[32];
     int64_t age_s = json_int(o, "age_s", 0);
-    print_out("policy        %s\n", json_str(o, "policy", "?"));
-    print_out("preemption    %s\n", json_bool(o, "preempt", false) ? "on" : "off");
-    print_out("ageing        %s\n", age_s ? units_format_duration(age_s * 1000, age) : "never");
+    print_line(PRINT_OUT, "policy        %s", json_str(o, "policy", "?"));
+    print_line(PRINT_OUT, "preemption    %s", json_bool(o, "preempt", false) ? "on" : "off");
+    print_line(PRINT_OUT, "ageing        %s", age_s ? units_format_duration(age_s * 1000, age) : "never");
     int64_t weight = json_int(o, "share_weight", 0);
     if (weight)
-        print_out("fair share    weight %lld, half-life %s\n", (long long)weight,
-                  units_format_duration(json_int(o, "share_half_life_s", 0) * 1000, half));
+        print_line(PRINT_OUT, "fair share    weight %lld, half-life %s", (long long)weight,
+                   units_format_duration(json_int(o, "share_half_life_s", 0) * 1000, half));
     else
-        print_out("fair share    off\n");
-    print_out("promises      %lld taken back so far\n", (long long)json_int(o, "promises_voided", 0));
+        print_line(PRINT_OUT, "fair share    off");
+    print_line(PRINT_OUT, "promises      %lld taken back so far",
+               (long long)json_int(o, "promises_voided", 0));
 }
 
 static bool add_duration(cJSON *body, const char *field, const char *option, const char *text, int *code)

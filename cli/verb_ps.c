@@ -159,7 +159,7 @@ static void show_job(struct listing *l, const cJSON *job)
         print_out(l->shown ? ",\n" : "[");
         print_json(text);
     } else if (l->args->quiet) {
-        print_out("%s\n", json_str(job, "name", "?"));
+        print_line(PRINT_OUT, "%s", json_str(job, "name", "?"));
     } else {
         add_job(&l->table, job, l->now);
     }

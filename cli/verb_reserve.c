@@ -92,9 +92,9 @@ static void tell_in_the_way(const cJSON *r)
     cJSON_ArrayForEach(item, list)
     {
         int64_t ms = json_int(item, "until_ms", 0);
-        print_out("job %s is in the way on node %s, %s%s; it is not stopped\n", json_str(item, "job", "?"),
-                  json_str(item, "node", "?"), ms ? "until " : "nobody knows how long",
-                  ms ? show_time(ms, until) : "");
+        print_line(PRINT_OUT, "job %s is in the way on node %s, %s%s; it is not stopped",
+                   json_str(item, "job", "?"), json_str(item, "node", "?"),
+                   ms ? "until " : "nobody knows how long", ms ? show_time(ms, until) : "");
     }
 }
 

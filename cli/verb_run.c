@@ -59,7 +59,7 @@ static int run_run(void *p, int argc, char **argv)
     submission_tell(&s, job);
     const char *name = json_str(job, "name", "");
     if (args->detach) {
-        print_out("%s\n", name);
+        print_line(PRINT_OUT, "%s", name);
         return EXIT_OK;
     }
     struct attend_options attend = {

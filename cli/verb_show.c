@@ -26,23 +26,7 @@ static const struct opt show_opts[] = {
 
 static void add_line(struct buf *out, const char *title, const char *text)
 {
-    if (!text || !*text)
-        return;
-    buf_printf(out, "%-12s ", title);
-    term_add_safe(out, text, false);
-    buf_add_char(out, '\n');
-}
-
-static void add_linef(struct buf *out, const char *title, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-static void add_linef(struct buf *out, const char *title, const char *fmt, ...)
-{
-    _cleanup_buf_ struct buf text = {0};
-    va_list ap;
-    va_start(ap, fmt);
-    buf_vprintf(&text, fmt, ap);
-    va_end(ap);
-    add_line(out, title, text.data);
+    show_add_line(out, title, "%s", text ? text : "");
 }
 
 static void add_times(struct buf *out, const cJSON *job, int64_t now)
@@ -63,7 +47,7 @@ static void add_times(struct buf *out, const cJSON *job, int64_t now)
         buf_printf(out, "%-12s %s\n", "time limit", units_format_duration(limit_s * 1000, at));
     const cJSON *warning = json_get(job, "warning");
     if (cJSON_IsObject(warning))
-        add_linef(
+        show_add_line(
             out, "warning", "SIG%s %s ahead of it", json_str(warning, "signal", "?"),
             units_format_duration((int64_t)(cJSON_GetNumberValue(json_get(warning, "before_s")) * 1000), at));
 }
@@ -140,9 +124,9 @@ static void add_code(struct buf *out, const cJSON *job)
     if (!cJSON_IsObject(git))
         return;
     const char *remote = json_str(git, "remote", NULL);
-    add_linef(out, "commit", "%.40s%s%s%s", json_str(git, "commit", "?"),
-              cJSON_IsString(json_get(git, "dirty")) ? ", with changes" : "", remote ? ", " : "",
-              remote ? remote : "");
+    show_add_line(out, "commit", "%.40s%s%s%s", json_str(git, "commit", "?"),
+                  cJSON_IsString(json_get(git, "dirty")) ? ", with changes" : "", remote ? ", " : "",
+                  remote ? remote : "");
 }
 
 static void add_pairs(struct buf *out, const char *title, const cJSON *object)
@@ -176,10 +160,10 @@ static void add_attempts(struct buf *out, const cJSON *attempts, int64_t now)
         int64_t started = json_int(attempt, "started_ms", 0);
         const cJSON *cause = json_get(attempt, "cause");
         const char *text = json_str(cause, "text", json_str(cause, "kind", ""));
-        add_linef(out, "attempt", "%lld: %s%s%s%s%s", (long long)json_int(attempt, "attempt", 0),
-                  json_str(attempt, "state", "ended"), started ? " after " : "",
-                  started ? show_elapsed(started, json_int(attempt, "ended_ms", 0), now, time) : "",
-                  *text ? ", " : "", text);
+        show_add_line(out, "attempt", "%lld: %s%s%s%s%s", (long long)json_int(attempt, "attempt", 0),
+                      json_str(attempt, "state", "ended"), started ? " after " : "",
+                      started ? show_elapsed(started, json_int(attempt, "ended_ms", 0), now, time) : "",
+                      *text ? ", " : "", text);
     }
 }
 
@@ -189,7 +173,7 @@ static void add_after(struct buf *out, const cJSON *list)
     const cJSON *item;
     cJSON_ArrayForEach(item, list)
     {
-        add_linef(out, "after", "%s (%s)", json_str(item, "job", "?"), json_str(item, "until", "?"));
+        show_add_line(out, "after", "%s (%s)", json_str(item, "job", "?"), json_str(item, "until", "?"));
     }
 }
 
@@ -214,7 +198,7 @@ void show_job(const cJSON *job)
     int64_t now = clock_wall_ms(), code;
     const char *state = json_str(job, "state", "?");
     bool colours = term_has_colour(STDOUT_FILENO);
-    add_linef(&out, "job", "%s (%lld)", json_str(job, "name", "?"), (long long)json_int(job, "id", 0));
+    show_add_line(&out, "job", "%s (%lld)", json_str(job, "name", "?"), (long long)json_int(job, "id", 0));
     buf_printf(&out, "%-12s %s", "state", colours ? term_colour_code(show_state_colour(state)) : "");
     term_add_safe(&out, state, false);
     buf_add_str(&out, colours ? TERM_RESET : "");
@@ -256,8 +240,8 @@ void show_job(const cJSON *job)
     add_attempts(&out, json_get(job, "attempts"), now);
     char size[32];
     if (json_int(job, "log_bytes", 0))
-        add_linef(&out, "log", "%s: berth logs %s", show_bytes(json_int(job, "log_bytes", 0), size),
-                  json_str(job, "name", "?"));
+        show_add_line(&out, "log", "%s: berth logs %s", show_bytes(json_int(job, "log_bytes", 0), size),
+                      json_str(job, "name", "?"));
     add_notes(&out, json_get(job, "notes"));
     add_pairs(&out, "environment", json_get(job, "environment"));
     print_coloured(PRINT_OUT, &out, colours);

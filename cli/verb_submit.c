@@ -61,7 +61,7 @@ int submit_prepared(struct submission *s, const struct job_options *options, con
         return attend_job(client, name, &attend);
     }
     if (!how->json)
-        print_out("%s\n", name);
+        print_line(PRINT_OUT, "%s", name);
     print_flush();
     _cleanup_json_ cJSON *ended = how->wait ? follow_wait(client, name, 0, &err) : NULL;
     if (how->wait && !ended)

@@ -92,12 +92,12 @@ static int run_up(void *p, int argc, char **argv)
     options.inventory = inventory;
     if (!up_start_detached(&options, false, &err))
         return cli_fail(&err);
-    print_out("Berth is up: %s\n", socket);
+    print_line(PRINT_OUT, "Berth is up: %s", socket);
     _cleanup_free_ char *own = xasprintf("%s/berth.sock", state_dir);
     bool found =
         (strcmp(socket, own) == 0 && !args->base.state_dir) || strcmp(socket, WHERE_SYSTEM_SOCKET) == 0;
-    print_out("next: berth run %s%s%s-- COMMAND...\n", found ? "" : "--host ", found ? "" : socket,
-              found ? "" : " ");
+    print_line(PRINT_OUT, "next: berth run %s%s%s-- COMMAND...", found ? "" : "--host ", found ? "" : socket,
+               found ? "" : " ");
     return EXIT_OK;
 }
 

@@ -55,8 +55,8 @@ static int send_update(const struct args_base *base, const cJSON *body, bool jso
         else if (json)
             show_json(job);
         else
-            print_out("%s %s: %s\n", json_str(job, "name", names[i]), json_str(job, "state", "?"),
-                      json_str(job, "reason", ""));
+            print_line(PRINT_OUT, "%s %s: %s", json_str(job, "name", names[i]), json_str(job, "state", "?"),
+                       json_str(job, "reason", ""));
     }
     return code;
 }

@@ -37,7 +37,7 @@ static int run_validate(void *p, int argc, char **argv)
         if (json)
             show_json(s.file);
         else
-            print_out("%s is a valid job file\n", s.source_name);
+            print_line(PRINT_OUT, "%s is a valid job file", s.source_name);
     }
     return code;
 }

@@ -49,7 +49,7 @@ static int run_wait(void *p, int argc, char **argv)
         if (job && json)
             show_json(job);
         else if (job && !args->quiet)
-            print_out("%s %s\n", json_str(job, "name", "?"), json_str(job, "state", "?"));
+            print_line(PRINT_OUT, "%s %s", json_str(job, "name", "?"), json_str(job, "state", "?"));
     }
     return code;
 }

@@ -58,7 +58,8 @@ static void print_why(const char *name, const cJSON *why)
     _cleanup_buf_ struct buf out = {0};
     const cJSON *text, *blocker;
     term_add_safe(&out, name, false);
-    buf_printf(&out, " is %s", json_str(why, "state", "?"));
+    buf_add_str(&out, " is ");
+    term_add_safe(&out, json_str(why, "state", "?"), false);
     const char *reason = json_str(why, "reason", NULL);
     bool told = cJSON_GetArraySize(json_get(why, "text")) > 0;
     if (reason && *reason && !told) {

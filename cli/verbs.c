@@ -92,11 +92,11 @@ static int unknown_verb(const char *name)
         if ((*v)->summary)
             names[count++] = (*v)->name;
     const char *near = suggest_nearest(name, names, count, sizeof *names);
-    print_err("berth: there is no verb \"%.80s\"\n", name);
+    print_line(PRINT_ERR, "berth: there is no verb \"%.80s\"", name);
     if (near)
-        print_err("try: berth %s\n", near);
+        print_line(PRINT_ERR, "try: berth %s", near);
     else
-        print_err("try: berth help\n");
+        print_line(PRINT_ERR, "try: berth help");
     return EXIT_USAGE;
 }
 
@@ -166,11 +166,11 @@ int cli_run_verb(const struct verb *verb, int argc, char **argv)
     bool help;
     if (!opt_parse(verb->options, args, verb->stop_at_operand, argc - 1, argv + 1, &operands, &help, &err) ||
         (!help && !check_operands(verb, operands, argv + 1, &err))) {
-        print_err("berth: %s\n", err.message);
+        print_line(PRINT_ERR, "berth: %s", err.message);
         if (err.hint[0])
-            print_err("try: %s\n", err.hint);
+            print_line(PRINT_ERR, "try: %s", err.hint);
         else
-            print_err("try: berth help %s\n", verb->name);
+            print_line(PRINT_ERR, "try: berth help %s", verb->name);
         opt_finish(verb->options, args);
         return EXIT_USAGE;
     }
@@ -197,7 +197,7 @@ static int dispatch(int argc, char **argv)
     }
     const char *word = argv[1];
     if (strcmp(word, "--version") == 0 || strcmp(word, "version") == 0) {
-        print_out("berth %s\n", BERTH_VERSION);
+        print_line(PRINT_OUT, "berth %s", BERTH_VERSION);
         return EXIT_OK;
     }
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)

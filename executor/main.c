@@ -86,8 +86,8 @@ static bool parse_options(int argc, char **argv, struct executor_config *config,
             *print_inventory = true;
         else if (!known) {
             if (c != HELP)
-                print_err("berth executor: unknown option, or one without its value: %.80s\n",
-                          argv[optind - 1]);
+                print_line(PRINT_ERR, "berth executor: unknown option, or one without its value: %.80s",
+                           argv[optind - 1]);
             print_to(c == HELP ? PRINT_OUT : PRINT_ERR, "%s", usage);
             exit(c == HELP ? print_finish(0) : 2);
         }

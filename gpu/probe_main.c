@@ -95,12 +95,13 @@ int gpu_probe_main(int argc, char **argv)
             deadline_ms = strtol(optarg, &end, 10);
             if (end != optarg && !*end && deadline_ms > 0 && deadline_ms <= DEADLINE_MAX_MS)
                 break;
-            print_err("berth gpu-probe: --deadline-ms takes 1 to %d, not '%.80s'\n", DEADLINE_MAX_MS, optarg);
+            print_line(PRINT_ERR, "berth gpu-probe: --deadline-ms takes 1 to %d, not '%.80s'",
+                       DEADLINE_MAX_MS, optarg);
             return 2;
         default:
             if (opt != 'h')
-                print_err("berth gpu-probe: unknown option, or one without its value: %.80s\n",
-                          argv[optind - 1]);
+                print_line(PRINT_ERR, "berth gpu-probe: unknown option, or one without its value: %.80s",
+                           argv[optind - 1]);
             print_to(opt == 'h' ? PRINT_OUT : PRINT_ERR,
                      "usage: berth gpu-probe [--usage | --topology] [--gpu-library PATH] "
                      "[--nvml-library PATH] [--system-root DIR] "
@@ -109,7 +110,7 @@ int gpu_probe_main(int argc, char **argv)
         }
     }
     if (optind < argc) {
-        print_err("berth gpu-probe: it takes no word '%.80s'\n", argv[optind]);
+        print_line(PRINT_ERR, "berth gpu-probe: it takes no word '%.80s'", argv[optind]);
         return 2;
     }
     set_deadline(deadline_ms);

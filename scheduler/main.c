@@ -138,7 +138,8 @@ static bool parse(int argc, char **argv, struct arguments *a)
             a->o.may_sleep = optarg[0] == 'y';
             break;
         default:
-            print_err("berth scheduler: unknown option, or one without its value: %.80s\n", argv[optind - 1]);
+            print_line(PRINT_ERR, "berth scheduler: unknown option, or one without its value: %.80s",
+                       argv[optind - 1]);
             ok = false;
             break;
         }

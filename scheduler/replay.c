@@ -54,9 +54,9 @@ const char *replay_time(uint64_t ms, char *out)
 
 static int tell(const struct error *err, int code)
 {
-    print_err("berth: %s\n", err->message);
+    print_line(PRINT_ERR, "berth: %s", err->message);
     if (err->hint[0])
-        print_err("try: %s\n", err->hint);
+        print_line(PRINT_ERR, "try: %s", err->hint);
     return code;
 }
 

@@ -95,15 +95,16 @@ struct arguments {
 
 static int tell_usage(const char *what, const char *word)
 {
-    print_err("berth: %s%s\ntry: berth sim --help\n", what, word);
+    print_line(PRINT_ERR, "berth: %s%s", what, word);
+    print_line(PRINT_ERR, "try: berth sim --help");
     return EXIT_USAGE;
 }
 
 static int tell_error(const struct error *err)
 {
-    print_err("berth: %s\n", err->message);
+    print_line(PRINT_ERR, "berth: %s", err->message);
     if (err->hint[0])
-        print_err("try: %s\n", err->hint);
+        print_line(PRINT_ERR, "try: %s", err->hint);
     return EXIT_REFUSED;
 }
 
@@ -283,17 +284,18 @@ static void tell_bad_lines(const struct arguments *a, const struct trace *trace)
         const struct trace_bad *bad = &trace->bad[i];
         const char *file = strcmp(bad->file, "nodes") == 0 ? a->nodes : a->trace;
         bool record = strcmp(bad->file, "job") == 0 || strcmp(bad->file, "node") == 0;
-        print_err("berth: %s:%s%s%llu: %s\n", file, record ? bad->file : "", record ? " " : "",
-                  (unsigned long long)bad->line, bad->reason);
+        print_line(PRINT_ERR, "berth: %s:%s%s%llu: %s", file, record ? bad->file : "", record ? " " : "",
+                   (unsigned long long)bad->line, bad->reason);
     }
     if (trace->bad_count > kept)
-        print_err("berth: and %llu more bad lines\n", (unsigned long long)(trace->bad_count - kept));
+        print_line(PRINT_ERR, "berth: and %llu more bad lines",
+                   (unsigned long long)(trace->bad_count - kept));
     if (trace->undeclared)
-        print_err("berth: %llu jobs declared no time: their run time stands for it\n",
-                  (unsigned long long)trace->undeclared);
+        print_line(PRINT_ERR, "berth: %llu jobs declared no time: their run time stands for it",
+                   (unsigned long long)trace->undeclared);
     if (trace->left_out)
-        print_err("berth: %llu jobs ended without having run, and are left out\n",
-                  (unsigned long long)trace->left_out);
+        print_line(PRINT_ERR, "berth: %llu jobs ended without having run, and are left out",
+                   (unsigned long long)trace->left_out);
 }
 
 static bool write_gantt(const struct arguments *a, const struct gantt *gantt,
