@@ -90,11 +90,11 @@ static void two_long_jobs_share_two_cores_after_short_ones_of_two_cores(void **s
 
 static void four_cores_are_too_few_to_keep_one_for_jobs_of_one_core_and_five_are_not(void **state)
 {
-    struct fixture *f = *state;
+    (void)state;
     for (uint32_t cores = 4; cores <= 5; cores++) { /* 21% are kept at most */
         void *fresh;
         fixture_setup(&fresh);
-        f = fresh;
+        struct fixture *f = fresh;
         pool(f, 1, cores, 0);
         short_jobs(f, 1, SHORT_JOBS, wanting(1, 1, 0, 0));
         assert_true(starts(f, wanting(LONG, cores - 1, 0, 0)));
@@ -250,11 +250,11 @@ static void capacity_is_kept_for_shapes_of_late_alone(void **state)
 /* The table of shapes has 16 records: at its limit, and one past it. */
 static void many_rare_shapes_do_not_push_out_the_usual_one(void **state)
 {
-    struct fixture *f = *state;
+    (void)state;
     for (uint32_t rare = 15; rare <= 16; rare++) {
         void *fresh;
         fixture_setup(&fresh);
-        f = fresh;
+        struct fixture *f = fresh;
         pool(f, 1, 8, 0);
         short_jobs(f, 1, SHORT_JOBS, wanting(1, 1, 0, 0));
         for (uint32_t i = 0; i < rare; i++)
