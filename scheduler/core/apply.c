@@ -192,12 +192,14 @@ static void apply_config(struct core *core, const struct core_config *c)
     f->preempt = c->preempt;
     f->preempt_min_run_ms = c->preempt_min_run_ms;
     f->age_ms = c->age_ms;
+    for (uint32_t slot = 1; slot <= f->tenant_count; slot++)
+        share_settle(core, &core->tenants[slot]);
     f->share_weight = c->share_weight;
     f->share_half_life_ms = c->share_half_life_ms;
     for (uint32_t slot = 1; slot <= f->tenant_count; slot++) {
         struct tenant *t = &core->tenants[slot];
         tenant_changes(core, t);
-        t->facts.place = tenant_place(core, t);
+        t->facts.place = share_place(core, t);
     }
     requeue_all(core);
 }

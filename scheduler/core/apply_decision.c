@@ -195,6 +195,7 @@ static const char *apply_start(struct core *core, const struct core_decision *d)
         task->facts.guess_ms = sooner(now + (uint64_t)f->order.mean_ms, ends);
         node_changes(core, node);
         lease_take(core, node, f, lease);
+        share_begin(core, job, task);
     }
     shapes_count_fit(core, node);
     if (!slot)
@@ -226,9 +227,7 @@ static const char *apply_freed(struct core *core, const struct core_decision *d,
     (void)d;
     if (task->facts.released)
         return "a lease freed twice";
-    uint64_t ran_s = (core->h->facts.now_ms - task->facts.began_ms) / 1000;
-    uint64_t width = task->width + (uint32_t)__builtin_popcount(task->facts.lease.gpus);
-    tenant_charge(core, &core->jobs[task->job_slot], width * ran_s);
+    share_end(core, &core->jobs[task->job_slot], task);
     task_changes(core, task);
     task->facts.released = 1;
     shapes_forget_fit(core, node);
@@ -354,23 +353,6 @@ static const char *apply_patience(struct core *core)
     return NULL;
 }
 
-static const char *apply_share(struct core *core, const struct core_decision *d)
-{
-    uint32_t slot = tenant_find(core, CORE_QUOTA_PRINCIPAL, d->as.share.principal.v);
-    if (!slot)
-        return "a share of nobody";
-    struct tenant *t = &core->tenants[slot];
-    tenant_changes(core, t);
-    t->facts.place = d->as.share.place;
-    for (uint32_t job = 1; job <= core->h->job.high; job++) {
-        if (core->jobs[job].klass && core->jobs[job].facts.principal == t->facts.id) {
-            queue_leave(core, job);
-            queue_enter(core, job);
-        }
-    }
-    return NULL;
-}
-
 static const char *apply_look(struct core *core, const struct core_decision *d)
 {
     struct header_facts *f = &core->h->facts;
@@ -422,7 +404,7 @@ const char *apply_decision(struct core *core, const struct core_event *event, co
     case CORE_DECISION_START_TASK:
         return apply_start(core, d);
     case CORE_DECISION_SHARE:
-        return apply_share(core, d);
+        return share_apply(core, d->as.share.principal.v, d->as.share.place);
     case CORE_DECISION_PATIENCE:
         return apply_patience(core);
     case CORE_DECISION_QUEUE_PLAN:

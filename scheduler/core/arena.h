@@ -18,7 +18,7 @@
 _Noreturn void core_assert_failed(const char *what, const char *file);
 
 #define CORE_MAGIC UINT64_C(0x31656e6f63687442)
-#define CORE_ARENA_VERSION 8
+#define CORE_ARENA_VERSION 9
 /* A start is charged this much work, so one step starts at most CORE_STEP_WORK / CORE_WORK_START tasks beside
  * one gang, which is decided whole; room for that many is made before each step. */
 #define CORE_WORK_START 8
@@ -306,6 +306,8 @@ struct tenant {
     uint32_t running, queued;
     uint32_t first_klass; /* of a principal: where its jobs wait */
     uint32_t changed_next;
+    uint64_t busy, busy_since; /* of a principal: sums over its leases of width, and of width x begin in ms
+                                */
 };
 
 /* A reservation, and its seats: nodes of which it has an amount. */
@@ -519,9 +521,19 @@ void tenant_limits(const struct core *core, const struct tenant *t, uint32_t lim
 bool tenant_allows(const struct core *core, const struct klass *klass);
 void tenant_attach(struct core *core, uint32_t klass);
 void tenant_detach(struct core *core, uint32_t klass);
-void tenant_charge(struct core *core, const struct job *job, uint64_t core_seconds);
+
+/* share.c: fair share of principals */
+/* What a task holds, as fair share counts it: cores, and each GPU as one. */
+uint64_t share_width(const struct task *task);
+/* A task of the job has its lease; it has given it back. */
+void share_begin(struct core *core, const struct job *job, const struct task *task);
+void share_end(struct core *core, const struct job *job, const struct task *task);
+/* What was used is decayed up to now: before the half-life changes. */
+void share_settle(struct core *core, struct tenant *t);
 /* The place that its use gives the principal now. */
-uint32_t tenant_place(const struct core *core, const struct tenant *t);
+uint32_t share_place(const struct core *core, const struct tenant *t);
+/* What the decision SHARE does; NULL, or why it can't be. */
+const char *share_apply(struct core *core, uint32_t principal, uint32_t place);
 
 /* treap.c: ordered sets whose links lie in records; a treap's shape follows from its members alone */
 struct treap {

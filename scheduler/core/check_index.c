@@ -255,6 +255,16 @@ const char *check_tenants(const struct core *core, uint64_t *sum)
             cores += c;
             gpus += g;
         }
+        uint64_t busy = 0, busy_since = 0;
+        for (uint32_t k = 1; k <= core->h->task.high; k++) {
+            const struct task *task = &core->tasks[k];
+            bool counts =
+                task->present && !task->facts.released && core->jobs[task->job_slot].tenants[0] == slot;
+            busy += counts ? share_width(task) : 0;
+            busy_since += counts ? share_width(task) * task->facts.began_ms : 0;
+        }
+        if (busy != t->busy || busy_since != t->busy_since)
+            return "tenant: what its tasks hold is wrong";
         if (cores != t->cores || gpus != t->gpu_milli || running != t->running || queued != t->queued)
             return "tenant: a sum is wrong";
         if (t->hash != tenant_hash(t) ||

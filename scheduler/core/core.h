@@ -49,7 +49,7 @@
 
 /* Changes whenever the same events may give other decisions or another state. Written into each row and
  * checkpoint. */
-#define CORE_VERSION 9
+#define CORE_VERSION 10
 
 #ifndef CORE_STEP_WORK      /* the simulator also runs a core with a tiny one */
 #define CORE_STEP_WORK 4096 /* W: units of work that one step may do before it says CONTINUE */

@@ -190,6 +190,7 @@ static void on_submit(struct step *step)
         job_ends(step, slot, JOB_CANCELED, CORE_REASON_DEPENDENCY, (struct core_end){.kind = END_CANCELED});
         return;
     }
+    share_follow(step, core->jobs[slot].tenants[0]);
     step->want_place =
         core->jobs[slot].klass && (core->klasses[core->jobs[slot].klass].ordered || submit->reservation);
 }
@@ -259,14 +260,7 @@ static void task_freed(struct step *step, uint32_t slot)
     uint32_t principal = core->jobs[core->tasks[slot].job_slot].facts.principal;
     task_decides(step, CORE_DECISION_LEASE_FREED, slot);
     step->want_place = true;
-    const struct tenant *t = &core->tenants[tenant_find(core, CORE_QUOTA_PRINCIPAL, principal)];
-    uint32_t place = core->h->facts.share_weight ? tenant_place(core, t) : 0;
-    if (place != t->facts.place) {
-        struct core_decision d = {.kind = CORE_DECISION_SHARE};
-        d.as.share.principal.v = principal;
-        d.as.share.place = place;
-        step_emit(step, &d);
-    }
+    share_follow(step, tenant_find(core, CORE_QUOTA_PRINCIPAL, principal));
 }
 
 static void on_task(struct step *step)
@@ -411,7 +405,7 @@ void core_step(struct core *core, uint64_t now_ms, const struct core_event *even
                         .out = out,
                         .work = CORE_STEP_WORK,
                         .due = core->h->facts.pass_due && !event->defer};
-    uint64_t timer = core_timer_at(core);
+    uint64_t timer = core_timer_at(core), before = core->h->facts.now_ms;
     if (event->kind == CORE_EVENT_TASK_EXIT || event->kind == CORE_EVENT_TASK_OVER) {
         uint32_t slot = task_find(core, event->as.task.task);
         const struct job_facts *job = &core->jobs[core->tasks[slot].job_slot].facts;
@@ -425,6 +419,7 @@ void core_step(struct core *core, uint64_t now_ms, const struct core_event *even
                     core->h->facts.look_at_ms <= core->h->facts.now_ms;
     CORE_ASSERT(!apply_event(core, event));
     decide(&step);
+    shares_follow_time(&step, before);
     pass_run(&step);
     if (core_timer_at(core) != timer || (event->kind == CORE_EVENT_TICK && core_timer_at(core))) {
         struct core_decision d = {.kind = CORE_DECISION_TIMER_AT};

@@ -44,6 +44,13 @@ void job_after_exit(struct step *step, uint32_t job_slot, const struct task_fact
 /* Jobs whose dependencies or times changed: CORE_STEP_WORK allowing. False: some are left. */
 bool stirred_settle(struct step *step);
 
+/* share.c */
+/* Decides the place that the principal's use gives it now; false: it has it already. */
+bool share_follow(struct step *step, uint32_t tenant_slot);
+/* Places of principals whose jobs wait, at the first event of each minute; `before_ms`: time of the last one.
+ */
+void shares_follow_time(struct step *step, uint64_t before_ms);
+
 /* promise.c */
 void promise_make(struct step *step, uint32_t job_slot, const struct plan_start *start);
 void promise_void(struct step *step, uint32_t job_slot, enum core_void why);

@@ -1,13 +1,11 @@
 /*
  * Principals and workspaces, and both within a family of sizes: what their jobs hold (links, summed up as
- * jobs come and go), what they may hold (quotas), and what they have used lately, decayed with a half-life.
- * Owns tenant records; they are never forgotten.
+ * jobs come and go), and what they may hold (quotas). Owns tenant records; they are never forgotten. What
+ * they have used lately is share.c's.
  */
 #include <string.h>
 
 #include "scheduler/core/arena.h"
-
-#define PLACE_MAX 256
 
 uint32_t tenant_get(struct core *core, enum core_quota_scope scope, uint32_t id, uint32_t family)
 {
@@ -116,37 +114,4 @@ void tenant_detach(struct core *core, uint32_t klass)
     *(k->tenant_prev ? &core->klasses[k->tenant_prev].tenant_next : &t->first_klass) = k->tenant_next;
     if (k->tenant_next)
         core->klasses[k->tenant_next].tenant_prev = k->tenant_prev;
-}
-
-/* use * 2^-(elapsed / half life), by halving whole half-lives and going linearly within one. */
-static uint64_t decayed(uint64_t use, uint64_t elapsed_ms, uint64_t half_life_ms)
-{
-    if (!half_life_ms)
-        return use;
-    uint64_t halvings = elapsed_ms / half_life_ms;
-    use = halvings < 64 ? use >> halvings : 0;
-    uint64_t part = (elapsed_ms % half_life_ms) * 1024 / half_life_ms;
-    return use - (use >> 11) * part - ((use & 2047) * part >> 11);
-}
-
-void tenant_charge(struct core *core, const struct job *job, uint64_t core_seconds)
-{
-    struct tenant *t = &core->tenants[job->tenants[0]];
-    uint64_t now = core->h->facts.now_ms;
-    tenant_changes(core, t);
-    t->facts.use =
-        decayed(t->facts.use, now - t->facts.use_at_ms, core->h->facts.share_half_life_ms) + core_seconds;
-    t->facts.use_at_ms = now;
-}
-
-uint32_t tenant_place(const struct core *core, const struct tenant *t)
-{
-    const struct header_facts *f = &core->h->facts;
-    if (!f->share_weight || t->facts.scope != CORE_QUOTA_PRINCIPAL || t->facts.family)
-        return 0;
-    /* An hour of one core is where it begins to count. */
-    uint64_t hours = decayed(t->facts.use, f->now_ms - t->facts.use_at_ms, f->share_half_life_ms) / 3600;
-    uint64_t doublings = hours ? 64 - (uint64_t)__builtin_clzll(hours) : 0;
-    uint64_t place = doublings * f->share_weight;
-    return place < PLACE_MAX ? (uint32_t)place : PLACE_MAX;
 }

@@ -207,6 +207,7 @@ void model_event(struct sim *sim, const struct core_event *event)
         sim->overdue_ms = sim->now_ms;
     switch (event->kind) {
     case CORE_EVENT_CONFIG:
+        model_share_config(sim);
         sim->config = event->as.config;
         break;
     case CORE_EVENT_QUOTA:
@@ -475,6 +476,9 @@ void model_decision(struct sim *sim, const struct core_event *event, const struc
         break;
     case CORE_DECISION_RESERVATION:
         model_reserved(sim, event, d);
+        break;
+    case CORE_DECISION_SHARE:
+        model_share(sim, d);
         break;
     default:
         break;

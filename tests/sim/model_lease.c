@@ -159,6 +159,7 @@ void model_lease_freed(struct sim *sim, const struct core_event *event, const st
     if (!model_lease_lift(sim, node, lease))
         sim_fail(sim, "a leased GPU's unit became another GPU");
     lease->held = false;
+    model_share_freed(sim, lease);
 }
 
 void model_lease_forgotten(struct sim *sim, const struct core_decision *d)

@@ -132,6 +132,9 @@ struct sim {
     struct mnode mnodes[SIM_NODES_MAX];
     struct mlease *leases;
     uint32_t lease_count, lease_room;
+    double share_used[SIM_TENANTS]; /* core-seconds of ended leases, faded up to share_ms */
+    uint64_t share_ms;
+    uint64_t shares; /* places that were decided */
     struct core_config config;
     struct core_quota quotas[CORE_QUOTA_SCOPE_COUNT][SIM_TENANTS][SIM_FAMILIES];
     bool restricted[SIM_FAMILIES];
@@ -222,6 +225,11 @@ uint32_t model_array_kept(const struct sim *sim, const struct mjob *array);
 
 /* model_kept.c: it waits while it fits, as `why` says, so that short jobs find free capacity */
 void model_kept_check(struct sim *sim, const struct mjob *job, const struct core_why *why);
+
+/* model_share.c: fair share */
+void model_share_config(struct sim *sim); /* a new one comes */
+void model_share_freed(struct sim *sim, const struct mlease *lease);
+void model_share(struct sim *sim, const struct core_decision *d);
 
 /* model_lease.c */
 void model_lease_start(struct sim *sim, const struct mjob *job, const struct core_decision *d);

@@ -252,8 +252,8 @@ static void check_end(struct sim *sim)
 }
 
 /* Returns how many events there were; adds to *plans how often the queue was planned, and to *kept how often
- * a job was seen that leaves free capacity to short ones. */
-static uint64_t run_seed(uint64_t seed, bool verbose, uint64_t *plans, uint64_t *kept)
+ * a job was seen that leaves free capacity to short ones, and to *shares the places of fair share. */
+static uint64_t run_seed(uint64_t seed, bool verbose, uint64_t *plans, uint64_t *kept, uint64_t *shares)
 {
     /* Small capacities that differ: growth and the arena's size must change nothing. */
     static const struct core_capacity small = {4, 1, 8}, large = {3000, 64, 2048};
@@ -287,6 +287,7 @@ static uint64_t run_seed(uint64_t seed, bool verbose, uint64_t *plans, uint64_t 
     uint64_t steps = sim->steps;
     *plans += sim->plans;
     *kept += sim->kept;
+    *shares += sim->shares;
     if (verbose)
         printf("seed %llu: %u nodes, %u jobs, %llu events, hash %016llx\n", (unsigned long long)seed,
                sim->node_count, sim->job_count, (unsigned long long)steps,
@@ -313,7 +314,7 @@ int main(int argc, char **argv)
                                             {"verbose", no_argument, NULL, 'v'},
                                             {"trace", required_argument, NULL, 't'},
                                             {0}};
-    uint64_t seeds = 100, first = 1, steps = 0, plans = 0, kept = 0;
+    uint64_t seeds = 100, first = 1, steps = 0, plans = 0, kept = 0, shares = 0;
     bool verbose = false;
     program = argv[0];
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -332,12 +333,14 @@ int main(int argc, char **argv)
     }
     signal(SIGABRT, on_abort);
     for (uint64_t i = 0; i < seeds; i++)
-        steps += run_seed(first + i, verbose, &plans, &kept);
-    printf("%llu seeds clean, %llu events, the queue planned %llu times, capacity kept %llu times\n",
+        steps += run_seed(first + i, verbose, &plans, &kept, &shares);
+    printf("%llu seeds clean, %llu events, the queue planned %llu times, capacity kept %llu times, %llu "
+           "places of fair share\n",
            (unsigned long long)seeds, (unsigned long long)steps, (unsigned long long)plans,
-           (unsigned long long)kept);
-    if (seeds >= 100 && (!plans || !kept)) {
-        fprintf(stderr, "the queue was never planned, or nothing kept: the seeds miss a part of the core\n");
+           (unsigned long long)kept, (unsigned long long)shares);
+    if (seeds >= 100 && (!plans || !kept || !shares)) {
+        fprintf(stderr, "the queue was never planned, nothing kept, or no share decided: the seeds miss a "
+                        "part of the core\n");
         return 1;
     }
     return 0;
