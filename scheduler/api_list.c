@@ -235,7 +235,7 @@ static void write_page(struct listing *l, struct buf *body)
             break;
         if (last && last->id == e->id)
             continue; /* in memory and in the journal */
-        if (written == l->query.limit || (written && body->len > JOB_LISTING_MAX_BYTES)) {
+        if (last && (written == l->query.limit || body->len > JOB_LISTING_MAX_BYTES)) {
             next = last->id;
             break;
         }
