@@ -239,7 +239,7 @@ static void object_shows_the_present_attempt_and_all_of_them_where_asked(void **
 static const char *const seen_by_all[] = {
     "id",           "name",      "state",        "reason",     "promised_start_ms", "cause",
     "exit_code",    "attempt",   "attempts",     "started_ms", "ended_ms",          "tasks",
-    "submitted_ms", "log_bytes", "display_name", "principal"};
+    "submitted_ms", "log_bytes", "display_name", "principal",  "kept_until_ms"};
 static const char *const seen_by_owner[] = {"advice", "notes", "code"};
 
 static bool is_in(const char *const *list, size_t count, const char *word)
