@@ -19,8 +19,10 @@ enum word_kind word_kind_of(const char *value_name)
     static const struct {
         const char *value_name;
         enum word_kind kind;
-    } kinds[] = {{"NAME", WORD_NAME}, {"L", WORD_NAME},    {"F", WORD_NAME},    {"A,B", WORD_NAME},
-                 {"DIR", WORD_PATH},  {"PATH", WORD_PATH}, {"FILE", WORD_PATH}, {"WHERE", WORD_PATH}};
+    } kinds[] = {{"NAME", WORD_NAME},          {"L", WORD_NAME},     {"F", WORD_NAME},
+                 {"A,B", WORD_NAME},           {"DIR", WORD_PATH},   {"PATH", WORD_PATH},
+                 {"FILE", WORD_PATH},          {"WHERE", WORD_PATH}, {"K=V|NAME", WORD_PATH},
+                 {"SRC[:DST][:rw]", WORD_PATH}};
     for (size_t i = 0; value_name && i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kinds[i].value_name, value_name) == 0)
             return kinds[i].kind;

@@ -102,7 +102,7 @@ static void add_mounts(const struct shim *s, struct buf *b)
      * user's rights alone, and (1.8) would bind without what is mounted below. */
     if (is_runc(s) || !s->container_userns)
         buf_add_str(b, "{\"destination\":\"/dev\",\"type\":\"bind\",\"source\":\"" NEST_ROOT
-                       "/dev\",\"options\":[\"rbind\"]},");
+                       "/dev\",\"options\":[\"rbind\",\"nosuid\"]},");
     static const struct {
         const char *path, *type, *options;
     } mounts[] = {{"/proc", "proc", "\"nodev\""},
@@ -158,7 +158,9 @@ static bool write_config(const struct shim *s, struct error *err)
     _cleanup_buf_ struct buf b = {0};
     buf_add_str(&b, "{\"ociVersion\":\"1.0.0\",");
     add_process(s, &b);
-    /* The runtime mounts the root once more, and takes its word on what is read-only from here alone. */
+    /* The runtime mounts the root once more, and takes its word on what is read-only from here alone; on "/"
+     * itself nosuid and nodev are lost by that. No new privileges makes up for the first, and nobody who
+     * isn't root can make a device there. */
     buf_printf(&b, "\"root\":{\"path\":\"" NEST_ROOT "\",\"readonly\":%s},",
                s->root_writable ? "false" : "true");
     add_mounts(s, &b);
