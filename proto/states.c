@@ -122,6 +122,23 @@ bool task_state_parse(const char *name, enum task_state *out)
     return true;
 }
 
+const char *end_kind_text(enum end_kind kind)
+{
+    static const char *const texts[END_KIND_COUNT] = {
+        [END_OOM] = "out of memory",
+        [END_TIME_LIMIT] = "its time limit was reached",
+        [END_LOG_LIMIT] = "its log limit was reached",
+        [END_IMAGE_ERROR] = "its image could not be used",
+        [END_START_ERROR] = "it could not be started",
+        [END_DISK_FULL] = "the disk is full",
+        [END_CANCELED] = "canceled",
+        [END_NODE_LOST] = "its node was declared lost",
+        [END_SHIM_LOST] = "shim died: exit status unknown",
+        [END_PREEMPTED] = "preempted by a job of a higher class",
+    };
+    return (unsigned)kind < END_KIND_COUNT ? texts[kind] : NULL;
+}
+
 const char *end_kind_name(enum end_kind kind)
 {
     return name_of(end_names, END_KIND_COUNT, kind);

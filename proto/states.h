@@ -69,6 +69,8 @@ const char *task_state_name(enum task_state state);
 bool task_state_parse(const char *name, enum task_state *out);
 /* "exit", "oom", ... as causes are named in docs/PROTOCOL.md section 3; "none" for END_NONE. */
 const char *end_kind_name(enum end_kind kind);
+/* In words, where nothing more is known: "out of memory". NULL for those that say it by a code. */
+const char *end_kind_text(enum end_kind kind);
 bool end_kind_parse(const char *name, enum end_kind *out);
 /* "low", "medium", "high". */
 const char *priority_class_name(enum priority_class c);

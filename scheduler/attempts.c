@@ -33,7 +33,7 @@ void attempts_end(struct job *job, enum core_reason next, int64_t now_ms)
                                                          : END_EXIT;
     const char *why = job->cause_text                 ? job->cause_text
                       : next == CORE_REASON_REQUEUED  ? "its node was silent for too long, or declared lost"
-                      : next == CORE_REASON_PREEMPTED ? "it gave way to a job of a higher class"
+                      : next == CORE_REASON_PREEMPTED ? "preempted by a job of a higher class"
                                                       : "it failed";
     struct task *task = first_task(job, job->attempt);
     if (task) {

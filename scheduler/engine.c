@@ -124,18 +124,6 @@ static void on_end_durable(void *data)
 
 static void say_cause(struct daemon *d, struct job *job, const struct core_end *end)
 {
-    static const char *const texts[END_KIND_COUNT] = {
-        [END_CANCELED] = "canceled",
-        [END_NODE_LOST] = "its node was declared lost",
-        [END_PREEMPTED] = "it gave way to a job of a higher class",
-        [END_SHIM_LOST] = "the keeper of the task died and its end is unknown",
-        [END_OOM] = "out of memory",
-        [END_TIME_LIMIT] = "its time limit was reached",
-        [END_LOG_LIMIT] = "its log limit was reached",
-        [END_IMAGE_ERROR] = "its image could not be used",
-        [END_START_ERROR] = "it could not be started",
-        [END_DISK_FULL] = "the disk is full",
-    };
     job->cause = end->kind;
     if (job->cause_text || end->kind == END_NONE)
         return;
@@ -149,8 +137,8 @@ static void say_cause(struct daemon *d, struct job *job, const struct core_end *
         job->cause_text = xasprintf("exited with code %d", end->code);
     else if (end->kind == END_SIGNAL)
         job->cause_text = xasprintf("killed by signal %d (%s)", end->signal, strsignal(end->signal));
-    else if (texts[end->kind])
-        job->cause_text = xstrdup(texts[end->kind]);
+    else if (end_kind_text(end->kind))
+        job->cause_text = xstrdup(end_kind_text(end->kind));
 }
 
 static void record_end(struct daemon *d, struct job *job, const struct core_end *end, int64_t now_ms)

@@ -11,18 +11,6 @@ static const char *const private_members[] = {"code"};
 
 void visible_add_cause(const struct job *job, cJSON *cause)
 {
-    static const char *const texts[END_KIND_COUNT] = {
-        [END_OOM] = "out of memory",
-        [END_TIME_LIMIT] = "its time limit was reached",
-        [END_LOG_LIMIT] = "its log limit was reached",
-        [END_IMAGE_ERROR] = "its image could not be used",
-        [END_START_ERROR] = "it could not be started",
-        [END_DISK_FULL] = "the disk is full",
-        [END_CANCELED] = "canceled",
-        [END_NODE_LOST] = "its node was declared lost",
-        [END_SHIM_LOST] = "its exit status is unknown",
-        [END_PREEMPTED] = "preempted",
-    };
     _cleanup_free_ char *text = NULL;
     if (job->has_exit_code && (job->cause == END_EXIT || job->cause == END_SIGNAL))
         text = xasprintf("exit code %d", job->exit_code);
@@ -30,7 +18,7 @@ void visible_add_cause(const struct job *job, cJSON *cause)
         text = xstrdup(job->cause_text); /* names of jobs and how they ended: all in the listing */
     else if (job->cause == END_CANCELED && job->canceled_by)
         text = xasprintf("canceled by %s", job->canceled_by);
-    json_add_str(cause, "text", text ? text : texts[job->cause] ? texts[job->cause] : "");
+    json_add_str(cause, "text", text ? text : end_kind_text(job->cause) ? end_kind_text(job->cause) : "");
 }
 
 /* The end of the JSON string that begins at `p`, behind its closing quote. */
