@@ -1,45 +1,67 @@
-/* A child for each look: it becomes the user for good, answers through a pipe or its status, and has a limit.
+/*
+ * A child for each look: it becomes the user for good and answers through a pipe. The user may stop it or
+ * leave it hanging in a file system, so its parent keeps the time and kills it.
  */
 #include "executor/look.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fs.h"
 
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 static bool become(const struct user *user)
 {
-    sigset_t alarms;
-    sigemptyset(&alarms);
-    sigaddset(&alarms, SIGALRM);
-    signal(SIGALRM, SIG_DFL);
-    sigprocmask(SIG_UNBLOCK, &alarms, NULL);
-    alarm(LOOK_LIMIT_S);
     return geteuid() != 0 || (setgroups(user->group_count, user->groups) == 0 &&
                               setresgid(user->gid, user->gid, user->gid) == 0 &&
                               setresuid(user->uid, user->uid, user->uid) == 0);
 }
 
-static bool ended_well(pid_t child)
+/* One answer of the child's; false at its end, or when its time is over. */
+static bool read_answer(int fd, void *answer, size_t size, int64_t until_ms)
 {
-    int status = 1;
-    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    for (;;) {
+        int64_t left = until_ms - clock_boot_ms();
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        int ready = poll(&p, 1, left > 0 ? (int)left : 0);
+        if (ready < 0 && errno == EINTR)
+            continue;
+        return ready > 0 && read(fd, answer, size) == (ssize_t)size;
     }
-    return child > 0 && status == 0;
+}
+
+/* Also of one that hangs or is stopped. */
+static void end(pid_t child)
+{
+    if (child <= 0)
+        return;
+    kill(child, SIGKILL);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+    }
 }
 
 bool look_is_directory(const char *path, const struct user *user)
 {
+    int ends[2];
+    char is = 0;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return false;
     pid_t child = fork();
     if (child == 0) {
         struct stat st;
-        _exit(become(user) && (stat(path, &st) == 0 ? S_ISDIR(st.st_mode) : errno == EACCES) ? 0 : 1);
+        is = become(user) && (stat(path, &st) == 0 ? S_ISDIR(st.st_mode) : errno == EACCES);
+        _exit(fs_write_all(ends[1], &is, 1) ? 0 : 1);
     }
-    return ended_well(child);
+    close(ends[1]);
+    bool answered = read_answer(ends[0], &is, 1, clock_boot_ms() + LOOK_LIMIT_S * 1000);
+    close(ends[0]);
+    end(child);
+    return answered && is;
 }
 
 static void __attribute__((noreturn))
@@ -66,14 +88,11 @@ size_t look_missing(const char *folder, char *const *paths, const struct user *u
     if (child == 0)
         write_missing(folder, paths, user, ends[1]);
     close(ends[1]);
-    ssize_t n;
-    while ((n = read(ends[0], &index, sizeof index)) == sizeof index || (n < 0 && errno == EINTR)) {
-        if (n < 0 || index >= paths_count)
-            continue;
-        if (!count++)
+    int64_t until_ms = clock_boot_ms() + LOOK_LIMIT_S * 1000;
+    while (read_answer(ends[0], &index, sizeof index, until_ms))
+        if (index < paths_count && !count++)
             *first = paths[index];
-    }
     close(ends[0]);
-    ended_well(child);
+    end(child);
     return count;
 }

@@ -20,7 +20,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define LOOK_LIMIT_S 10          /* for one look at a path that a user named */
 #define MANIFEST_FILE "manifest" /* a copy in the task's folder: the cache may be swept before collection */
 
 static const char *const made_here[] = {"work", "tmp",   "upper", "ovl",  "bundle", "spec",

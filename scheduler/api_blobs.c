@@ -13,6 +13,7 @@
 #include "scheduler/engine.h"
 #include "scheduler/storage.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/crypto.h>
@@ -142,6 +143,7 @@ static void work_done(uv_work_t *work, int status)
 
 static void start_work(struct daemon *d, struct upload *u)
 {
+    assert(!u->busy); /* one piece at a time */
     u->busy = true;
     daemon_work(d, &u->work, do_work, work_done);
 }

@@ -118,5 +118,5 @@ void api_post_blobs_missing(struct http_request *req, void *context)
         return;
     }
     l->journal = xasprintf("%s/journal", d->options.state_dir);
-    daemon_work(d, &l->work, do_lookup, looked_up);
+    daemon_work_for(d, l->principal, &l->work, do_lookup, looked_up);
 }

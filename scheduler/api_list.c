@@ -365,5 +365,5 @@ void api_get_jobs(struct http_request *req, void *context)
         return;
     }
     l->folder = xasprintf("%s/journal", d->options.state_dir);
-    daemon_work(d, &l->work, read_rest, listing_read);
+    daemon_work_for(d, l->asks, &l->work, read_rest, listing_read);
 }

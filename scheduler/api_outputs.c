@@ -29,6 +29,7 @@ struct walk {
     char *collected; /* the node's own account, for what it skipped */
     cJSON *files, *links, *directories, *skipped;
     uint32_t count;
+    char *text; /* the answer */
     struct error err;
 };
 
@@ -44,6 +45,7 @@ static void skip(struct walk *w, const char *path, const char *why)
     json_add_bytes(o, "path", path);
     json_add_str(o, "why", why);
     cJSON_AddItemToArray(w->skipped, o);
+    w->count++;
 }
 
 /* The executor kept it since it stays inside; what else lies there is not handed out. */
@@ -127,24 +129,11 @@ static void walk_folder(struct walk *w, int dirfd, const char *prefix, unsigned 
     }
 }
 
-/* In the thread pool. */
-static void do_walk(uv_work_t *work)
+/* The text is made here too: of a hundred thousand files it would hold the loop up. */
+static void write_answer(struct walk *w)
 {
-    struct walk *w = container_of(work, struct walk, work);
-    int fd = open(w->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd >= 0)
-        walk_folder(w, fd, "", 0);
-    else if (errno != ENOENT)
-        error_errno(&w->err, errno, "can't list %s", w->root);
-}
-
-static void walked(uv_work_t *work, int status)
-{
-    (void)status;
-    struct walk *w = container_of(work, struct walk, work);
     struct error ignored;
-    daemon_work_done(w->daemon);
-    cJSON *o = cJSON_CreateObject();
+    _cleanup_json_ cJSON *o = cJSON_CreateObject();
     _cleanup_json_ cJSON *collected =
         w->collected ? json_parse(w->collected, strlen(w->collected), &ignored) : NULL;
     const cJSON *item;
@@ -156,11 +145,35 @@ static void walked(uv_work_t *work, int status)
     cJSON_AddItemToObject(o, "directories", w->directories);
     cJSON_AddItemToObject(o, "skipped", w->skipped);
     cJSON_AddBoolToObject(o, "final", w->final);
+    w->text = json_text(o);
+}
+
+/* In the thread pool. */
+static void do_walk(uv_work_t *work)
+{
+    struct walk *w = container_of(work, struct walk, work);
+    w->files = cJSON_CreateArray();
+    w->links = cJSON_CreateArray();
+    w->directories = cJSON_CreateArray();
+    w->skipped = cJSON_CreateArray();
+    int fd = open(w->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0)
+        walk_folder(w, fd, "", 0);
+    else if (errno != ENOENT)
+        error_errno(&w->err, errno, "can't list %s", w->root);
+    write_answer(w);
+}
+
+static void walked(uv_work_t *work, int status)
+{
+    (void)status;
+    struct walk *w = container_of(work, struct walk, work);
+    daemon_work_done(w->daemon);
     if (w->err.code == ERROR_NONE) {
-        http_respond_json(w->req, 200, o);
+        http_respond_text(w->req, 200, "application/json", w->text, strlen(w->text));
     } else {
-        cJSON_Delete(o);
         http_respond_error(w->req, &w->err);
+        free(w->text);
     }
     free(w->root);
     free(w->collected);
@@ -187,11 +200,7 @@ void api_get_outputs(struct http_request *req, void *context)
     w->attempt = job->attempt;
     w->final = job_is_final(job) || (task && task->collected);
     w->collected = task ? xstrdup(task->outputs) : NULL;
-    w->files = cJSON_CreateArray();
-    w->links = cJSON_CreateArray();
-    w->directories = cJSON_CreateArray();
-    w->skipped = cJSON_CreateArray();
-    daemon_work(d, &w->work, do_walk, walked);
+    daemon_work_for(d, api_caller(d, req).principal, &w->work, do_walk, walked);
 }
 
 /* "bytes=A-B", "bytes=A-", "bytes=-N". false where it is none of them: it is then ignored, as RFC 9110 wants.

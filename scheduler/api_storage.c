@@ -203,5 +203,5 @@ void api_post_results_delete(struct http_request *req, void *context)
     r->req = req;
     r->logs = xasprintf("%s/%llu", d->options.log_dir, (unsigned long long)job->id);
     r->outputs = xasprintf("%s/%llu", d->options.outputs_dir, (unsigned long long)job->id);
-    daemon_work(d, &r->work, do_removal, removed);
+    daemon_work_for(d, api_caller(d, r->req).principal, &r->work, do_removal, removed);
 }

@@ -466,5 +466,5 @@ void api_get_why(struct http_request *req, void *context)
     q->job = id.v;
     q->element = element;
     q->start.job = asked;
-    daemon_work(d, &q->work, work_out, worked_out);
+    daemon_work_for(d, api_caller(d, req).principal, &q->work, work_out, worked_out);
 }

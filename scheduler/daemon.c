@@ -39,7 +39,9 @@ static void finish_work(uv_work_t *work, int status)
 {
     uv_after_work_cb done;
     memcpy(&done, &work->data, sizeof done);
+    struct daemon *d = container_of(work->loop, struct daemon, loop);
     int64_t begin = loop_watch_begin();
+    pool_end(&d->pool, work);
     done(work, status);
     loop_watch_end(begin, "the end of work of the thread pool", NULL);
 }
@@ -49,6 +51,14 @@ void daemon_work(struct daemon *d, uv_work_t *work, uv_work_cb run, uv_after_wor
     d->pool_work++;
     memcpy(&work->data, &done, sizeof done);
     uv_queue_work(&d->loop, work, run, finish_work);
+}
+
+void daemon_work_for(struct daemon *d, uint32_t principal, uv_work_t *work, uv_work_cb run,
+                     uv_after_work_cb done)
+{
+    d->pool_work++;
+    memcpy(&work->data, &done, sizeof done);
+    pool_begin(&d->pool, principal, work, run, finish_work);
 }
 
 void daemon_work_done(struct daemon *d)
@@ -269,6 +279,7 @@ bool daemon_init(struct daemon *d, const struct daemon_options *options, struct 
 {
     memset(d, 0, sizeof *d);
     d->options = *options;
+    pool_init(&d->pool, &d->loop);
     list_init(&d->waiters);
     list_init(&d->followers);
     list_init(&d->inputs);

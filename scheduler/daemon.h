@@ -17,6 +17,7 @@
 #include "scheduler/owners.h"
 #include "scheduler/principals.h"
 #include "scheduler/requests.h"
+#include "scheduler/pool.h"
 #include "scheduler/shares.h"
 #include "scheduler/sizes.h"
 #include "scheduler/workspaces.h"
@@ -80,6 +81,7 @@ struct daemon {
     bool leaving;          /* stops when the last job has ended; nothing new is taken */
     int64_t leave_at_ms;   /* boot clock: leaves then, whatever is live; 0: not */
     bool stopping;
+    struct pool pool;
     unsigned pool_work;      /* in the thread pool; the end waits for it */
     int64_t clock_offset_ms; /* fences.c: wall clock less boot clock, when last looked at */
     bool may_sleep;          /* this machine may: gangs wait for silent nodes unless they say otherwise */
@@ -94,6 +96,9 @@ void daemon_stop(struct daemon *d);
 
 /* Work for the thread pool. `done` runs on the loop, and calls daemon_work_done first. */
 void daemon_work(struct daemon *d, uv_work_t *work, uv_work_cb run, uv_after_work_cb done);
+/* The same for a request, in turn with what its principal wants besides. */
+void daemon_work_for(struct daemon *d, uint32_t principal, uv_work_t *work, uv_work_cb run,
+                     uv_after_work_cb done);
 void daemon_work_done(struct daemon *d);
 
 /* Routes of the people's socket and of a node's socket; context: struct daemon, struct node. */

@@ -60,8 +60,12 @@ void forecast_run(struct forecast *f, struct forecast_job *jobs, uint32_t count)
     free(promised);
 }
 
+static unsigned alive; /* on the loop alone */
+
 struct forecast *forecast_begin(const struct core *core, uint64_t now_ms)
 {
+    if (alive == FORECASTS_MAX)
+        return NULL;
     static const struct core_capacity small = {0};
     struct core_counts counts;
     core_count(core, &counts);
@@ -74,8 +78,10 @@ struct forecast *forecast_begin(const struct core *core, uint64_t now_ms)
     }
     struct forecast *f = xcalloc(1, sizeof *f);
     f->run = virtual_run_begin(copy, now_ms, &(struct virtual_hooks){.begins = begins, .data = f});
-    if (f->run)
+    if (f->run) {
+        alive++;
         return f;
+    }
     free(f);
     return NULL;
 }
@@ -87,7 +93,9 @@ const struct core *forecast_core(const struct forecast *f)
 
 void forecast_end(struct forecast *f)
 {
-    if (f)
-        virtual_run_end(f->run);
+    if (!f)
+        return;
+    virtual_run_end(f->run);
+    alive--;
     free(f);
 }

@@ -10,6 +10,7 @@
 
 #define FORECAST_ARENA_MAX_BYTES                                                                             \
     (UINT64_C(64) << 20)         /* a larger core isn't copied on the loop for a question */
+#define FORECASTS_MAX 4          /* copies of the core at a time */
 #define FORECAST_STEPS_MAX 20000 /* what hasn't started by then is not foreseen */
 
 struct forecast_job {
@@ -19,7 +20,8 @@ struct forecast_job {
 
 struct forecast;
 
-/* A copy of the core as it is, at the cost of a memcpy; NULL: it is too large, or there is no memory. */
+/* A copy of the core as it is, at the cost of a memcpy; NULL: it is too large, or there are as many copies
+ * as may be. Called, as forecast_end, on the loop alone. */
 struct forecast *forecast_begin(const struct core *core, uint64_t now_ms);
 /* Fills in the starts; a job that was promised a start has that at the latest. On any thread. A task whose
  * length was neither declared nor learned is taken to last for ever, so what rests on its end is 0. */

@@ -79,8 +79,9 @@ void submit_fill_resources(const struct node_table *nodes, const struct job_spec
             whole_mib(memory / total_cores * (out->cores > total_cores ? total_cores : out->cores));
 }
 
-#define COMMAND_SHOWN_MAX JOB_COMMAND_MAX /* bytes; the whole command is in the spec, which is the owner's   \
-                                           */
+#define COMMAND_SHOWN_MAX                                                                                    \
+    JOB_COMMAND_MAX /* bytes; the whole command is in the spec, which is the owner's                         \
+                     */
 
 static void quote(struct buf *out, const char *word)
 {

@@ -148,5 +148,5 @@ void submit_check_code(struct daemon *d, uint32_t principal, const char *manifes
     c->journal = xasprintf("%s/journal", d->options.state_dir);
     c->done = done;
     c->data = data;
-    daemon_work(d, &c->work, do_check, checked);
+    daemon_work_for(d, principal, &c->work, do_check, checked);
 }

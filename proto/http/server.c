@@ -436,6 +436,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
         req->queued_ms = uv_now(req->server->loop);
         return MHD_queue_response(connection, req->status, req->response);
     }
+    /* The next chunk of one buffer is offered even so; what is not taken is offered again on resuming. */
+    if (req->suspended)
+        return MHD_YES;
     if (*upload_size) {
         take_body(req, upload, *upload_size);
         *upload_size = 0;
