@@ -61,9 +61,10 @@ static void show(const cJSON *answer)
     }
     table_print(&table);
     table_finish(&table);
-    print_out("%s free in %s; nothing new is stored below %s\n",
-              units_format_bytes(json_int(answer, "free_bytes", 0), left), json_str(answer, "state_dir", "?"),
-              units_format_bytes(json_int(answer, "floor_bytes", 0), floor));
+    print_line(PRINT_OUT, "%s free in %s; nothing new is stored below %s",
+               units_format_bytes(json_int(answer, "free_bytes", 0), left),
+               json_str(answer, "state_dir", "?"),
+               units_format_bytes(json_int(answer, "floor_bytes", 0), floor));
 }
 
 static bool add_size(cJSON *body, const char *field, const char *option, const char *text, int *code)

@@ -242,11 +242,13 @@ static const char *keep(struct bundle_parts *parts, char *text)
 /* A folder that a host task would not see, since these places are its own there. */
 static bool is_hidden_in_host(const char *path)
 {
-    static const char *const private_places[] = {"/tmp/", "/var/tmp/", "/dev/shm/", "/run/"};
-    for (size_t i = 0; i < sizeof private_places / sizeof *private_places; i++)
-        if (strncmp(path, private_places[i], strlen(private_places[i])) == 0)
-            return true;
-    return false;
+    return strncmp(path, "/tmp/", 5) == 0 || strncmp(path, "/var/tmp/", 9) == 0;
+}
+
+/* The same, and nothing may be mounted there (executor/shim/root_user.c). */
+static bool is_of_the_task(const char *path)
+{
+    return strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/run/", 5) == 0;
 }
 
 static void list_binds(struct preparation *p, struct bundle_parts *parts)
@@ -312,7 +314,8 @@ static bool write_bundle(struct preparation *p, struct bundle_parts *parts)
     const struct executor_config *config = p->config;
     bool folder = spec->image_kind == JOB_IMAGE_FOLDER;
     places_init(&parts->places, order);
-    if (!folder && !spec->code_path && !look_is_directory(parts->places.cwd, &p->user)) {
+    if (!folder && !spec->code_path &&
+        (is_of_the_task(parts->places.cwd) || !look_is_directory(parts->places.cwd, &p->user))) {
         free(parts->places.cwd);
         parts->places.cwd = xstrdup(parts->places.work);
     }

@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#define SLICE_MS 100 /* between two questions whether to go on */
+
 bool agent_send(int socket_fd, const void *bytes, size_t n, int fd)
 {
     union {
@@ -58,6 +60,8 @@ bool agent_receive(int socket_fd, void *bytes, size_t n, int *fd)
 bool agent_start(struct path_agent *a, const struct agent_user *user, struct error *err)
 {
     int pair[2];
+    if (!a->until_ms)
+        a->until_ms = clock_boot_ms() + AGENT_WAIT_MS;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return error_errno(err, errno, "can't create a socket pair");
     a->pid = fork();
@@ -83,21 +87,26 @@ void agent_stop(struct path_agent *a)
     for (int64_t until = clock_boot_ms() + 100;
          waitpid(a->pid, NULL, WNOHANG) == 0 && clock_boot_ms() < until;)
         poll(NULL, 0, 1);
-    *a = (struct path_agent){.fd = -1};
+    a->pid = 0;
+    a->fd = -1;
 }
 
 /* -1 with errno set; a descriptor that came with an error is the caller's too. */
 static bool receive(struct path_agent *a, struct agent_reply *reply, int *fd)
 {
     struct pollfd p = {.fd = a->fd, .events = POLLIN};
-    int64_t until = clock_boot_ms() + AGENT_WAIT_MS;
-    int ready, e = 0;
-    do {
-        int64_t left = until - clock_boot_ms();
-        ready = poll(&p, 1, left > 0 ? (int)left : 0);
-    } while (ready < 0 && errno == EINTR);
-    if (ready <= 0)
-        e = ETIMEDOUT;
+    int ready = 0, e = 0;
+    while (ready <= 0 && !e) {
+        int64_t left = a->until_ms - clock_boot_ms();
+        if (left <= 0)
+            e = ETIMEDOUT;
+        else
+            ready = poll(&p, 1, left < SLICE_MS ? (int)left : SLICE_MS);
+        if (ready == 0 && !e && a->go_on && !a->go_on(a->data))
+            e = ECANCELED;
+    }
+    if (e)
+        *fd = -1;
     else if (!agent_receive(a->fd, reply, sizeof *reply, fd))
         e = EIO;
     if (!e)

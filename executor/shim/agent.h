@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define AGENT_WAIT_MS 60000         /* for one answer */
+#define AGENT_WAIT_MS 60000         /* for all answers of one preparation */
 #define AGENT_PATH_BYTES_MAX 4096   /* with the NUL */
 #define AGENT_LIST_ENTRIES_MAX 8192 /* of one directory */
 
@@ -30,6 +30,11 @@ struct agent_user {
 struct path_agent {
     pid_t pid; /* 0: none */
     int fd;
+    int64_t
+        until_ms; /* CLOCK_BOOTTIME: the end of waiting, also for those started again; 0: from the first on */
+    bool (*go_on)(
+        void *data); /* asked while an answer is waited for; false: it is no longer wanted. NULL: none */
+    void *data;
 };
 
 enum agent_flags {
@@ -53,8 +58,8 @@ bool agent_start(struct path_agent *a, const struct agent_user *user, struct err
 /* Also of one that was never started. Never waits for a child that hangs. */
 void agent_stop(struct path_agent *a);
 
-/* O_PATH descriptors, owned by the caller; -1 with errno set. ETIMEDOUT: no answer, the agent is gone, and
- * every later call fails likewise. `reply` may be NULL. */
+/* O_PATH descriptors, owned by the caller; -1 with errno set. ETIMEDOUT: no answer (ECANCELED: nobody wants
+ * it any more), the agent is gone, and every later call fails likewise. `reply` may be NULL. */
 int agent_open(struct path_agent *a, const char *path, struct agent_reply *reply);
 /* A path inside the tree at root_fd, which it can't leave (openat2(2), RESOLVE_IN_ROOT). */
 int agent_find(struct path_agent *a, int root_fd, const char *path, unsigned flags,

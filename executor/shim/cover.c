@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #include <inttypes.h>
 #include <linux/netlink.h>
@@ -22,7 +23,11 @@
 /* A person's ids begin here (Debian policy 9.2.2); sockets of those below are services'. */
 #define FIRST_PERSON_UID 1000
 #define NOBODY_UID 65534
+#define PERSON_WAIT_MS 2000 /* for the file system of a person's socket */
 #define SOCKETS_OF_ONE_PERSON_MAX 1024
+#define SOCKETS_OF_PERSONS_MAX 8192 /* together; the kernel allows a namespace 100,000 mounts */
+#define SUBORDINATE_MAX 256
+#define SUBORDINATE_KEY 0x80000000u /* and above: the owner of a range of /etc/subuid, instead of a uid */
 #define PERSONS_MAX 256
 
 /* Sockets outside /run and /tmp that name services are reached by. */
@@ -40,33 +45,35 @@ static bool cover(int target, bool directory, struct error *err)
     return true;
 }
 
-static bool cover_path(struct new_root *r, const char *path, struct error *err)
+static bool cover_path(struct new_root *r, int from_fd, const char *path, struct error *err)
 {
-    _cleanup_close_ int target = agent_find(r->agent, r->fd, path, 0, NULL);
+    _cleanup_close_ int target = agent_find(r->agent, from_fd, path, 0, NULL);
     if (target < 0) /* the task is the same user and gets no further */
         return errno != ETIMEDOUT ||
                error_set(err, ERROR_TIMEOUT, "%s: its file system did not answer", path);
     return cover(target, kind_of(target) == S_IFDIR, err) || error_wrap(err, "%s", path);
 }
 
-bool root_put_covers(struct shim *s, struct new_root *r, const struct sources *src, struct error *err)
+/* Where a mount of the user's shows it again: from that mount's own root, wherever it stands. */
+static bool cover_aliases(struct shim *s, struct new_root *r, const struct sources *src, const char *own,
+                          struct error *err)
 {
-    const struct spec *spec = &s->spec;
-    for (size_t i = 0; i < spec->covers.n; i++) {
-        const char *own = spec->covers.v[i];
-        if (!cover_path(r, own, err))
+    for (size_t k = 0; k < s->spec.bind_sources.n; k++) {
+        const char *source = src->bind_paths[k];
+        if (src->placed[k] >= 0 && source && *source && path_is_below(own, source) &&
+            !cover_path(r, src->placed[k], own + (source[1] ? strlen(source) : 0), err))
             return false;
-        for (size_t k = 0; k < spec->bind_sources.n; k++) {
-            const char *source = src->bind_paths[k];
-            if (!source || !*source || !path_is_below(own, source))
-                continue;
-            _cleanup_free_ char *alias =
-                xasprintf("%s/%s", spec->bind_targets.v[k], own + (source[1] ? strlen(source) : 0));
-            if (!cover_path(r, alias, err))
-                return false;
-        }
     }
     return true;
+}
+
+bool root_put_covers(struct shim *s, struct new_root *r, const struct sources *src, struct error *err)
+{
+    for (size_t i = 0; i < s->spec.covers.n; i++)
+        if (!cover_path(r, r->fd, s->spec.covers.v[i], err) ||
+            !cover_aliases(s, r, src, s->spec.covers.v[i], err))
+            return false;
+    return cover_aliases(s, r, src, BERTH_RUN_DIR, err);
 }
 
 static bool socket_wanted(const struct spec *s, const char *path)
@@ -116,8 +123,34 @@ struct walk {
     struct shim *s;
     struct new_root *r;
     struct persons persons;
-    bool left_out;
+    struct {
+        unsigned long first, count;
+    } subordinate[SUBORDINATE_MAX]; /* /etc/subuid */
+    size_t n_subordinate;
+    unsigned looks;
+    bool services, left_out; /* services: this round is for theirs */
 };
+
+static void read_subordinate(struct walk *w)
+{
+    _cleanup_file_ FILE *f = fopen("/etc/subuid", "re");
+    char line[256];
+    while (f && w->n_subordinate < SUBORDINATE_MAX && fgets(line, sizeof line, f)) {
+        const char *colon = strchr(line, ':');
+        if (colon && sscanf(colon, ":%lu:%lu", &w->subordinate[w->n_subordinate].first,
+                            &w->subordinate[w->n_subordinate].count) == 2)
+            w->n_subordinate++;
+    }
+}
+
+/* A user namespace makes one person many ids: they count as one. */
+static uint32_t person_of(const struct walk *w, uint32_t uid)
+{
+    for (size_t i = 0; i < w->n_subordinate; i++)
+        if (uid >= w->subordinate[i].first && uid - w->subordinate[i].first < w->subordinate[i].count)
+            return SUBORDINATE_KEY + (uint32_t)i;
+    return uid;
+}
 
 static bool socket_of_service(uint32_t uid)
 {
@@ -129,21 +162,31 @@ static bool take_socket(struct walk *w, const char *path, uint32_t uid, struct e
     static struct agent_reply found;
     size_t at = 0;
     bool service = socket_of_service(uid);
-    if (path[0] != '/' || socket_wanted(&w->s->spec, path))
+    if (path[0] != '/' || service != w->services || socket_wanted(&w->s->spec, path))
         return true;
-    if (!service && !person_counts(&w->persons, uid, &at)) {
+    if (!service &&
+        (w->looks == SOCKETS_OF_PERSONS_MAX || !person_counts(&w->persons, person_of(w, uid), &at))) {
         w->left_out = true;
         return true;
     }
-    if (!service)
+    if (!service) {
         w->persons.v[at].looks++;
-    _cleanup_close_ int target = agent_find(w->r->agent, w->r->fd, path, AGENT_NO_FOLLOW, &found);
+        w->looks++;
+    }
+    struct path_agent *agent = w->r->agent;
+    int64_t until_ms = agent->until_ms, soon_ms = clock_boot_ms() + PERSON_WAIT_MS;
+    if (!service && soon_ms < until_ms)
+        agent->until_ms = soon_ms;
+    _cleanup_close_ int target = agent_find(agent, w->r->fd, path, AGENT_NO_FOLLOW, &found);
+    agent->until_ms = until_ms;
+    if (target < 0 && errno == ECANCELED)
+        return error_set(err, ERROR_CONFLICT, "stopped before it started");
     if (target < 0 && errno == ETIMEDOUT) {
         if (service)
             return error_set(err, ERROR_TIMEOUT, "the socket %s: its file system did not answer", path);
         w->persons.v[at].given_up = w->left_out = true;
         struct agent_user user = source_user(w->s);
-        return agent_start(w->r->agent, &user, err);
+        return agent_start(agent, &user, err);
     }
     if (target < 0 || !S_ISSOCK(found.mode))
         return true;
@@ -236,7 +279,12 @@ bool root_cover_sockets(struct shim *s, struct new_root *r, struct error *err)
     bool answered = false;
     w->s = s;
     w->r = r;
-    bool ok = ask_kernel(w, &answered, err) && (answered || read_list(w, err));
+    read_subordinate(w);
+    bool ok = true;
+    for (int round = 0; ok && round < 2; round++) { /* services first: persons can't take their place */
+        w->services = round == 0;
+        ok = ask_kernel(w, &answered, err) && (answered || read_list(w, err));
+    }
     if (ok && w->left_out) {
         size_t used = strlen(s->outcome.notes);
         snprintf(s->outcome.notes + used, sizeof s->outcome.notes - used,

@@ -564,6 +564,16 @@ void life_bare_folders(struct shim *s)
     s->spec.cwd = xasprintf("%s/work%s", folder, rest);
 }
 
+bool life_go_on(void *shim)
+{
+    struct shim *s = shim;
+    struct pollfd p[CTL_POLLS_MAX];
+    size_t n = ctl_poll(s, p);
+    if (poll(p, n, 0) > 0)
+        ctl_serve(s, p, n);
+    return !is_state(s, "ending");
+}
+
 static bool start(struct shim *s, struct error *err)
 {
     if (s->tree.n) {
@@ -578,6 +588,8 @@ static bool start(struct shim *s, struct error *err)
     FAULT("shim.cgroup_made");
     if (!prepare_root(s, err))
         return false;
+    if (is_state(s, "ending"))
+        return error_set(err, ERROR_CONFLICT, "stopped before it started");
     if (strcmp(s->spec.runtime, "process") != 0)
         return oci_start(s, err);
     if (!plain_start(s, err))

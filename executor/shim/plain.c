@@ -142,11 +142,13 @@ static void __attribute__((noreturn)) container(const struct shim *s, int go)
     char c;
     if (read(go, &c, 1) != 1)
         _exit(125);
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int nothing[2] = {-1, -1}; /* not the machine's own /dev/null */
+    if (pipe2(nothing, O_CLOEXEC) != 0)
+        _exit(125);
     bool piped = s->spec.stdin_open && !s->spec.tty;
-    start_child_setup(s, (struct start_fds){.in = piped ? s->in_r : null,
-                                            .out = s->spec.tty ? null : s->out_w,
-                                            .err = s->spec.tty ? null : s->err_w,
+    start_child_setup(s, (struct start_fds){.in = piped ? s->in_r : nothing[0],
+                                            .out = s->spec.tty ? nothing[1] : s->out_w,
+                                            .err = s->spec.tty ? nothing[1] : s->err_w,
                                             .init = {-1, s->init_status_fd, -1}});
     const int status_fd = 4;
     if (s->own_mounts) {

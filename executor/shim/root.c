@@ -4,6 +4,7 @@
  * /sys and /run. Nothing a user can change lies above or below those, so what comes after (the OCI runtime,
  * or plain.c) meets a finished root.
  */
+#include "executor/shim/life.h"
 #include "executor/shim/root.h"
 
 #include "base/cleanup.h"
@@ -118,7 +119,7 @@ static bool build(struct shim *s, struct new_root *r, struct sources *src, struc
 bool root_prepare(struct shim *s, struct error *err)
 {
     struct sources src;
-    struct path_agent agent = {.fd = -1};
+    struct path_agent agent = {.fd = -1, .go_on = life_go_on, .data = s};
     _cleanup_close_ int diag_fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
     struct new_root r = {.fd = -1, .path = NEST_ROOT, .agent = &agent, .diag_fd = diag_fd};
     umask(022);

@@ -5,10 +5,14 @@
 #include "executor/shim/mount.h"
 #include "executor/shim/shim.h"
 
+/* The people's socket of a service lies below; the task's own directory of that name hides it. */
+#define BERTH_RUN_DIR "/run/berth"
+
 /* Detached trees of what the user named, opened with his rights; -1 where an optional one is missing. */
 struct sources {
     int *binds;             /* as many as the spec has */
     char **bind_paths;      /* where each really lies on this machine */
+    int *placed;            /* root directories of those that were mounted, -1 */
     int image;              /* directory image, -1 */
     int64_t image_type;     /* its file system (statfs(2)) */
     int cache;              /* -1 */

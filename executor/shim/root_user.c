@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -88,15 +89,18 @@ static bool put_bind(struct shim *s, struct new_root *r, struct sources *src, si
         return true;
     _cleanup_close_ int tree = take_fd(&src->binds[i]);
     bool rw = strchr(spec->bind_flags.v[i], 'w') != NULL;
+    bool berths = path_is_below(src->bind_paths[i], BERTH_RUN_DIR);
     for (size_t k = 0; k < spec->covers.n; k++)
-        if (path_is_below(src->bind_paths[i], spec->covers.v[k]))
-            return error_set(err, ERROR_DENIED, "can't mount %s: Berth's own files are there",
-                             spec->bind_sources.v[i]);
+        berths = berths || path_is_below(src->bind_paths[i], spec->covers.v[k]);
+    if (berths)
+        return error_set(err, ERROR_DENIED, "can't mount %s: Berth's own files are there",
+                         spec->bind_sources.v[i]);
     if (!tree_restrict(tree, TREE_NO_DEVICES | (rw ? 0 : TREE_READ_ONLY), err))
         return false;
     /* A mount whose file system can't map ids still serves for reading. */
     if (idmap_fd >= 0 && !idmap(tree, idmap_fd, rw ? err : NULL) && rw)
         return error_wrap(err, "%s", spec->bind_sources.v[i]);
+    src->placed[i] = fcntl(tree, F_DUPFD_CLOEXEC, 0);
     return put_at_target(s, r, take_fd(&tree), spec->bind_targets.v[i], err) ||
            error_wrap(err, "the mount of %s", spec->bind_sources.v[i]);
 }

@@ -103,6 +103,9 @@ bool sources_open(struct shim *s, struct path_agent *agent, struct sources *src,
     *src = (struct sources){.image = -1, .cache = -1, .work = -1, .tmp = -1, .var_tmp = -1, .sys = -1};
     src->binds = xcalloc(n + 1, sizeof *src->binds);
     src->bind_paths = xcalloc(n + 1, sizeof *src->bind_paths);
+    src->placed = xcalloc(n + 1, sizeof *src->placed);
+    for (size_t i = 0; i <= n; i++)
+        src->placed[i] = -1;
     if (spec_is_host(spec))
         mount_automounts(s, agent);
     for (size_t i = 0; i < n; i++) {
