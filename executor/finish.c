@@ -155,8 +155,11 @@ static bool collect(struct finishing *f, struct outputs_report *report)
                      !snapshot_parse(manifest.data ? manifest.data : "", manifest.len, &snapshot, &f->err)))
         return error_wrap(&f->err, "outputs");
     _cleanup_free_ char **left_out = prepare_left_out(f->order);
+    struct places places;
+    places_init(&places, f->order);
     struct outputs_request request = {
         .work_fd = work,
+        .work_path = places.work,
         .to = f->order->outputs_path,
         .uid = st.st_uid, /* the folder was given to the task's user */
         .snapshot = has_code ? &snapshot : NULL,
@@ -165,7 +168,9 @@ static bool collect(struct finishing *f, struct outputs_report *report)
         .left_out = left_out,
         .work_max_bytes = OUTPUTS_WORK_MAX_BYTES,
     };
-    return outputs_collect(&request, report, &f->err);
+    bool ok = outputs_collect(&request, report, &f->err);
+    places_finish(&places);
+    return ok;
 }
 
 void finish_collect(void *finishing)

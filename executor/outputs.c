@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "base/fs.h"
 #include "executor/beneath.h"
+#include "executor/bring.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -16,13 +17,13 @@
 
 #define KEPT "outputs"
 #define APART "work"
-#define PARTIAL ".berth-partial"
 
 struct collection {
     const struct outputs_request *request;
     struct outputs_report *report;
     int kept_fd, apart_fd;
     dev_t device;
+    struct stat linked; /* the directory that the link `outputs` leads to; st_ino 0: none */
     int64_t seen;
     char path[BENEATH_PATH_MAX + 1]; /* of the entry at hand, relative to work/ */
 };
@@ -43,74 +44,32 @@ static void skip(struct collection *c, const char *why, ...)
     report->skipped[report->skipped_count++] = (struct outputs_skipped){xstrdup(c->path), xstrdup(text)};
 }
 
-static bool is_left_out(const struct collection *c)
+/* Whether `path` is left out or, where `below`, lies in what is. */
+static bool is_left_out(const struct collection *c, const char *path, bool below)
 {
     for (char *const *p = c->request->left_out; p && *p; p++) {
         size_t n = strlen(*p);
         while (n && (*p)[n - 1] == '/')
             n--;
-        if (strncmp(*p, c->path, n) == 0 && c->path[n] == '\0')
+        if (strncmp(*p, path, n) == 0 && (path[n] == '\0' || (below && path[n] == '/')))
             return true;
     }
     return false;
 }
 
-/* The file becomes the service's, in a directory that nobody else can change. */
-static bool finish_file(int fd, const struct stat *st)
+/* The rest of `path` below `directory` ("" for itself), or NULL. */
+static const char *strip_directory(const char *path, const char *directory)
 {
-    if (geteuid() == 0 && fchown(fd, 0, 0) != 0)
-        return false;
-    /* after the owner: chown(2) drops setuid, and this does for good */
-    return fchmod(fd, (st->st_mode & 0777) | 0600) == 0;
+    size_t n = strlen(directory);
+    if (strncmp(path, directory, n) != 0 || (path[n] != '/' && path[n] != '\0'))
+        return NULL;
+    return path + n + strspn(path + n, "/");
 }
 
-/* Moves the inode itself: first under a name that the user can't exchange, then, when it is what was opened
- * as `from` and has no other name, to its place. Renaming what has other names would give the user a way to
- * it.
- */
-static bool move_file(int from_folder, const char *from_name, int from, const struct stat *st, int to,
-                      const char *name)
+/* What `target` names below the working directory as the task saw it, or NULL. */
+static const char *below_work(const struct collection *c, const char *target)
 {
-    struct stat moved;
-    if (st->st_nlink != 1 || renameat(from_folder, from_name, to, PARTIAL) != 0)
-        return false;
-    if (fstatat(to, PARTIAL, &moved, AT_SYMLINK_NOFOLLOW) == 0 && moved.st_ino == st->st_ino &&
-        moved.st_dev == st->st_dev && moved.st_nlink == 1 && finish_file(from, st) &&
-        fstat(from, &moved) == 0 && moved.st_nlink == 1 && renameat(to, PARTIAL, to, name) == 0)
-        return true;
-    fs_remove_tree(to, PARTIAL, NULL); /* exchanged meanwhile; what was opened is copied */
-    return false;
-}
-
-/* Into the folder `to` under `name`. false with errno set. */
-static bool bring(struct collection *c, int from_folder, int from, const struct stat *st, int to,
-                  const char *name)
-{
-    const char *slash = strrchr(c->path, '/');
-    if (move_file(from_folder, slash ? slash + 1 : c->path, from, st, to, name))
-        return true;
-    int fd = openat(to, PARTIAL, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return false;
-    struct error err = {0};
-    struct timespec times[2] = {st->st_atim, st->st_mtim};
-    bool ok = fs_copy_fd(from, fd, &err);
-    if (!ok)
-        errno = err.sys_errno ? err.sys_errno : EIO;
-    else
-        ok = finish_file(fd, st) && futimens(fd, times) == 0;
-    int saved = errno;
-    if (close(fd) != 0 && ok) {
-        ok = false;
-        saved = errno;
-    }
-    if (ok && renameat(to, PARTIAL, to, name) == 0)
-        return true;
-    if (ok)
-        saved = errno;
-    unlinkat(to, PARTIAL, 0);
-    errno = saved;
-    return false;
+    return c->request->work_path ? strip_directory(target, c->request->work_path) : NULL;
 }
 
 /* Where the entry at hand goes; *below is its path there. */
@@ -155,7 +114,7 @@ static void collect_file(struct collection *c, int folder, const char *name)
     }
     const char *last;
     _cleanup_close_ int to = beneath_open_parent(place, below, true, 0700, &last);
-    if (to < 0 || !bring(c, folder, fd, &st, to, last)) {
+    if (to < 0 || !bring_file(folder, name, fd, &st, to, last)) {
         c->report->disk_full |= kept && (errno == ENOSPC || errno == EDQUOT);
         skip(c, "can't be put into the outputs folder: %s", strerror(errno));
         return;
@@ -167,20 +126,38 @@ static void collect_file(struct collection *c, int folder, const char *name)
     }
 }
 
+/* A path into the task's own tree (ln -s $BERTH_OUTPUTS/ck10 $BERTH_OUTPUTS/latest) leads nowhere once that
+ * tree is gone: it becomes relative to the link, at `below` in its place. The caller frees it.
+ */
+static char *make_relative(const struct collection *c, const char *below, const char *target)
+{
+    const char *rest = below_work(c, target);
+    if (rest && strncmp(c->path, KEPT "/", sizeof KEPT) == 0)
+        rest = strip_directory(rest, KEPT);
+    if (!rest)
+        return xstrdup(target);
+    _cleanup_buf_ struct buf out = {0};
+    for (const char *p = below; (p = strchr(p, '/')); p++)
+        buf_add_str(&out, "../");
+    buf_add_str(&out, *rest ? rest : ".");
+    return buf_take(&out);
+}
+
 static void collect_link(struct collection *c, int folder, const char *name, const struct stat *st)
 {
     const struct snapshot_entry *entry = entry_of(c);
-    char target[BENEATH_PATH_MAX + 1];
+    char seen[BENEATH_PATH_MAX + 1];
     const char *below, *last;
-    ssize_t n = readlinkat(folder, name, target, sizeof target - 1);
+    ssize_t n = readlinkat(folder, name, seen, sizeof seen - 1);
     if (n < 0) {
         skip(c, "can't be read: %s", strerror(errno));
         return;
     }
-    target[n] = '\0';
+    seen[n] = '\0';
     int place = place_of(c, &below);
-    if (entry && entry->kind == SNAPSHOT_LINK && strcmp(entry->target, target) == 0)
+    if (entry && entry->kind == SNAPSHOT_LINK && strcmp(entry->target, seen) == 0)
         return;
+    _cleanup_free_ char *target = make_relative(c, below, seen);
     if (!fs_link_stays(below, target)) {
         skip(c, "a symbolic link that leaves the %s (to %.256s)",
              place == c->kept_fd ? "outputs" : "working directory", target);
@@ -188,8 +165,8 @@ static void collect_link(struct collection *c, int folder, const char *name, con
     }
     const struct timespec times[2] = {st->st_atim, st->st_mtim};
     _cleanup_close_ int to = beneath_open_parent(place, below, true, 0700, &last);
-    if (to < 0 || !fs_remove_tree(to, PARTIAL, NULL) || symlinkat(target, to, PARTIAL) != 0 ||
-        renameat(to, PARTIAL, to, last) != 0 || utimensat(to, last, times, AT_SYMLINK_NOFOLLOW) != 0)
+    if (to < 0 || !fs_remove_tree(to, BRING_PARTIAL, NULL) || symlinkat(target, to, BRING_PARTIAL) != 0 ||
+        renameat(to, BRING_PARTIAL, to, last) != 0 || utimensat(to, last, times, AT_SYMLINK_NOFOLLOW) != 0)
         skip(c, "can't be put into the outputs directory: %s", strerror(errno));
 }
 
@@ -229,22 +206,69 @@ static const char *kind_name(mode_t mode)
 
 static void collect_folder(struct collection *c, int folder, int depth);
 
-/* Where the job put a link in the place of outputs/: the directory that it leads to, when that is its own. */
-static void collect_linked_outputs(struct collection *c, int work)
+/* `path` without its "." and empty components, in place. */
+static void drop_empty_components(char *path)
 {
-    char target[BENEATH_PATH_MAX + 1];
-    ssize_t n = readlinkat(work, KEPT, target, sizeof target - 1);
+    char *to = path;
+    for (const char *p = path; *p; p += *p == '/') {
+        size_t n = strcspn(p, "/");
+        if (n && !(n == 1 && *p == '.')) {
+            if (to != path)
+                *to++ = '/';
+            memmove(to, p, n);
+            to += n;
+        }
+        p += n;
+    }
+    *to = '\0';
+}
+
+/* Where the job put a link in the place of outputs/: the directory that it leads to, when that is its own.
+ * Before the walk, which would bring that directory to work/.
+ */
+static void collect_linked_outputs(struct collection *c)
+{
+    char target[BENEATH_PATH_MAX + 1], path[BENEATH_PATH_MAX + 1];
+    ssize_t n = readlinkat(c->request->work_fd, KEPT, target, sizeof target - 1);
     target[n < 0 ? 0 : n] = '\0';
-    while (n > 1 && target[n - 1] == '/')
-        target[--n] = '\0';
-    const char *path = strncmp(target, "./", 2) == 0 ? target + 2 : target;
-    _cleanup_close_ int fd =
-        !fs_link_stays(KEPT, target) ? -1 : beneath_openat(work, path, O_RDONLY | O_DIRECTORY, 0, true);
-    if (fd >= 0 && beneath_path_valid(path))
+    const char *own = below_work(c, target);
+    strcpy(path, own ? own : target);
+    bool stays = fs_link_stays(KEPT, path);
+    drop_empty_components(path);
+    if (stays && is_left_out(c, path, true)) {
+        skip(c,
+             "replaced by a symbolic link to %.256s, which is left out of the snapshot: what the job wrote "
+             "there is in the code directory itself",
+             path);
+        return;
+    }
+    _cleanup_close_ int fd = stays && beneath_path_valid(path)
+                                 ? beneath_openat(c->request->work_fd, path, O_RDONLY | O_DIRECTORY, 0, true)
+                                 : -1;
+    if (fd >= 0 && fstat(fd, &c->linked) == 0)
         collect_folder(c, fd, 1);
     else
         skip(c, "replaced by a symbolic link (to %.256s) that leads to no directory in the working directory",
              target);
+}
+
+/* outputs/ was there when the job began. Where it is a directory no more, the job hears what became of it. */
+static void collect_replaced_outputs(struct collection *c)
+{
+    struct stat st;
+    strcpy(c->path, KEPT);
+    if (fstatat(c->request->work_fd, KEPT, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT)
+            skip(c, "removed or renamed by the job: what it made elsewhere is under --work");
+        else
+            skip(c, "can't be looked at: %s", strerror(errno));
+    } else if (S_ISLNK(st.st_mode)) {
+        collect_linked_outputs(c);
+    } else if (S_ISREG(st.st_mode)) {
+        skip(c,
+             "a regular file in place of the directory: what the job made outside ./outputs is under --work");
+    }
+    c->path[0] = '\0';
 }
 
 static void collect_entry(struct collection *c, int folder, const char *name, int depth)
@@ -254,7 +278,7 @@ static void collect_entry(struct collection *c, int folder, const char *name, in
         skip(c, "can't be looked at: %s", strerror(errno));
         return;
     }
-    if (strcmp(name, PARTIAL) == 0) {
+    if (strcmp(name, BRING_PARTIAL) == 0) {
         skip(c, "a name that berth uses itself; give it another");
         return;
     }
@@ -263,9 +287,7 @@ static void collect_entry(struct collection *c, int folder, const char *name, in
         return;
     }
     if (S_ISLNK(st.st_mode)) {
-        if (strcmp(c->path, KEPT) == 0)
-            collect_linked_outputs(c, folder);
-        else
+        if (strcmp(c->path, KEPT) != 0) /* collect_replaced_outputs has had that one */
             collect_link(c, folder, name, &st);
         return;
     }
@@ -281,6 +303,8 @@ static void collect_entry(struct collection *c, int folder, const char *name, in
         skip(c, "nested more than %d deep", OUTPUTS_DEPTH_MAX);
         return;
     }
+    if (c->linked.st_ino && st.st_ino == c->linked.st_ino && st.st_dev == c->linked.st_dev)
+        return; /* kept already, as outputs/ */
     _cleanup_close_ int fd = fs_open_directory(folder, name);
     if (fd < 0)
         skip(c, "can't be opened: %s", strerror(errno));
@@ -331,7 +355,7 @@ static void collect_folder(struct collection *c, int folder, int depth)
         int n = snprintf(c->path + base, room, "%s%s", base ? "/" : "", names[i]);
         if (n >= (int)room)
             skip(c, "its path is longer than %d bytes", BENEATH_PATH_MAX);
-        else if (!is_left_out(c))
+        else if (!is_left_out(c, c->path, false))
             collect_entry(c, folder, names[i], depth);
         c->path[base] = '\0';
         free(names[i]);
@@ -390,6 +414,7 @@ bool outputs_collect(const struct outputs_request *request, struct outputs_repor
     c->apart_fd = apart;
     c->device = st.st_dev;
     count_tree(apart, 0, &report->work_files, &report->work_bytes);
+    collect_replaced_outputs(c);
     collect_folder(c, request->work_fd, 0);
     count_tree(kept, 0, &report->files, &report->bytes);
     free(c);

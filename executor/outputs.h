@@ -5,9 +5,10 @@
  *
  * The tree was written by a user and is read as root: every folder and file is opened beneath it, without
  * links and without leaving its filesystem. Regular files, directories of outputs/ (others where the job made
- * them and they are empty), and links that stay inside by their text (fs_link_stays). Where the job put a
- * link in the place of outputs/, the directory in work/ that it leads to is taken. What is left behind is
- * named with the reason.
+ * them and they are empty), and links that stay inside by their text (fs_link_stays); an absolute one into
+ * the task's own tree is made relative. Where the job put a link in the place of outputs/, the directory in
+ * work/ that it leads to is taken. What is left behind is named with the reason, and so is a missing
+ * outputs/.
  */
 #ifndef BERTH_EXECUTOR_OUTPUTS_H
 #define BERTH_EXECUTOR_OUTPUTS_H
@@ -27,6 +28,7 @@
 
 struct outputs_request {
     int work_fd;                     /* the task's work/ */
+    const char *work_path;           /* where the task saw it; NULL: no link into it is made relative */
     const char *to;                  /* absolute; made where it is missing, 0700 */
     uid_t uid;                       /* the task's user: a hard link to somebody else's file is not taken */
     const struct snapshot *snapshot; /* NULL: there was no code, all files are the job's */

@@ -222,6 +222,84 @@ static void a_link_in_place_of_outputs_leads_to_a_directory_of_the_job_or_is_nam
     assert_int_equal(p->report.skipped_total, 0);
 }
 
+static void a_link_in_place_of_outputs_keeps_what_it_leads_to_whatever_its_name(void **state)
+{
+    struct place *p = *state;
+    static const char *const targets[][2] = {
+        {"models", "models"},        {"zz", "zz"},          {"models/a", "models/a"}, {"ckpt", ".//ckpt/./"},
+        {"own", "/task/place//own"}, {"zz/b", "zz/../zz/b"} /* the last one is named */};
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        char file[64], at[64], kept[64];
+        bool named = strstr(targets[i][1], "..") != NULL;
+        mkdirat(p->work, "models", 0755);
+        mkdirat(p->work, "zz", 0755);
+        mkdirat(p->work, targets[i][0], 0755);
+        replace_outputs(p, targets[i][1]);
+        snprintf(file, sizeof file, "%s/best%zu.pt", targets[i][0], i);
+        snprintf(kept, sizeof kept, "outputs/best%zu.pt", i);
+        snprintf(at, sizeof at, "work/%s", file);
+        write_file(p, file, "1", 0644);
+        collect_with(p, (struct outputs_request){.work_path = "/task/place"});
+        _cleanup_free_ char *apart = collected(p, at);
+        assert_int_equal(apart != NULL, named);
+        assert_int_equal(p->report.skipped_total, named);
+        if (!named)
+            assert_collected(p, kept, "1");
+        assert_true(fs_remove_tree(p->work, "models", NULL));
+        assert_true(fs_remove_tree(p->work, "zz", NULL));
+    }
+}
+
+static void outputs_that_are_no_directory_any_more_are_named(void **state)
+{
+    struct place *p = *state;
+    char data[] = "data/", *left_out[] = {data, NULL};
+    assert_int_equal(renameat(p->work, "outputs", p->work, "o2"), 0);
+    write_file(p, "o2/best.pt", "1", 0644);
+    collect(p);
+    assert_non_null(strstr(why_skipped(p, "outputs"), "removed or renamed"));
+    assert_collected(p, "work/o2/best.pt", "1");
+    write_file(p, "outputs", "2", 0644);
+    collect(p);
+    assert_non_null(strstr(why_skipped(p, "outputs"), "a regular file"));
+    assert_collected(p, "work/outputs", "2");
+    assert_int_equal(mkfifoat(p->work, "outputs", 0600), 0);
+    collect(p);
+    assert_string_equal(why_skipped(p, "outputs"), "a named pipe");
+    assert_int_equal(p->report.skipped_total, 1);
+    assert_int_equal(mkdirat(p->work, "data", 0755), 0);
+    replace_outputs(p, "data/run");
+    collect_with(p, (struct outputs_request){.left_out = left_out});
+    assert_non_null(strstr(why_skipped(p, "outputs"), "left out of the snapshot"));
+}
+
+static void absolute_links_into_the_task_s_own_tree_become_relative(void **state)
+{
+    struct place *p = *state;
+    assert_int_equal(mkdirat(p->work, "outputs/ck10", 0755), 0);
+    assert_int_equal(mkdirat(p->work, "outputs/deep", 0755), 0);
+    write_file(p, "outputs/ck10/w", "w", 0644);
+    assert_int_equal(symlinkat("/task/place/outputs/ck10", p->work, "outputs/latest"), 0);
+    assert_int_equal(symlinkat("/task/place/outputs//ck10/w", p->work, "outputs/deep/best"), 0);
+    assert_int_equal(symlinkat("/task/place/outputs", p->work, "outputs/deep/top"), 0);
+    assert_int_equal(symlinkat("/task/place/data/x", p->work, "x"), 0);
+    static const char *const outside[] = {"/task/place/outputs2/f", "/task/place/data",
+                                          "/task/place2/outputs/f", "/task/place/outputs/../f",
+                                          "/task/place/outputs/../../../etc"};
+    for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "outputs/out%zu", i);
+        assert_int_equal(symlinkat(outside[i], p->work, name), 0);
+    }
+    collect_with(p, (struct outputs_request){.work_path = "/task/place"});
+    assert_link(p, "outputs/latest", "ck10");
+    assert_link(p, "outputs/deep/best", "../ck10/w");
+    assert_link(p, "outputs/deep/top", "../.");
+    assert_link(p, "work/x", "data/x");
+    assert_int_equal(p->report.skipped_total, sizeof outside / sizeof *outside);
+    assert_non_null(strstr(why_skipped(p, "outputs/out0"), "/task/place/outputs2/f"));
+}
+
 static void setuid_bits_are_dropped_and_files_are_the_service_s(void **state)
 {
     struct place *p = *state;
@@ -415,6 +493,11 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(
             a_link_in_place_of_outputs_leads_to_a_directory_of_the_job_or_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_link_in_place_of_outputs_keeps_what_it_leads_to_whatever_its_name,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(outputs_that_are_no_directory_any_more_are_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(absolute_links_into_the_task_s_own_tree_become_relative, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(setuid_bits_are_dropped_and_files_are_the_service_s, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_hard_link_to_another_users_file_is_not_taken, set_up, tear_down),
