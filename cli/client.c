@@ -4,7 +4,9 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "cli/up.h"
+#include "proto/http/server.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #define IDLE_EXIT_S 600 /* of a Berth that was started on behalf of run or submit */
@@ -50,7 +52,10 @@ bool client_explain(const struct client *client, struct error *err)
         break;
     case WHERE_NAMED:
         error_set(err, ERROR_UNAVAILABLE, "no Berth answers at %s; %s", socket, told.message);
-        error_hint(err, "berth up --detach --socket %s, or another --host (or BERTH_HOST)", socket);
+        if (http_socket_replaceable(AT_FDCWD, socket, socket, NULL))
+            error_hint(err, "berth up --detach --socket %s, or another --host (or BERTH_HOST)", socket);
+        else
+            error_hint(err, "another --host (or BERTH_HOST): %s is not a socket", socket);
         break;
     case WHERE_OWN:
         error_set(err, ERROR_UNAVAILABLE, "no Berth is running (%s); %s", socket, told.message);

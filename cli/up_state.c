@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/fault.h"
 #include "base/fs.h"
+#include "proto/http/server.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -88,6 +89,16 @@ static bool check_version(const char *state_dir, struct error *err)
     return true;
 }
 
+/* Where its directory is missing, that of the default socket will be made. */
+static bool check_socket(const char *path, struct error *err)
+{
+    struct error refused = {0};
+    if (http_socket_replaceable(AT_FDCWD, path, path, &refused) || refused.code != ERROR_EXISTS)
+        return true;
+    *err = refused;
+    return false;
+}
+
 bool up_prepare_state(const struct up_options *options, struct error *err)
 {
     const char *path = options->state_dir;
@@ -99,7 +110,8 @@ bool up_prepare_state(const struct up_options *options, struct error *err)
                   strlen(path), most, path);
         return error_hint(err, "a shorter one: --state-dir DIR");
     }
-    if (!make_folder(path, err) || !check_folder(path, err))
+    /* before anything is made: the scheduler would only say it in its log */
+    if (!check_socket(options->socket, err) || !make_folder(path, err) || !check_folder(path, err))
         return false;
     char name[32];
     if (!options->allow_network_state && fs_is_network(path, name)) {

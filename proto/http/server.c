@@ -35,6 +35,40 @@ static bool socket_answers(const struct sockaddr_un *address)
            (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EAGAIN);
 }
 
+bool http_socket_replaceable(int dirfd, const char *name, const char *path, struct error *err)
+{
+    struct stat st;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT || error_errno(err, errno, "can't look at the socket %s", path);
+    if (!S_ISSOCK(st.st_mode))
+        return error_set(err, ERROR_EXISTS, "%s exists and is not a socket: choose another --socket", path);
+    return true;
+}
+
+/* The socket of a process that is gone. */
+static bool remove_stale(int dirfd, const char *name, const char *path, struct error *err)
+{
+    return http_socket_replaceable(dirfd, name, path, err) &&
+           (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT ||
+            error_errno(err, errno, "can't replace the socket %s", path));
+}
+
+/* bind(2) gives the socket's file the mode of the socket, less the umask: a chmod of its name would reach
+ * what has that name by then. The umask is all threads', so it is opened by no more than `mode` wants.
+ */
+static bool bind_with_mode(int fd, const struct sockaddr_un *address, mode_t mode)
+{
+    if (fchmod(fd, mode) != 0)
+        return false;
+    mode_t mask = umask(077);
+    umask(mask & ~mode);
+    bool ok = bind(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+    int saved = errno;
+    umask(mask);
+    errno = saved;
+    return ok;
+}
+
 int http_listen_unix(const char *path, mode_t mode, struct error *err)
 {
     /* sun_path holds 107 characters: the folder is reached through its descriptor */
@@ -56,13 +90,10 @@ int http_listen_unix(const char *path, mode_t mode, struct error *err)
         error_set(err, ERROR_EXISTS, "another process answers on %s", path);
         return -1;
     }
-    if (unlinkat(dirfd, name, 0) != 0 && errno != ENOENT) {
-        error_errno(err, errno, "can't replace the socket %s", path);
+    if (!remove_stale(dirfd, name, path, err))
         return -1;
-    }
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
-        fchmodat(dirfd, name, mode, 0) != 0 || listen(fd, LISTEN_BACKLOG) != 0) {
+    if (fd < 0 || !bind_with_mode(fd, &address, mode) || listen(fd, LISTEN_BACKLOG) != 0) {
         error_errno(err, errno, "can't listen on %s", path);
         return -1;
     }

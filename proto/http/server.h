@@ -98,6 +98,8 @@ struct http_server_options {
 /* Binds a Unix stream socket at `path` with `mode` and listens (replaces a stale one; one that answers is
  * ERROR_EXISTS). Long paths are fine. -1 on failure. */
 int http_listen_unix(const char *path, mode_t mode, struct error *err);
+/* Whether `name` in dirfd, `path` to people, is free or a socket: nothing else is ever replaced. */
+bool http_socket_replaceable(int dirfd, const char *name, const char *path, struct error *err);
 
 /* Takes the listening descriptor over. `options` is copied, what it points to is borrowed. */
 struct http_server *http_server_create(uv_loop_t *loop, int listen_fd,

@@ -622,6 +622,40 @@ static void a_stale_socket_is_replaced_and_a_live_one_refused(void **state)
     unlink(stale);
 }
 
+static void what_is_not_a_socket_is_never_replaced(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"file", "link", "dangling", "directory", "pipe"};
+    char path[160], target[160];
+    struct stat before, after;
+    snprintf(target, sizeof target, "%s/file", fix.folder);
+    int fd = open(target, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+    assert_int_equal(write(fd, "mine", 4), 4);
+    close(fd);
+    snprintf(path, sizeof path, "%s/link", fix.folder);
+    assert_int_equal(symlink(fix.path, path), 0);
+    snprintf(path, sizeof path, "%s/dangling", fix.folder);
+    assert_int_equal(symlink("nowhere", path), 0);
+    snprintf(path, sizeof path, "%s/directory", fix.folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/pipe", fix.folder);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct error err = {0};
+        snprintf(path, sizeof path, "%s/%s", fix.folder, kinds[i]);
+        assert_int_equal(lstat(path, &before), 0);
+        assert_int_equal(http_listen_unix(path, 0666, &err), -1);
+        assert_int_equal(err.code, ERROR_EXISTS);
+        assert_non_null(
+            strstr(err.message, i == 1 ? "answers on" : "is not a socket: choose another --socket"));
+        assert_int_equal(lstat(path, &after), 0);
+        assert_int_equal(after.st_ino, before.st_ino);
+        assert_int_equal(after.st_mode, before.st_mode);
+        assert_int_equal(i == 3 ? rmdir(path) : i ? unlink(path) : 0, 0);
+    }
+    assert_int_equal(unlink(target), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
 int main(void)
@@ -651,6 +685,7 @@ int main(void)
         TEST(a_sender_that_leaves_in_the_middle_is_dropped),
         TEST(a_server_that_ends_answers_what_waits),
         TEST(a_stale_socket_is_replaced_and_a_live_one_refused),
+        TEST(what_is_not_a_socket_is_never_replaced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
