@@ -39,6 +39,29 @@ static char *root_of(const struct daemon *d, const struct job *job, uint32_t ran
                      rank, work ? "work" : "outputs");
 }
 
+static int64_t count_ranks(const struct job *job)
+{
+    struct error ignored;
+    _cleanup_json_ cJSON *fixed = job->fixed ? json_parse(job->fixed, strlen(job->fixed), &ignored) : NULL;
+    return json_int(json_get(fixed, "resources"), "instance_count", 1);
+}
+
+/* `work` and `rank` of the query; a rank that the job lacks is refused. */
+static bool read_query(const struct http_request *req, const struct job *job, bool *work, uint32_t *rank,
+                       struct error *err)
+{
+    int64_t n;
+    if (!http_request_query_bool(req, "work", false, work, err) ||
+        !http_request_query_int(req, "rank", 0, UINT32_MAX, 0, &n, err))
+        return false;
+    int64_t ranks = n ? count_ranks(job) : 1;
+    if (n >= ranks)
+        return error_field(err, "rank", "no rank %lld in job %s: its last rank is %lld", (long long)n,
+                           job->name, (long long)ranks - 1);
+    *rank = (uint32_t)n;
+    return true;
+}
+
 static void skip(struct walk *w, const char *path, const char *why)
 {
     cJSON *o = cJSON_CreateObject();
@@ -185,18 +208,19 @@ void api_get_outputs(struct http_request *req, void *context)
     struct daemon *d = context;
     struct error err = {0};
     bool work;
+    uint32_t rank;
     const struct job *job = api_own_job(d, req, "outputs");
     if (!job || !api_need_element(req, job, "folder of outputs"))
         return;
-    if (!http_request_query_bool(req, "work", false, &work, &err)) {
+    if (!read_query(req, job, &work, &rank, &err)) {
         http_respond_error(req, &err);
         return;
     }
-    const struct task *task = job_task(job, job->attempt, 0);
+    const struct task *task = job_task(job, job->attempt, rank);
     struct walk *w = xcalloc(1, sizeof *w);
     w->daemon = d;
     w->req = req;
-    w->root = root_of(d, job, 0, work);
+    w->root = root_of(d, job, rank, work);
     w->attempt = job->attempt;
     w->final = job_is_final(job) || (task && task->collected);
     w->collected = task ? xstrdup(task->outputs) : NULL;
@@ -262,21 +286,20 @@ void api_get_output_file(struct http_request *req, void *context)
     struct daemon *d = context;
     struct error err = {0};
     bool work;
-    int64_t rank;
+    uint32_t rank;
     struct stat st;
     const struct job *job = api_own_job(d, req, "outputs");
     if (!job || !api_need_element(req, job, "folder of outputs"))
         return;
     const char *path = http_request_query(req, "path");
-    bool ok = http_request_query_bool(req, "work", false, &work, &err) &&
-              http_request_query_int(req, "rank", 0, UINT32_MAX, 0, &rank, &err);
+    bool ok = read_query(req, job, &work, &rank, &err);
     if (ok && (!path || !*path || *path == '/'))
         ok = error_field(&err, "path", "path is that of a file below the outputs");
     if (!ok) {
         http_respond_error(req, &err);
         return;
     }
-    _cleanup_free_ char *root = root_of(d, job, (uint32_t)rank, work);
+    _cleanup_free_ char *root = root_of(d, job, rank, work);
     _cleanup_close_ int dirfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     _cleanup_close_ int fd = dirfd < 0 ? -1 : beneath_open(dirfd, path, O_RDONLY);
     if (fd < 0 || fstat(fd, &st) != 0) {
