@@ -68,11 +68,16 @@ static void __attribute__((noreturn))
 write_missing(const char *folder, char *const *paths, const struct user *user, int out)
 {
     struct stat st;
-    int at = become(user) ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-    for (size_t i = 0; at >= 0 && paths[i]; i++)
-        if (fstatat(at, paths[i], &st, AT_SYMLINK_NOFOLLOW) != 0 && (errno == ENOENT || errno == ENOTDIR) &&
-            !fs_write_all(out, &i, sizeof i))
+    if (!become(user))
+        _exit(1);
+    int at = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool gone = at < 0 && (errno == ENOENT || errno == ENOTDIR);
+    for (size_t i = 0; (at >= 0 || gone) && paths[i]; i++) {
+        bool missing = gone || (fstatat(at, paths[i], &st, AT_SYMLINK_NOFOLLOW) != 0 &&
+                                (errno == ENOENT || errno == ENOTDIR));
+        if (missing && !fs_write_all(out, &i, sizeof i))
             _exit(1);
+    }
     _exit(0);
 }
 
