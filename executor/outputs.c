@@ -26,7 +26,17 @@ struct collection {
     struct stat linked; /* the directory that the link `outputs` leads to; st_ino 0: none */
     int64_t seen;
     char path[BENEATH_PATH_MAX + 1]; /* of the entry at hand, relative to work/ */
+    char linked_path[BENEATH_PATH_MAX + 1], real_path[2 * BENEATH_PATH_MAX + 2]; /* see real_path */
 };
+
+/* Where the entry at hand lies, which the snapshot knows it by: not below outputs/ where that is a link. */
+static const char *real_path(struct collection *c)
+{
+    if (!c->linked_path[0] || strncmp(c->path, KEPT "/", sizeof KEPT) != 0)
+        return c->path;
+    snprintf(c->real_path, sizeof c->real_path, "%s/%s", c->linked_path, c->path + sizeof KEPT);
+    return c->real_path;
+}
 
 static void skip(struct collection *c, const char *why, ...) __attribute__((format(printf, 2, 3)));
 
@@ -80,9 +90,9 @@ static int place_of(const struct collection *c, const char **below)
     return kept ? c->kept_fd : c->apart_fd;
 }
 
-static const struct snapshot_entry *entry_of(const struct collection *c)
+static const struct snapshot_entry *entry_of(struct collection *c)
 {
-    return c->request->snapshot ? snapshot_find(c->request->snapshot, c->path) : NULL;
+    return c->request->snapshot ? snapshot_find(c->request->snapshot, real_path(c)) : NULL;
 }
 
 static void collect_file(struct collection *c, int folder, const char *name)
@@ -104,8 +114,8 @@ static void collect_file(struct collection *c, int folder, const char *name)
     const char *below;
     int place = place_of(c, &below);
     bool kept = place == c->kept_fd;
-    if (c->request->snapshot &&
-        snapshot_unchanged(c->request->snapshot, c->request->manifest_sha, c->path, fd, &c->request->made))
+    if (c->request->snapshot && snapshot_unchanged(c->request->snapshot, c->request->manifest_sha,
+                                                   real_path(c), fd, &c->request->made))
         return;
     if (!kept && c->report->work_bytes + st.st_size > c->request->work_max_bytes) {
         skip(c, "over the %lld GB that are kept of files outside ./outputs",
@@ -232,7 +242,7 @@ static void collect_linked_outputs(struct collection *c)
     ssize_t n = readlinkat(c->request->work_fd, KEPT, target, sizeof target - 1);
     target[n < 0 ? 0 : n] = '\0';
     const char *own = below_work(c, target);
-    strcpy(path, own ? own : target);
+    snprintf(path, sizeof path, "%s", own ? own : target);
     bool stays = fs_link_stays(KEPT, path);
     drop_empty_components(path);
     if (stays && is_left_out(c, path, true)) {
@@ -245,11 +255,13 @@ static void collect_linked_outputs(struct collection *c)
     _cleanup_close_ int fd = stays && beneath_path_valid(path)
                                  ? beneath_openat(c->request->work_fd, path, O_RDONLY | O_DIRECTORY, 0, true)
                                  : -1;
-    if (fd >= 0 && fstat(fd, &c->linked) == 0)
+    if (fd >= 0 && fstat(fd, &c->linked) == 0) {
+        snprintf(c->linked_path, sizeof c->linked_path, "%s", path);
         collect_folder(c, fd, 1);
-    else
+    } else {
         skip(c, "replaced by a symbolic link (to %.256s) that leads to no directory in the working directory",
              target);
+    }
 }
 
 /* outputs/ was there when the job began. Where it is a directory no more, the job hears what became of it. */
@@ -355,7 +367,7 @@ static void collect_folder(struct collection *c, int folder, int depth)
         int n = snprintf(c->path + base, room, "%s%s", base ? "/" : "", names[i]);
         if (n >= (int)room)
             skip(c, "its path is longer than %d bytes", BENEATH_PATH_MAX);
-        else if (!is_left_out(c, c->path, false))
+        else if (!is_left_out(c, real_path(c), false))
             collect_entry(c, folder, names[i], depth);
         c->path[base] = '\0';
         free(names[i]);

@@ -208,7 +208,7 @@ void api_get_outputs(struct http_request *req, void *context)
     struct daemon *d = context;
     struct error err = {0};
     bool work;
-    uint32_t rank;
+    uint32_t rank = 0;
     const struct job *job = api_own_job(d, req, "outputs");
     if (!job || !api_need_element(req, job, "folder of outputs"))
         return;
@@ -286,7 +286,7 @@ void api_get_output_file(struct http_request *req, void *context)
     struct daemon *d = context;
     struct error err = {0};
     bool work;
-    uint32_t rank;
+    uint32_t rank = 0;
     struct stat st;
     const struct job *job = api_own_job(d, req, "outputs");
     if (!job || !api_need_element(req, job, "folder of outputs"))

@@ -271,6 +271,13 @@ static void outputs_that_are_no_directory_any_more_are_named(void **state)
     replace_outputs(p, "data/run");
     collect_with(p, (struct outputs_request){.left_out = left_out});
     assert_non_null(strstr(why_skipped(p, "outputs"), "left out of the snapshot"));
+    replace_outputs(p, "./o2"); /* what is left out of it is known by its own path */
+    char base[] = "o2/base.pt", *of_o2[] = {base, NULL};
+    write_file(p, "o2/base.pt", "", 0644);
+    write_file(p, "o2/new.pt", "n", 0644);
+    collect_with(p, (struct outputs_request){.left_out = of_o2});
+    assert_null(collected(p, "outputs/base.pt"));
+    assert_collected(p, "outputs/new.pt", "n");
 }
 
 static void absolute_links_into_the_task_s_own_tree_become_relative(void **state)
