@@ -104,6 +104,7 @@ static void do_stop(struct shim *s, const char *line)
 static void do_kill(struct shim *s, const char *line)
 {
     (void)line;
+    s->outcome.force_asked = true;
     life_kill(s, "cancel");
 }
 

@@ -112,15 +112,36 @@ bool judge_was_stopped(const struct outcome *o)
     return o->stop_reason && (o->told || !o->payload_exited);
 }
 
+/* What ended it, where it did not end by itself: the grace period is named only where one ran out. */
+static const char *kill_words(const struct outcome *o)
+{
+    if (!o->forced || o->payload_exited || !o->payload_started)
+        return ""; /* what the command left behind may have had to be killed: not its fault */
+    if (o->grace_expired)
+        return "; it did not end in the grace period and was killed";
+    return "; it was killed at once, without a grace period";
+}
+
+static void judge_cancel(const struct shim *s, struct verdict *v)
+{
+    const struct outcome *o = &s->outcome;
+    bool killed = !o->payload_exited || s->ranks_killed;
+    v->kind = "canceled";
+    if (!o->payload_started)
+        snprintf(v->text, sizeof v->text, "stopped before it started (%s)", o->stop_reason);
+    else if (o->force_asked && !o->grace_expired && killed)
+        snprintf(v->text, sizeof v->text, "killed on request (%s --force)", o->stop_reason);
+    else
+        snprintf(v->text, sizeof v->text, "ended on request (%s)%s", o->stop_reason, kill_words(o));
+}
+
 /* What the shim itself ended goes by the name of the reason. */
 static bool judge_stop(const struct shim *s, struct verdict *v)
 {
     const struct outcome *o = &s->outcome;
     if (!judge_was_stopped(o) || o->failed)
         return false;
-    /* what the command left behind may have had to be killed: not its fault */
-    const char *how =
-        o->forced && !o->payload_exited ? "; it did not end in the grace period and was killed" : "";
+    const char *how = kill_words(o);
     if (strcmp(o->stop_reason, "time_limit") == 0) {
         char warning[128];
         warning_words(s, warning, sizeof warning);
@@ -145,8 +166,7 @@ static bool judge_stop(const struct shim *s, struct verdict *v)
                  " s (fence_after): it was ended there, so that it can run elsewhere%s",
                  s->spec.fence_after_ms / 1000, how);
     } else {
-        v->kind = "canceled";
-        snprintf(v->text, sizeof v->text, "ended on request (%s)%s", o->stop_reason, how);
+        judge_cancel(s, v);
     }
     return true;
 }
@@ -234,8 +254,8 @@ static void add_notes(const struct shim *s, const struct cgroup_usage *u, struct
         add_note(v, "%" PRId64 " process%s (%s%s) still ran when the command ended: killed", o->left,
                  o->left == 1 ? "" : "es", o->left_name, o->left == 1 ? "" : ", ...");
     if (o->forced && o->payload_exited && judge_was_stopped(o))
-        add_note(v, "processes that still ran at the end of the grace period, after the command had ended, "
-                    "were killed");
+        add_note(v, "processes that still ran %s, after the command had ended, were killed",
+                 o->grace_expired ? "at the end of the grace period" : "when the kill came");
     if (s->log_over && strcmp(v->kind, "log_limit") != 0) {
         char limit[32];
         human((uint64_t)s->spec.log_limit_bytes, limit, sizeof limit);

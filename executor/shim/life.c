@@ -431,8 +431,10 @@ static void check_times(struct shim *s)
         if (!s->outcome.payload_exited)
             life_stop(s, s->spec.grace_ms, "time_limit");
     }
-    if (s->kill_at_ms && now >= s->kill_at_ms)
+    if (s->kill_at_ms && now >= s->kill_at_ms) {
+        s->outcome.grace_expired |= !s->outcome.forced; /* else only the last lines' time is over */
         life_kill(s, "cancel");
+    }
 }
 
 static void serve_once(struct shim *s, int signal_fd, int timeout_ms)

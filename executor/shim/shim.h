@@ -93,7 +93,9 @@ struct outcome {
     int failed;              /* of several processes: 1 + the one that failed first; 0: none has */
     int exec_errno;          /* the payload's exec failed */
     const char *stop_reason; /* why the shim ended it: cancel, time_limit, log_limit, ...; NULL: it did not */
-    bool forced;             /* the grace period ran out, or force was asked for */
+    bool forced;             /* it was killed: for one of the next two, or since no grace was due */
+    bool grace_expired;      /* the grace period ran out first */
+    bool force_asked;        /* berth cancel --force */
     int warn_signal;         /* sent ahead of the time limit; 0: none was */
     int64_t warned;          /* processes that had asked for it */
     int64_t warned_at_ms;    /* wall clock */

@@ -15,14 +15,17 @@
 enum {
     UNTOLD,
     TOLD,
-    KILLED
-}; /* how the command ended: by itself, after it was told to, with all of its task */
+    KILLED,
+    UNBEGUN
+}; /* how the command ended: by itself, after it was told to, with all of its task, before it began */
+
+enum { MILD, EXPIRED, FORCE, NO_GRACE }; /* what killed it, if anything */
 
 struct row {
     const char *name;
     int how, code, signal;
     const char *stop; /* why the shim ended it, or wanted to */
-    bool forced;
+    int kill;
     int64_t left;
     uint64_t oom_kills;
     bool log_over;
@@ -56,6 +59,18 @@ static const struct row rows[] = {
      NULL},
     {"is deaf at its time limit", KILLED, 0, 0, "time_limit", 1, 0, 0, 0, "time_limit", 137,
      "did not end in the grace", NULL},
+    {"is canceled before it began", UNBEGUN, 0, 0, "cancel", NO_GRACE, 0, 0, 0, "canceled", 125,
+     "stopped before it started (cancel)", NULL},
+    {"is canceled by force before it began", UNBEGUN, 0, 0, "cancel", FORCE, 0, 0, 0, "canceled", 125,
+     "stopped before it started (cancel)", NULL},
+    {"is preempted before it began", UNBEGUN, 0, 0, "preempt", NO_GRACE, 0, 0, 0, "preempted", 125,
+     "its place was needed", NULL},
+    {"is canceled by force", KILLED, 0, 0, "cancel", FORCE, 0, 0, 0, "canceled", 137,
+     "killed on request (cancel --force)", NULL},
+    {"saves, a helper is killed by force", TOLD, 0, 0, "cancel", FORCE, 0, 0, 0, "canceled", 0,
+     "ended on request (cancel)", "when the kill came"},
+    {"has no grace period", KILLED, 0, 0, "cancel", NO_GRACE, 0, 0, 0, "canceled", 137,
+     "killed at once, without a grace", NULL},
     {"dies of the signal to end", TOLD, 0, SIGTERM, "preempt", 0, 0, 0, 0, "preempted", 143, "preempted",
      NULL},
     {"writes on past its log's limit", TOLD, 0, SIGTERM, "log_limit", 0, 0, 0, 1, "log_limit", 143, "1K",
@@ -76,13 +91,15 @@ static void each_order_of_events_has_its_reason_and_notes(void **state)
         const struct row *r = &rows[i];
         struct shim s = {.spec = {.time_limit_ms = 60000, .log_limit_bytes = 1024, .memory_bytes = 64 << 20},
                          .log_over = r->log_over};
-        s.outcome = (struct outcome){.payload_started = true,
-                                     .payload_exited = r->how != KILLED,
+        s.outcome = (struct outcome){.payload_started = r->how != UNBEGUN,
+                                     .payload_exited = r->how != KILLED && r->how != UNBEGUN,
                                      .told = r->how == TOLD,
                                      .code = r->code,
                                      .signal = r->signal,
                                      .stop_reason = r->stop,
-                                     .forced = r->forced,
+                                     .forced = r->kill != MILD,
+                                     .grace_expired = r->kill == EXPIRED,
+                                     .force_asked = r->kill == FORCE,
                                      .left = r->left,
                                      .left_name = "sleep"};
         struct cgroup_usage u = {
@@ -96,6 +113,7 @@ static void each_order_of_events_has_its_reason_and_notes(void **state)
         assert_int_equal(v.n_notes, r->note != NULL);
         assert_true(!r->note || strstr(v.notes[0], r->note));
         assert_true(r->how == KILLED || !strstr(v.text, "grace period"));
+        assert_true(r->kill == EXPIRED || !strstr(v.text, "did not end"));
     }
 }
 
