@@ -15,10 +15,22 @@ void table_init(struct table *table, const struct table_column *columns, size_t 
     *table = (struct table){.columns = columns, .column_count = column_count};
 }
 
-void table_finish(struct table *table)
+static void drop_rows(struct table *table)
 {
     for (size_t i = 0; i < table->cell_count; i++)
         free(table->cells[i]);
+    table->cell_count = 0;
+}
+
+void table_next_page(struct table *table)
+{
+    drop_rows(table);
+    table->untitled = true;
+}
+
+void table_finish(struct table *table)
+{
+    drop_rows(table);
     free(table->cells);
     free(table->colours);
     *table = (struct table){0};
@@ -112,13 +124,29 @@ static void add_cell(struct buf *out, const char *text, int width, bool right, b
         buf_printf(out, "%*s", (right ? 0 : width - used) + GAP, "");
 }
 
-void table_write(const struct table *table, int width, bool colours, struct buf *out)
+/* What a cell of a later page may take: one that is wider than all of the first page is cut only where its
+ * column shrinks, and where the output ends at all; the last has all the rest of the line. */
+static int cell_width(const struct table *table, size_t cell, int width, size_t last)
 {
-    int widths[TABLE_COLUMNS_MAX];
+    size_t c = cell % table->column_count;
+    int held = table->widths[c], natural = term_columns(table->cells[cell]), others = 0;
+    if (natural <= held)
+        return held;
+    if (!width || !table->columns[c].shrinks)
+        return natural;
+    for (size_t i = 0; i < last; i++)
+        others += table->widths[i] ? table->widths[i] + GAP : 0;
+    return c == last && width - others > held ? width - others : held;
+}
+
+void table_write(struct table *table, int width, bool colours, struct buf *out)
+{
+    const int *widths = table->widths;
     size_t n = table->column_count, last = 0;
     if (n == 0)
         return;
-    fit(table, width, widths);
+    if (!table->untitled)
+        fit(table, width, table->widths);
     for (size_t c = 0; c < n; c++)
         last = widths[c] ? c : last;
     for (size_t c = 0; c < n && !table->untitled; c++)
@@ -130,14 +158,14 @@ void table_write(const struct table *table, int width, bool colours, struct buf 
     for (size_t i = 0; i < table->cell_count; i++) {
         size_t c = i % n;
         if (widths[c])
-            add_cell(out, table->cells[i], widths[c], table->columns[c].right, c == last, table->colours[i],
-                     colours);
+            add_cell(out, table->cells[i], cell_width(table, i, width, last), table->columns[c].right,
+                     c == last, table->colours[i], colours);
         if (c + 1 == n)
             buf_add_char(out, '\n');
     }
 }
 
-void table_print(const struct table *table)
+void table_print(struct table *table)
 {
     _cleanup_buf_ struct buf out = {0};
     bool colours = term_has_colour(STDOUT_FILENO);

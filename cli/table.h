@@ -25,7 +25,8 @@ struct table {
     char **cells; /* owned texts, row by row */
     enum term_colour *colours;
     size_t cell_count, capacity;
-    bool untitled; /* goes on where another one ended */
+    bool untitled;                 /* goes on where another page ended */
+    int widths[TABLE_COLUMNS_MAX]; /* of the first page, once it is written */
 };
 
 void table_init(struct table *table, const struct table_column *columns, size_t column_count);
@@ -34,8 +35,11 @@ void table_finish(struct table *table);
 void table_add(struct table *table, const char *text, enum term_colour colour);
 void table_addf(struct table *table, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* `width` 0: no limit. */
-void table_write(const struct table *table, int width, bool colours, struct buf *out);
+void table_write(struct table *table, int width, bool colours, struct buf *out);
 /* To standard output, as its terminal, if any, wants it. */
-void table_print(const struct table *table);
+void table_print(struct table *table);
+/* Behind a page that was written: drops its rows. The next has no titles, and stands under those of the first
+ * page. */
+void table_next_page(struct table *table);
 
 #endif

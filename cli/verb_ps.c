@@ -147,9 +147,7 @@ static void print_table(struct listing *l, bool last)
     if (l->args->quiet || l->json || (!l->table.cell_count && (begun || !last)))
         return;
     table_print(&l->table);
-    table_finish(&l->table);
-    table_init(&l->table, columns, sizeof columns / sizeof *columns);
-    l->table.untitled = true;
+    table_next_page(&l->table);
 }
 
 static void show_job(struct listing *l, const cJSON *job)
@@ -211,7 +209,8 @@ static bool show_pages(struct listing *l, const char *state, bool first, struct 
                 l->more++;
             }
         }
-        print_table(l, false);
+        if (!first) /* what runs first stands in one table with the page behind it: both decide the widths */
+            print_table(l, false);
         before = json_int(answer, "next", 0);
         if (!before)
             break;

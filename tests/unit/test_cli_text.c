@@ -161,6 +161,46 @@ static void test_a_bad_name_is_shown_on_one_line_with_what_is_wrong(void **state
 
 /* ---- tables ---- */
 
+static void write_page(struct table *t, const char *id, const char *state, const char *why, int width,
+                       struct buf *out)
+{
+    table_add(t, id, TERM_PLAIN);
+    table_add(t, state, TERM_PLAIN);
+    table_add(t, why, TERM_PLAIN);
+    table_write(t, width, false, out);
+    table_next_page(t);
+}
+
+static void test_later_pages_of_a_table_stand_under_its_titles(void **state)
+{
+    (void)state;
+    static const struct table_column columns[] = {
+        {"ID", true, 0, 0, 0}, {"STATE", false, 0, 0, 0}, {"WHY", false, 5, 4, 1}};
+    struct table t;
+    _cleanup_buf_ struct buf whole = {0}, narrow = {0}, dropped = {0};
+    table_init(&t, columns, 3);
+    write_page(&t, "100", "Completed", "", 0, &whole);
+    write_page(&t, "7", "Failed", "exit code 1", 0, &whole); /* wider than the first: whole all the same */
+    assert_string_equal(whole.data, " ID  STATE      WHY\n"
+                                    "100  Completed  -\n"
+                                    "  7  Failed     exit code 1\n");
+    table_finish(&t);
+    table_init(&t, columns, 3);
+    write_page(&t, "100", "Running", "", 20, &narrow);
+    write_page(&t, "7", "Failed", "exit code 1", 20, &narrow); /* the last takes what the line has left */
+    assert_string_equal(narrow.data, " ID  STATE    WHY\n"
+                                     "100  Running  -\n"
+                                     "  7  Failed   exit \xe2\x80\xa6\n");
+    table_finish(&t);
+    table_init(&t, columns, 3);
+    write_page(&t, "100", "Completed", "a reason", 16, &dropped);
+    write_page(&t, "7", "Failed", "b", 16, &dropped);
+    assert_string_equal(dropped.data, " ID  STATE\n"
+                                      "100  Completed\n"
+                                      "  7  Failed\n");
+    table_finish(&t);
+}
+
 static void test_a_table_fits_the_width_and_is_whole_when_piped(void **state)
 {
     (void)state;
@@ -291,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_wrong_options_are_told_with_the_nearest_right_one),
         cmocka_unit_test(test_names_have_a_largest_length),
         cmocka_unit_test(test_a_bad_name_is_shown_on_one_line_with_what_is_wrong),
+        cmocka_unit_test(test_later_pages_of_a_table_stand_under_its_titles),
         cmocka_unit_test(test_a_table_fits_the_width_and_is_whole_when_piped),
         cmocka_unit_test(test_text_of_other_people_can_not_command_the_terminal),
         cmocka_unit_test(test_what_can_command_or_reorder_a_terminal_is_shown),
