@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "cli/progress.h"
 #include "proto/jobspec.h"
+#include "proto/suggest.h"
 
 #include <limits.h>
 #include <string.h>
@@ -100,6 +101,41 @@ static char *working_folder(struct error *err)
     return cwd;
 }
 
+/* Whether a text of the file holds ${{inputs.NAME}}: it then wants that input, declared or not. */
+static bool file_wants(const cJSON *item, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = cJSON_IsString(item) ? item->valuestring : NULL; p && (p = strstr(p, "inputs."));) {
+        p += strlen("inputs.");
+        if (strncmp(p, name, n) == 0 && (p[n] == '}' || p[n] == ' '))
+            return true;
+    }
+    const cJSON *child;
+    cJSON_ArrayForEach(child, item) if (file_wants(child, name)) return true;
+    return false;
+}
+
+/* A value for an input that the file does not have would be lost silently. */
+static bool check_inputs(const struct opt_list *given, struct submission *s, struct error *err)
+{
+    const cJSON *inputs = json_get(s->file, "inputs"), *input;
+    size_t count = 0;
+    _cleanup_free_ const char **names = xcalloc((size_t)cJSON_GetArraySize(inputs) + 1, sizeof *names);
+    cJSON_ArrayForEach(input, inputs) if (input->string) names[count++] = input->string;
+    for (size_t i = 0; i < given->count; i++) {
+        const char *text = given->items[i];
+        _cleanup_free_ char *name = xstrndup(text, strcspn(text, "="));
+        if (!*name || json_get(inputs, name) || file_wants(s->file, name))
+            continue;
+        const char *near = suggest_nearest(name, names, count, sizeof *names);
+        s->bad_option = true;
+        error_set(err, ERROR_INVALID, "--input %s: no such input \"%s\" in %s%s%s%s", text, name,
+                  s->source_name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+        return error_hint(err, "declare it under inputs: in %s", s->source_name);
+    }
+    return true;
+}
+
 bool submission_from_file(const char *path, const struct job_options *options, struct submission *s,
                           struct error *err)
 {
@@ -123,7 +159,7 @@ bool submission_from_file(const char *path, const struct job_options *options, s
     absolute_paths(s);
     free(s->folder); /* what the options say is relative to where they were typed */
     s->folder = working_folder(err);
-    if (!s->folder || !job_options_apply(options, s->file, err))
+    if (!s->folder || !check_inputs(&options->inputs, s, err) || !job_options_apply(options, s->file, err))
         return false;
     absolute_paths(s);
     return true;

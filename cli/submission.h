@@ -11,7 +11,8 @@ struct submission {
     cJSON *file;              /* what is sent */
     struct yaml_file *source; /* of a job file, for positions; NULL */
     char *source_name;
-    char *folder; /* absolute: what relative paths in the file are relative to */
+    char *folder;    /* absolute: what relative paths in the file are relative to */
+    bool bad_option; /* an option, not the file, is why it was refused */
     bool has_code;
     bool code_is_default; /* the current folder, not asked for by name: the default limits hold */
     struct code_snapshot code;

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -126,6 +128,61 @@ static int print_process(struct client *client, const char *job, int64_t attempt
     return cli_fail(&err);
 }
 
+/* Whether the job has that rank and that process. Where no rank is given, it is the process's own. */
+static bool check_part(const cJSON *job, const char *name, struct logs_args *args, int64_t *processes,
+                       struct error *err)
+{
+    const cJSON *resources = json_get(job, "resources");
+    int64_t each = json_int(resources, "processes_per_instance", 1),
+            count = json_int(resources, "instance_count", 1), process = args->process.value;
+    *processes = each = each > 0 ? each : 1;
+    count = count > 0 ? count : 1;
+    if (args->rank.given && args->rank.value >= count && count == 1)
+        return error_set(err, ERROR_NOT_FOUND, "job %s has 1 instance: --rank 0 alone", name);
+    if (args->rank.given && args->rank.value >= count)
+        return error_set(err, ERROR_NOT_FOUND, "job %s has %lld instances: --rank 0 to %lld", name,
+                         (long long)count, (long long)(count - 1));
+    if (!args->process.given)
+        return true;
+    int64_t first = args->rank.given ? args->rank.value * each : 0,
+            last = args->rank.given ? first + each - 1 : count * each - 1;
+    if (process < first || process > last) {
+        char at[64] = "";
+        if (count * each == 1)
+            return error_set(err, ERROR_NOT_FOUND, "job %s has 1 process: --process 0 alone", name);
+        if (args->rank.given && count > 1)
+            snprintf(at, sizeof at, " in rank %lld", (long long)args->rank.value);
+        return error_set(err, ERROR_NOT_FOUND, "job %s has %lld processes%s: --process %lld to %lld", name,
+                         (long long)(last - first + 1), at, (long long)first, (long long)last);
+    }
+    args->rank.value = process / each;
+    return true;
+}
+
+/* A log that grows no more has nothing past its end, and never will. */
+static bool check_offset(struct client *client, const cJSON *job, const char *name, int64_t attempt,
+                         const struct logs_args *args, struct error *err)
+{
+    bool over = follow_state_is_final(json_str(job, "state", "")) || attempt < json_int(job, "attempt", 0);
+    if (!args->offset.value || !over)
+        return true;
+    char query[160], text[32] = "0";
+    snprintf(query, sizeof query, "/logs?attempt=%lld&rank=%lld&tail=0%s%s", (long long)attempt,
+             args->rank.value, args->stream ? "&stream=" : "", args->stream ? args->stream : "");
+    _cleanup_free_ char *path = client_job_path(name, query);
+    struct http_easy_request request = {.method = "GET", .path = path};
+    _cleanup_answer_ struct http_easy_answer answer = {0};
+    if (!http_easy_perform(client->http, &request, &answer, err))
+        return client_explain(client, err);
+    if (answer.status < 200 || answer.status > 299)
+        return client_refusal(&answer, err);
+    http_easy_header(&answer, "X-Berth-Offset", text, sizeof text);
+    if (args->offset.value <= strtoll(text, NULL, 10))
+        return true;
+    return error_set(err, ERROR_NOT_FOUND, "the log of job %s has %s bytes: --offset 0 to %s, not %lld", name,
+                     text, text, (long long)args->offset.value);
+}
+
 static int run_logs(void *p, int argc, char **argv)
 {
     struct logs_args *args = p;
@@ -164,6 +221,9 @@ static int run_logs(void *p, int argc, char **argv)
         error_hint(&err, "berth logs %s%c%d", argv[0], ARRAY_MARK, first);
         return cli_fail(&err);
     }
+    int64_t processes;
+    if (!check_part(job, argv[0], args, &processes, &err))
+        return cli_fail(&err);
     if (!latest && !args->follow) {
         cli_note("job %s has not started; berth why %s tells why, -f waits for it", argv[0], argv[0]);
         return EXIT_OK;
@@ -176,7 +236,9 @@ static int run_logs(void *p, int argc, char **argv)
                                      .stream = args->stream,
                                      .fd = STDOUT_FILENO};
     signal(SIGPIPE, SIG_IGN);
-    if (args->process.given)
+    if (!check_offset(client, job, argv[0], attempt, args, &err))
+        return cli_fail(&err);
+    if (args->process.given && processes > 1)
         return print_process(client, argv[0], attempt, args);
     if (args->tail.given && !find_tail(client, argv[0], attempt, args, &options.offset, &err))
         return cli_fail(&err);

@@ -98,7 +98,7 @@ static int run_submit(void *p, int argc, char **argv)
                         : submission_from_command(argc, argv, &args->job, &s, &err);
     if (!read) {
         cli_fail(&err);
-        return !is_file && err.code == ERROR_INVALID ? EXIT_USAGE : EXIT_REFUSED;
+        return s.bad_option || (!is_file && err.code == ERROR_INVALID) ? EXIT_USAGE : EXIT_REFUSED;
     }
     struct submit_options how = {.follow = args->follow, .wait = args->wait, .json = json};
     return submit_prepared(&s, &args->job, &how);

@@ -31,6 +31,8 @@ static int run_validate(void *p, int argc, char **argv)
             one = submission_check(&s);
         else
             cli_fail(&err);
+        if (s.bad_option)
+            one = EXIT_USAGE;
         code = code ? code : one;
         if (one)
             continue;
