@@ -35,7 +35,7 @@ static void tell_job(const cJSON *job)
             buf_printf(&text, ", %g GPU%s", gpus, gpus <= 1 ? "" : "s");
         buf_printf(&text, ", image %s, ", json_str(job, "image", "host"));
         if (limit_s)
-            buf_printf(&text, "ends after %s", units_format_duration(limit_s * 1000, time));
+            buf_printf(&text, "ends after %s", units_format_exact(limit_s * 1000, time));
         else
             buf_add_str(&text, "no time limit");
     }

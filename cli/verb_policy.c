@@ -37,11 +37,11 @@ static void show(const cJSON *o)
     int64_t age_s = json_int(o, "age_s", 0);
     print_line(PRINT_OUT, "policy        %s", json_str(o, "policy", "?"));
     print_line(PRINT_OUT, "preemption    %s", json_bool(o, "preempt", false) ? "on" : "off");
-    print_line(PRINT_OUT, "ageing        %s", age_s ? units_format_duration(age_s * 1000, age) : "never");
+    print_line(PRINT_OUT, "ageing        %s", age_s ? units_format_exact(age_s * 1000, age) : "never");
     int64_t weight = json_int(o, "share_weight", 0);
     if (weight)
         print_line(PRINT_OUT, "fair share    weight %lld, half-life %s", (long long)weight,
-                   units_format_duration(json_int(o, "share_half_life_s", 0) * 1000, half));
+                   units_format_exact(json_int(o, "share_half_life_s", 0) * 1000, half));
     else
         print_line(PRINT_OUT, "fair share    off");
     print_line(PRINT_OUT, "promises      %lld taken back so far",

@@ -44,12 +44,12 @@ static void add_times(struct buf *out, const cJSON *job, int64_t now)
     if (started)
         buf_printf(out, "%-12s %s\n", "time", show_elapsed(started, json_int(job, "ended_ms", 0), now, at));
     if (limit_s)
-        buf_printf(out, "%-12s %s\n", "time limit", units_format_duration(limit_s * 1000, at));
+        buf_printf(out, "%-12s %s\n", "time limit", units_format_exact(limit_s * 1000, at));
     const cJSON *warning = json_get(job, "warning");
     if (cJSON_IsObject(warning))
         show_add_line(
             out, "warning", "SIG%s %s ahead of it", json_str(warning, "signal", "?"),
-            units_format_duration((int64_t)(cJSON_GetNumberValue(json_get(warning, "before_s")) * 1000), at));
+            units_format_exact((int64_t)(cJSON_GetNumberValue(json_get(warning, "before_s")) * 1000), at));
 }
 
 static void add_pairs(struct buf *out, const char *title, const cJSON *object);
@@ -71,7 +71,7 @@ static void add_resources(struct buf *out, const cJSON *job)
     double fence_s = cJSON_GetNumberValue(json_get(job, "fence_after_s"));
     if (fence_s > 0)
         buf_printf(out, "%-12s runs again elsewhere when its node was silent for %s\n", "node loss",
-                   units_format_duration((int64_t)(fence_s * 1000), memory));
+                   units_format_exact((int64_t)(fence_s * 1000), memory));
 }
 
 /* What it asked for by name. */

@@ -347,7 +347,7 @@ void spec_duration(struct spec_reader *r, const cJSON *value, const char *path, 
         return;
     }
     if (ms < 0 || ms > max_ms)
-        spec_problem(r, path, "must be between 0 and %s, not %s", units_format_duration(max_ms, most),
+        spec_problem(r, path, "must be between 0 and %s, not %s", units_format_exact(max_ms, most),
                      spec_shown_scalar(value).text);
     else
         *out_ms = ms;

@@ -74,7 +74,7 @@ void spec_read_fence_after(struct spec_reader *r, const cJSON *v, const char *pa
     spec_duration(r, v, path, JOB_FENCE_MAX_MS, &ms);
     if (r->problems->total == before && ms < JOB_FENCE_MIN_MS)
         spec_problem(r, path, "must be at least %s: a node speaks every 5s, and one that is late is not lost",
-                     units_format_duration(JOB_FENCE_MIN_MS, least));
+                     units_format_exact(JOB_FENCE_MIN_MS, least));
     r->spec->fence_after_ms = ms;
 }
 
@@ -116,7 +116,7 @@ static void check_warning(struct spec_reader *r)
         spec_problem(r, "limits.warning", "goes only with a time limit: give `timeout`, too");
     else if (s->warning_before_ms && s->warning_before_ms >= s->time_limit_ms)
         spec_problem(r, "limits.warning.before", "must be less than the time limit, which is %s",
-                     units_format_duration(s->time_limit_ms, limit));
+                     units_format_exact(s->time_limit_ms, limit));
 }
 
 void spec_check_life(struct spec_reader *r)

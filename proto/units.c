@@ -163,6 +163,22 @@ char *units_format_duration(int64_t ms, char *out)
     return out;
 }
 
+char *units_format_exact(int64_t ms, char *out)
+{
+    static const struct {
+        int64_t ms;
+        const char *name;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    int64_t back;
+    if (units_parse_duration(units_format_duration(ms, out), &back) && back == ms)
+        return out;
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof units / sizeof *units && n < 24; ms %= units[i++].ms)
+        if (ms / units[i].ms)
+            n += (size_t)snprintf(out + n, 24 - n, "%" PRId64 "%s", ms / units[i].ms, units[i].name);
+    return out;
+}
+
 /* ---- moments ---- */
 
 /* Reads `digits` digits; false where there are fewer. */

@@ -24,5 +24,8 @@ bool units_parse_time(const char *text, int64_t now_ms, int64_t *ms);
 char *units_format_bytes(int64_t bytes, char *out);
 /* 5400000 -> "1h30m", 1500 -> "1.5s"; at least 24 bytes; returns out. */
 char *units_format_duration(int64_t ms, char *out);
+/* As that, but nothing is left out, and units_parse_duration reads it back: 3630000 -> "1h30s"; for limits.
+ * At least 24 bytes; returns out. */
+char *units_format_exact(int64_t ms, char *out);
 
 #endif

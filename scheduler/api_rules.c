@@ -158,7 +158,7 @@ static bool limit_can_change(const struct core_update *u, const struct core_job_
     char limit[24], ran[24];
     error_field(err, "time_limit_s", "the job has run for %s already, longer than %s",
                 units_format_duration(so_far / 1000 * 1000, ran),
-                units_format_duration((int64_t)u->time_limit_ms, limit));
+                units_format_exact((int64_t)u->time_limit_ms, limit));
     return error_hint(err, "berth cancel %s ends it", job->name);
 }
 

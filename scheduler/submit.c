@@ -234,8 +234,8 @@ char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *n
 static void refuse_reserved(unsigned why, uint64_t wanted, uint64_t best, struct error *err)
 {
     char limit[32], most[32];
-    units_format_duration((int64_t)wanted, limit);
-    units_format_duration((int64_t)best, most);
+    units_format_exact((int64_t)wanted, limit);
+    units_format_exact((int64_t)best, most);
     switch (why) {
     case CORE_RESERVED_USER:
         error_field(err, "reservation", "the reservation that it names is not for you");

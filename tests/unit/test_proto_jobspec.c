@@ -497,6 +497,22 @@ static void sizes_and_durations_are_read_as_people_write_them(void **state)
     assert_string_equal(units_format_bytes(INT64_C(1) << 60, out), "1024P");
     assert_string_equal(units_format_bytes(INT64_C(2222222222222223599), out), "1974P");
     assert_string_equal(units_format_duration(5400000, out), "1h30m");
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } exact[] = {{0, "0s"},
+                 {1500, "1s500ms"},
+                 {90000, "1m30s"},
+                 {3600000, "1h"},
+                 {3630000, "1h30s"},
+                 {5400000, "1h30m"},
+                 {86400000 + 60000, "1d1m"},
+                 {INT64_C(3660) * 86400000 - 1, "3659d23h59m59s999ms"}};
+    for (size_t i = 0; i < sizeof exact / sizeof *exact; i++) {
+        int64_t back = -1;
+        assert_string_equal(units_format_exact(exact[i].ms, out), exact[i].text);
+        assert_true(units_parse_duration(out, &back) && back == exact[i].ms);
+    }
 }
 
 int main(void)
