@@ -336,7 +336,8 @@ int attend_job(struct client *client, const char *job, const struct attend_optio
         cli_note("keys go to the job once it runs; Enter ~ . leaves it");
         make_terminal_raw();
     }
-    struct follow_options follow = {.follow = true, .fd = STDOUT_FILENO};
+    struct follow_options follow = {
+        .follow = true, .fd = STDOUT_FILENO, .notes = !options->tty /* a raw terminal is the job's */};
     struct follow_companion companion = {companion_fds, companion_turn, &a};
     struct error err = {0};
     enum follow_end end = follow_log(client, job, &follow, &companion, NULL, &err);

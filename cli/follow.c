@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/fs.h"
+#include "cli/notes.h"
 
 #include <errno.h>
 #include <string.h>
@@ -23,6 +24,7 @@ struct follower {
     int64_t broken_since_ms; /* 0: it works */
     int backoff_ms;
     bool got_bytes;
+    struct notes notes;
 };
 
 bool follow_state_is_final(const char *state)
@@ -92,7 +94,8 @@ static enum follow_end stream_once(struct follower *f, bool *broken, struct erro
         struct pollfd fds[HTTP_EASY_WAIT_FDS_MAX];
         int timeout_ms = -1;
         size_t n = f->companion ? f->companion->fds(f->companion->ctx, fds, &timeout_ms) : 0;
-        http_easy_wait(f->client->http, fds, n, timeout_ms);
+        http_easy_wait(f->client->http, fds, n, notes_timeout(&f->notes, timeout_ms));
+        notes_turn(&f->notes);
         if (f->companion && !f->companion->turn(f->companion->ctx, fds, n)) {
             http_easy_call_destroy(call);
             return FOLLOW_STOPPED;
@@ -181,6 +184,8 @@ enum follow_end follow_log(struct client *client, const char *job, const struct 
             return FOLLOW_FAILED;
         f.attempt = json_int(now, "attempt", 0) > 1 ? json_int(now, "attempt", 0) : 1;
     }
+    if (options->notes)
+        notes_begin(&f.notes, client, job);
     for (bool more = true; more;) {
         bool broken;
         end = stream_once(&f, &broken, err);
@@ -189,6 +194,7 @@ enum follow_end follow_log(struct client *client, const char *job, const struct 
         else
             more = end == FOLLOW_DONE && next_stream(&f, &end, err);
     }
+    notes_finish(&f.notes);
     if (end == FOLLOW_CLOSED)
         error_errno(err, f.write_error, "can't write the log");
     if (offset)

@@ -21,6 +21,7 @@ struct follow_options {
     int64_t rank;
     int64_t offset;     /* of the first attempt shown */
     bool follow;        /* until the job has ended, else what there is */
+    bool notes;         /* says on standard error what befalls the job */
     const char *stream; /* NULL, "out" or "err" */
     int fd;             /* of the output */
 };

@@ -148,12 +148,14 @@ static bool check_part(const cJSON *job, const char *name, struct logs_args *arg
             last = args->rank.given ? first + each - 1 : count * each - 1;
     if (process < first || process > last) {
         char at[64] = "";
-        if (count * each == 1)
-            return error_set(err, ERROR_NOT_FOUND, "job %s has 1 process: --process 0 alone", name);
+        long long number = last - first + 1;
         if (args->rank.given && count > 1)
             snprintf(at, sizeof at, " in rank %lld", (long long)args->rank.value);
+        if (number == 1)
+            return error_set(err, ERROR_NOT_FOUND, "job %s has 1 process%s: --process %lld alone", name, at,
+                             (long long)first);
         return error_set(err, ERROR_NOT_FOUND, "job %s has %lld processes%s: --process %lld to %lld", name,
-                         (long long)(last - first + 1), at, (long long)first, (long long)last);
+                         number, at, (long long)first, (long long)last);
     }
     args->rank.value = process / each;
     return true;
@@ -233,6 +235,7 @@ static int run_logs(void *p, int argc, char **argv)
                                      .rank = args->rank.value,
                                      .offset = args->offset.value,
                                      .follow = args->follow,
+                                     .notes = args->follow,
                                      .stream = args->stream,
                                      .fd = STDOUT_FILENO};
     signal(SIGPIPE, SIG_IGN);

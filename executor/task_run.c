@@ -18,7 +18,9 @@ static void on_state(void *data, enum shim_state state, const char *detail)
     struct task *task = data;
     bool log_full = strcmp(detail, "log_disk_full") == 0;
     if (log_full && !task->log_note)
-        task_note(task, "the disk of the log is full: the task's writes wait until there is room");
+        task_note(task,
+                  "the disk of the log is full: the task's writes wait until there is room; berth df shows "
+                  "who takes it, berth cancel ends the job");
     else if (!log_full && task->log_note)
         task_note(task, "the disk of the log has room again");
     task->log_note = log_full;

@@ -203,7 +203,7 @@ static void add_amount(struct buf *out, enum smaller_kind kind, uint64_t most, b
     else if (kind == SMALLER_INSTANCES)
         buf_printf(out, "%llu node%s", (unsigned long long)most, most == 1 ? "" : "s");
     else
-        buf_printf(out, "a time limit of %s", units_format_duration((int64_t)most, text));
+        buf_printf(out, "a time limit of %s", units_format_exact((int64_t)most, text));
 }
 
 static void explain_all_smaller(const struct core_wish *all, bool cpus, cJSON *list, cJSON *text)
@@ -311,6 +311,14 @@ static void explain_fence(const struct daemon *d, const struct job *job, cJSON *
                   "gives it up");
 }
 
+/* The last of what befell it since it runs: that may be why it gets no further. */
+static void explain_note(const struct job *job, cJSON *text)
+{
+    const char *note = job_last_note(job);
+    if (note && job->started_ms && job->notes[job->note_count - 1].at_ms >= job->started_ms)
+        say(text, "%s", note);
+}
+
 static void explain_others(const struct daemon *d, const struct job *job, const struct node *node,
                            cJSON *text)
 {
@@ -329,6 +337,7 @@ static void explain_others(const struct daemon *d, const struct job *job, const 
         break;
     case JOB_RUNNING:
         say(text, "it runs on node %s", node ? node->name : "?");
+        explain_note(job, text);
         break;
     case JOB_FINALIZING:
         say(text, "it has exited; node %s collects its outputs", node ? node->name : "?");

@@ -40,6 +40,21 @@ static bool path_on_line(const char *tail, const char *at, char *out, size_t siz
     return false;
 }
 
+/* A mount there would let a job change the machine itself: not advised. */
+static bool is_system_folder(const char *folder)
+{
+    static const char *const system[] = {"/etc",    "/usr",  "/bin",  "/sbin", "/lib", "/lib32", "/lib64",
+                                         "/libx32", "/boot", "/root", "/proc", "/sys", "/dev",   "/run"};
+    if (strcmp(folder, "/") == 0 || strstr(folder, "/..") || strstr(folder, "/./") || strstr(folder, "//"))
+        return true;
+    for (size_t i = 0; i < sizeof system / sizeof *system; i++) {
+        size_t n = strlen(system[i]);
+        if (strncmp(folder, system[i], n) == 0 && (!folder[n] || folder[n] == '/'))
+            return true;
+    }
+    return false;
+}
+
 static void advise_read_only(struct verdict *v, const char *tail, struct buf *b)
 {
     const char *at = NULL;
@@ -59,6 +74,13 @@ static void advise_read_only(struct verdict *v, const char *tail, struct buf *b)
     char *slash = strrchr(folder, '/');
     slash[slash == folder] = '\0';
     kv_add(b, "ev.readonly_write", path);
+    if (is_system_folder(folder)) {
+        snprintf(v->advice, sizeof v->advice,
+                 "%s belongs to the system and is read-only in the task; write below the working directory "
+                 "(files in ./outputs are kept)",
+                 path);
+        return;
+    }
     snprintf(v->advice, sizeof v->advice,
              "%s is read-only in the task: --mount %s:rw allows writing there (mounts: in a job file); files "
              "in ./outputs are kept",
