@@ -139,7 +139,7 @@ int submission_check(struct submission *s)
         if (problems.total > problems.count)
             print_line(PRINT_ERR, "  ... and %zu more", problems.total - problems.count);
         if (s->source)
-            print_line(PRINT_ERR, "try: mend %s, then berth validate %s", s->source_name, s->source_name);
+            print_line(PRINT_ERR, "try: fix %s, then berth validate %s", s->source_name, s->source_name);
         else
             print_line(PRINT_ERR, "try: berth help run");
     }

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define BARE_BYTES_MIN (INT64_C(1) << 20) /* bytes; a smaller number without a unit lacks one by mistake */
+
 struct df_args {
     struct args_base base;
     const char *user, *blobs, *results;
@@ -78,6 +80,11 @@ static bool add_size(cJSON *body, const char *field, const char *option, const c
     }
     if (!units_parse_bytes(text, &bytes) || bytes < 1) {
         *code = cli_usage("df", "invalid --%s \"%s\": a size such as 20G, or default", option, text);
+        return false;
+    }
+    if (strspn(text, "0123456789") == strlen(text) && bytes < BARE_BYTES_MIN) {
+        *code = cli_usage("df", "--%s %s would be %s bytes: write the unit, such as %sG or %sM", option, text,
+                          text, text, text);
         return false;
     }
     cJSON_AddNumberToObject(body, field, (double)bytes);

@@ -35,6 +35,25 @@ unsigned api_object_parts(struct daemon *d, const struct http_request *req, cons
     return api_owns(&caller, job) ? JOB_OBJECT_PRIVATE : 0;
 }
 
+/* What is refused, by what was asked for. */
+static const char *refused_part(const char *what)
+{
+    static const struct {
+        const char *what, *text;
+    } parts[] = {{"logs", "its log is not shown"},
+                 {"outputs", "its outputs are not shown"},
+                 {"results", "its results are not removed"},
+                 {"why", "its reasons are not shown"},
+                 {"update", "it is not changed"},
+                 {"end", "it is not ended"},
+                 {"standard input", "its standard input is not open to others"},
+                 {"terminal", "its terminal is not open to others"}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strcmp(parts[i].what, what) == 0)
+            return parts[i].text;
+    return what;
+}
+
 struct job *api_own_job(struct daemon *d, struct http_request *req, const char *what)
 {
     struct job *job = api_job(d, req);
@@ -42,8 +61,8 @@ struct job *api_own_job(struct daemon *d, struct http_request *req, const char *
     if (!job || api_owns(&caller, job))
         return job;
     struct error err = {0};
-    error_set(&err, ERROR_DENIED, "the %s of job %s belongs to %s", what, job->name,
-              principals_name(&d->principals, job->principal));
+    error_set(&err, ERROR_DENIED, "job %s belongs to %s: %s", job->name,
+              principals_name(&d->principals, job->principal), refused_part(what));
     error_hint(&err, "ask them, or an administrator");
     http_respond_error(req, &err);
     return NULL;

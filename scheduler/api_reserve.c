@@ -12,7 +12,9 @@
 #include "scheduler/api_page.h"
 #include "scheduler/engine.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define RESERVE_FIELDS "name remove from_ms until_ms users nodes count cpus gpus memory_bytes"
 #define PAST_SLACK_MS 60000 /* a beginning that was now when it was typed */
@@ -89,7 +91,19 @@ void api_get_reservations(struct http_request *req, void *context)
 
 /* ---- what is asked for ---- */
 
-static bool read_time(const cJSON *body, const char *field, int64_t least, uint64_t *out, struct error *err)
+/* "2026-11-25 10:42:00", by this machine's clock. */
+static const char *date_of(int64_t ms, char out[32])
+{
+    time_t at = (time_t)(ms / 1000);
+    struct tm tm;
+    if (!localtime_r(&at, &tm) || !strftime(out, 32, "%F %T", &tm))
+        snprintf(out, 32, "%lld ms", (long long)ms);
+    return out;
+}
+
+/* `option` is where people write it. */
+static bool read_time(const cJSON *body, const char *field, const char *option, int64_t least, uint64_t *out,
+                      struct error *err)
 {
     const cJSON *item = json_get(body, field);
     int64_t ms = json_int(body, field, -1);
@@ -98,10 +112,11 @@ static bool read_time(const cJSON *body, const char *field, int64_t least, uint6
         return error_hint(err, "berth reserve NAME --from +2h --for 4h --users alice");
     }
     if (ms < least) {
-        error_field(err, field, "%s lies in the past, or not behind its beginning: %lld", field,
-                    (long long)ms);
-        return error_hint(err, "now it is %lld; the beginning may be now, the end must come after it",
-                          (long long)clock_wall_ms());
+        char at[32];
+        error_field(err, field, "%s (%s) %s is in the past, or not after the beginning", option, field,
+                    date_of(ms, at));
+        return error_hint(err, "it is %s now; the beginning may be now, the end must come after it",
+                          date_of(clock_wall_ms(), at));
     }
     *out = (uint64_t)ms;
     return true;
@@ -110,10 +125,10 @@ static bool read_time(const cJSON *body, const char *field, int64_t least, uint6
 static bool read_times(const cJSON *body, struct core_reserve *r, struct error *err)
 {
     int64_t now = clock_wall_ms();
-    if (!read_time(body, "from_ms", now - PAST_SLACK_MS, &r->begin_ms, err))
+    if (!read_time(body, "from_ms", "--from", now - PAST_SLACK_MS, &r->begin_ms, err))
         return false;
     int64_t begin = (int64_t)r->begin_ms > now ? (int64_t)r->begin_ms : now;
-    if (!read_time(body, "until_ms", begin + 1, &r->end_ms, err))
+    if (!read_time(body, "until_ms", "--for or --until", begin + 1, &r->end_ms, err))
         return false;
     if (r->end_ms - r->begin_ms > CORE_DURATION_MAX_MS)
         return error_field(err, "until_ms", "until_ms is too far from its beginning");
