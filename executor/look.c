@@ -11,15 +11,25 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <linux/close_range.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-static bool become(const struct user *user)
+/* Keeps nothing of the executor's but the pipe, and lets nobody of the user's in. */
+static bool become(const struct user *user, int *out)
 {
-    return geteuid() != 0 || (setgroups(user->group_count, user->groups) == 0 &&
-                              setresgid(user->gid, user->gid, user->gid) == 0 &&
-                              setresuid(user->uid, user->uid, user->uid) == 0);
+    if (dup2(*out, 0) != 0)
+        return false;
+    *out = 0;
+    close_range(1, ~0u, 0);
+    bool ok = geteuid() != 0 || (setgroups(user->group_count, user->groups) == 0 &&
+                                 setresgid(user->gid, user->gid, user->gid) == 0 &&
+                                 setresuid(user->uid, user->uid, user->uid) == 0);
+    prctl(PR_SET_DUMPABLE, 0);
+    return ok;
 }
 
 /* One answer of the child's; false at its end, or when its time is over. */
@@ -54,7 +64,7 @@ bool look_is_directory(const char *path, const struct user *user)
     pid_t child = fork();
     if (child == 0) {
         struct stat st;
-        is = become(user) && (stat(path, &st) == 0 ? S_ISDIR(st.st_mode) : errno == EACCES);
+        is = become(user, &ends[1]) && (stat(path, &st) == 0 ? S_ISDIR(st.st_mode) : errno == EACCES);
         _exit(fs_write_all(ends[1], &is, 1) ? 0 : 1);
     }
     close(ends[1]);
@@ -68,7 +78,7 @@ static void __attribute__((noreturn))
 write_missing(const char *folder, char *const *paths, const struct user *user, int out)
 {
     struct stat st;
-    if (!become(user))
+    if (!become(user, &out))
         _exit(1);
     int at = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     bool gone = at < 0 && (errno == ENOENT || errno == ENOTDIR);

@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "executor/beneath.h"
 #include "executor/bring.h"
+#include "executor/hard_links.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -25,6 +26,7 @@ struct collection {
     dev_t device;
     struct stat linked; /* the directory that the link `outputs` leads to; st_ino 0: none */
     int64_t seen;
+    struct hard_links links;
     char path[BENEATH_PATH_MAX + 1]; /* of the entry at hand, relative to work/ */
     char linked_path[BENEATH_PATH_MAX + 1], real_path[2 * BENEATH_PATH_MAX + 2]; /* see real_path */
 };
@@ -124,12 +126,16 @@ static void collect_file(struct collection *c, int folder, const char *name)
     }
     const char *last;
     _cleanup_close_ int to = beneath_open_parent(place, below, true, 0700, &last);
+    if (to >= 0 && st.st_nlink > 1 && hard_links_link(&c->links, &st, place, to, last))
+        return;
     if (to < 0 || !bring_file(folder, name, fd, &st, to, last)) {
         c->report->disk_full |= kept && (errno == ENOSPC || errno == EDQUOT);
         skip(c, "can't be put into the outputs folder: %s", strerror(errno));
         return;
     }
     FAULT("executor.file_collected");
+    if (st.st_nlink > 1)
+        hard_links_note(&c->links, &st, place, below);
     if (!kept) {
         c->report->work_files++;
         c->report->work_bytes += st.st_size;
@@ -429,6 +435,7 @@ bool outputs_collect(const struct outputs_request *request, struct outputs_repor
     collect_replaced_outputs(c);
     collect_folder(c, request->work_fd, 0);
     count_tree(kept, 0, &report->files, &report->bytes);
+    hard_links_finish(&c->links);
     free(c);
     return true;
 }

@@ -49,9 +49,11 @@ static struct job_spec *read_spec(struct http_request *req, cJSON **file)
     return spec;
 }
 
-static bool check(struct daemon *d, uint32_t principal, const struct job_spec *spec, struct error *err)
+static bool check(struct daemon *d, uint32_t principal, const struct job_spec *spec, const cJSON *file,
+                  struct error *err)
 {
-    if (!engine_writable(d, err) || !storage_admit(d, 0, err) || !shares_admit_job(d, principal, err))
+    if (!engine_writable(d, err) || !jobs_admit(&d->jobs, principal, json_size(file), err) ||
+        !storage_admit(d, 0, err) || !shares_admit_job(d, principal, err))
         return false;
     if (d->leaving)
         return error_set(err, ERROR_UNAVAILABLE, "the scheduler is shutting down");
@@ -77,6 +79,7 @@ static struct job *make_job(struct daemon *d, const struct http_request *req, st
     job->principal = principals_ensure(&d->principals, d->journal, caller.name);
     job->submitted_ms = clock_wall_ms();
     job->uid = caller.uid;
+    job->file_bytes = (uint32_t)json_size(file); /* at most JOB_FILE_MAX_BYTES */
     job->time_limit_ms = spec->time_limit_ms;
     job->grace_ms = spec->grace_ms;
     job->wants_stdin = spec->wants_stdin;
@@ -217,7 +220,8 @@ static void go_on(struct daemon *d, struct http_request *req, struct job_spec *s
 {
     struct error err = {0};
     struct submit_names names;
-    if (!check(d, api_caller(d, req).principal, spec, &err) || !submit_take_names(d, spec, &names, &err)) {
+    if (!check(d, api_caller(d, req).principal, spec, file, &err) ||
+        !submit_take_names(d, spec, &names, &err)) {
         job_spec_destroy(spec);
         http_respond_error(req, &err);
         return;
@@ -285,7 +289,7 @@ void api_post_job(struct http_request *req, void *context)
         go_on(d, req, spec, file);
         return;
     }
-    if (!check(d, principal, spec, &err)) {
+    if (!check(d, principal, spec, file, &err)) {
         job_spec_destroy(spec);
         http_respond_error(req, &err);
         return;

@@ -73,6 +73,8 @@ char *job_doc_write(const struct job *job)
         cJSON_AddTrueToObject(o, "limit_changed");
     json_add_int(o, "grace_ms", job->grace_ms);
     json_add_str(o, "manifest", job->manifest);
+    if (job->file_bytes)
+        json_add_int(o, "file_bytes", job->file_bytes);
     cJSON_AddBoolToObject(o, "stdin", job->wants_stdin);
     cJSON_AddBoolToObject(o, "split", job->split_streams);
     if (job->distributed)
@@ -169,6 +171,7 @@ struct job *job_doc_read(const struct journal_job *row, struct error *err)
     job->limit_changed = json_bool(o, "limit_changed", false);
     job->grace_ms = json_int(o, "grace_ms", 0);
     snprintf(job->manifest, sizeof job->manifest, "%s", json_str(o, "manifest", ""));
+    job->file_bytes = (uint32_t)json_int(o, "file_bytes", 0);
     job->wants_stdin = json_bool(o, "stdin", false);
     job->split_streams = json_bool(o, "split", false);
     job->distributed = json_bool(o, "distributed", false);

@@ -27,6 +27,7 @@ void jobs_finish(struct job_table *t)
     job_destroy(t->unborn);
     map_finish(&t->by_id);
     map_finish(&t->by_name);
+    map_finish(&t->live_bytes);
 }
 
 struct job *job_create(uint64_t id, const char *name)
@@ -82,6 +83,37 @@ static void evict(struct job_table *t)
     }
 }
 
+static uint64_t live_bytes(const struct job_table *t, uint32_t principal)
+{
+    return (uintptr_t)map_get_num(&t->live_bytes, principal);
+}
+
+static void count_bytes(struct job_table *t, const struct job *job, bool begins)
+{
+    if (!job->file_bytes)
+        return;
+    uint64_t bytes = live_bytes(t, job->principal);
+    bytes = begins ? bytes + job->file_bytes : bytes - job->file_bytes;
+    if (bytes)
+        map_put_num(&t->live_bytes, job->principal, (void *)(uintptr_t)bytes);
+    else
+        map_remove_num(&t->live_bytes, job->principal);
+}
+
+bool jobs_admit(const struct job_table *t, uint32_t principal, uint64_t bytes, struct error *err)
+{
+    uint64_t held = live_bytes(t, principal);
+    if (held + bytes <= JOB_LIVE_BYTES_MAX)
+        return true;
+    error_set(
+        err, ERROR_LIMIT,
+        "your jobs that have not ended have %llu MiB of job files, and this one has %llu more bytes; the "
+        "limit is %llu MiB",
+        (unsigned long long)(held >> 20), (unsigned long long)bytes,
+        (unsigned long long)(JOB_LIVE_BYTES_MAX >> 20));
+    return error_hint(err, "wait for some to end, cancel some, or submit one array");
+}
+
 void jobs_add(struct job_table *t, struct job *job)
 {
     map_put_num(&t->by_id, job->id, job);
@@ -92,6 +124,8 @@ void jobs_add(struct job_table *t, struct job *job)
         t->ended_count++;
     else
         t->live_count++;
+    if (!final)
+        count_bytes(t, job, true);
 }
 
 void jobs_remove(struct job_table *t, struct job *job)
@@ -104,6 +138,8 @@ void jobs_remove(struct job_table *t, struct job *job)
         t->ended_count--;
     else
         t->live_count--;
+    if (!job_is_final(job))
+        count_bytes(t, job, false);
     job_destroy(job);
 }
 
@@ -235,6 +271,7 @@ void jobs_end(struct job_table *t, struct job *job)
 {
     list_remove(&job->link);
     list_append(&t->ended, &job->link);
+    count_bytes(t, job, false);
     t->live_count--;
     t->ended_count++;
 }

@@ -27,9 +27,10 @@
 #define JOB_ADVICE_MAX 16
 #define JOB_NOTE_MAX_BYTES 1024
 #define JOB_CAUSE_MAX_BYTES 4096
-#define JOB_LISTING_MAX 1000             /* objects in one answer */
-#define JOB_LISTING_MAX_BYTES (1u << 20) /* of them; one object is always there */
-#define JOB_LISTING_LOOK_MAX 20000       /* live jobs looked at for one answer */
+#define JOB_LIVE_BYTES_MAX (UINT64_C(1) << 30) /* of one principal's job files that have not ended */
+#define JOB_LISTING_MAX 1000                   /* objects in one answer */
+#define JOB_LISTING_MAX_BYTES (1u << 20)       /* of them; one object is always there */
+#define JOB_LISTING_LOOK_MAX 20000             /* live jobs looked at for one answer */
 
 /* One rank of one attempt. */
 struct task {
@@ -75,6 +76,7 @@ struct job {
     bool limit_changed;            /* since an order was written with it, maybe: nodes are told again */
     bool cancel_due, cancel_force; /* unrecorded.h: canceled once the journal can be written */
     char manifest[65];             /* "" without code */
+    uint32_t file_bytes;           /* of its job file; 0: an element, or of an older Berth */
     bool wants_stdin, split_streams;
     bool distributed;   /* its tasks get a port to meet at */
     uint32_t processes; /* of each task */
@@ -108,6 +110,7 @@ struct job_table {
     struct list live, ended,
         dirty; /* live: as they came, oldest first; ended: least recently ended or read first */
     uint32_t live_count, ended_count;
+    struct map live_bytes; /* of job files by principal: the number itself is the value */
     uint64_t next_id;
     struct job *unborn; /* the last that was asked for; owned */
 };
@@ -119,6 +122,8 @@ struct job *job_create(uint64_t id, const char *name);
 void job_destroy(struct job *job);
 /* Puts it into memory: the table owns it from here on. */
 void jobs_add(struct job_table *t, struct job *job);
+/* Whether one more job file of `bytes` fits into what a principal may have waiting and running. */
+bool jobs_admit(const struct job_table *t, uint32_t principal, uint64_t bytes, struct error *err);
 void jobs_remove(struct job_table *t, struct job *job);       /* and destroys it */
 struct job *jobs_get(const struct job_table *t, uint64_t id); /* NULL where it is not in memory */
 /* By id (digits) or name, or NAME@INDEX of an array's element, from memory, else from the journal;

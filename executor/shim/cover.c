@@ -136,10 +136,12 @@ static void read_subordinate(struct walk *w)
     _cleanup_file_ FILE *f = fopen("/etc/subuid", "re");
     char line[256];
     while (f && w->n_subordinate < SUBORDINATE_MAX && fgets(line, sizeof line, f)) {
-        const char *colon = strchr(line, ':');
-        if (colon && sscanf(colon, ":%lu:%lu", &w->subordinate[w->n_subordinate].first,
-                            &w->subordinate[w->n_subordinate].count) == 2)
-            w->n_subordinate++;
+        char *first = strchr(line, ':'), *count = NULL;
+        unsigned long from = first ? strtoul(first + 1, &count, 10) : 0;
+        if (!count || *count != ':')
+            continue;
+        w->subordinate[w->n_subordinate].first = from;
+        w->subordinate[w->n_subordinate++].count = strtoul(count + 1, NULL, 10);
     }
 }
 

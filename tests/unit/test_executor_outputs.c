@@ -344,6 +344,32 @@ static void a_hard_link_to_another_users_file_is_not_taken(void **state)
     assert_int_equal(st.st_uid, 54321);
 }
 
+static void names_of_one_file_stay_names_of_one_file(void **state)
+{
+    struct place *p = *state;
+    struct stat a, b, c;
+    assert_int_equal(mkdirat(p->work, "outputs/below", 0755), 0);
+    write_file(p, "outputs/a", "checkpoint", 0644);
+    assert_int_equal(linkat(p->work, "outputs/a", p->work, "outputs/b", 0), 0);
+    assert_int_equal(linkat(p->work, "outputs/a", p->work, "outputs/below/c", 0), 0);
+    for (int run = 0; run < 2; run++) { /* also where it begins once more */
+        collect(p);
+        assert_collected(p, "outputs/a", "checkpoint");
+        assert_collected(p, "outputs/b", "checkpoint");
+        assert_collected(p, "outputs/below/c", "checkpoint");
+        int at = open(p->to, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        assert_int_equal(fstatat(at, "outputs/a", &a, 0), 0);
+        assert_int_equal(fstatat(at, "outputs/b", &b, 0), 0);
+        assert_int_equal(fstatat(at, "outputs/below/c", &c, 0), 0);
+        close(at);
+        assert_int_equal(a.st_ino, b.st_ino);
+        assert_int_equal(a.st_ino, c.st_ino);
+        assert_int_equal(a.st_nlink, 3);
+    }
+    assert_int_equal(fstatat(p->work, "outputs/a", &b, 0), 0);
+    assert_int_not_equal(a.st_ino, b.st_ino); /* never the task's own inode */
+}
+
 static void files_beside_outputs_stop_at_the_limit_and_are_named(void **state)
 {
     struct place *p = *state;
@@ -508,6 +534,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(setuid_bits_are_dropped_and_files_are_the_service_s, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_hard_link_to_another_users_file_is_not_taken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_of_one_file_stay_names_of_one_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_beside_outputs_stop_at_the_limit_and_are_named, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(left_out_places_are_not_looked_into, set_up, tear_down),

@@ -287,6 +287,37 @@ static void others_see_no_more_than_a_listing_needs(void **state)
     job_destroy(job);
 }
 
+static void job_files_of_one_user_are_bounded_while_they_are_live(void **state)
+{
+    (void)state;
+    struct job_table table = {0};
+    struct error err = {0};
+    const uint32_t big = UINT32_C(1) << 29;
+    jobs_init(&table);
+    for (uint64_t id = 1; id <= 2; id++) {
+        char name[8];
+        snprintf(name, sizeof name, "j%d", (int)id);
+        struct job *job = job_create(id, name);
+        job->state = JOB_QUEUED;
+        job->principal = 7;
+        job->file_bytes = big - (id == 2 ? 10 : 0);
+        jobs_add(&table, job);
+    }
+    assert_true(jobs_admit(&table, 7, 10, &err));
+    assert_false(jobs_admit(&table, 7, 11, &err));
+    assert_int_equal(err.code, ERROR_LIMIT);
+    assert_non_null(strstr(err.message, "1023 MiB"));
+    assert_true(jobs_admit(&table, 8, big, &err));
+    struct job *first = jobs_get(&table, 1);
+    first->state = JOB_CANCELED;
+    jobs_end(&table, first);
+    assert_true(jobs_admit(&table, 7, big, &err));
+    jobs_remove(&table, jobs_get(&table, 2));
+    assert_true(jobs_admit(&table, 7, JOB_LIVE_BYTES_MAX, &err));
+    assert_false(jobs_admit(&table, 7, JOB_LIVE_BYTES_MAX + 1, &err));
+    jobs_finish(&table);
+}
+
 static void a_node_s_note_is_no_reason_for_others(void **state)
 {
     (void)state;
@@ -643,6 +674,7 @@ int main(void)
         cmocka_unit_test(object_shows_the_present_attempt_and_all_of_them_where_asked),
         cmocka_unit_test(others_see_no_more_than_a_listing_needs),
         cmocka_unit_test(a_node_s_note_is_no_reason_for_others),
+        cmocka_unit_test(job_files_of_one_user_are_bounded_while_they_are_live),
         cmocka_unit_test(the_end_of_an_attempt_comes_back_from_the_journal),
         cmocka_unit_test(notes_are_kept_up_to_their_limit),
         cmocka_unit_test(generated_names_are_valid_and_differ),
