@@ -40,7 +40,7 @@ struct bundle_bind {
     const char *source,
         *target; /* absolute; source is opened by a child that has become the user; target is inside */
     bool rw;
-    bool optional; /* a missing source is skipped (left-out paths of the code folder), else
+    bool optional; /* a source that the user lacks is skipped (left-out paths, administrators' mounts), else
                       image_error/start_error */
 };
 

@@ -111,7 +111,7 @@ bool sources_open(struct shim *s, struct path_agent *agent, struct sources *src,
     for (size_t i = 0; i < n; i++) {
         src->binds[i] = open_tree_of(agent, spec->bind_sources.v[i], NULL, &src->bind_paths[i], err);
         bool optional = strchr(spec->bind_flags.v[i], 'o') != NULL;
-        if (src->binds[i] >= 0 || (errno == ENOENT && optional))
+        if (src->binds[i] >= 0 || (optional && (errno == ENOENT || errno == ENOTDIR || errno == EACCES)))
             continue;
         return err->code == ERROR_NONE ? refused(s, false, spec->bind_sources.v[i], err) : false;
     }

@@ -83,6 +83,7 @@ def clean_environment(**more):
     """The environment of a user's shell: nothing of Berth's, no PYTHONUNBUFFERED; None takes a name out."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("BERTH") and k not in ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")}
     env["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    env["BERTH_LOOP_WATCHDOG_MS"] = "1000"  # a daemon whose loop is held up for so long aborts: far above the bound, since these are debug builds
     for name, value in more.items():
         if value is None:
             env.pop(name, None)
