@@ -249,8 +249,8 @@ static void a_mount_is_left_and_named_and_all_else_goes(void **state)
         struct error err = {0};
         snprintf(from, sizeof from, "%s/outside", p->path);
         snprintf(to, sizeof to, "%s/tree/mounted", p->path);
-        if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-            mount(from, to, NULL, MS_BIND, NULL) != 0)
+        if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, "") != 0 ||
+            mount(from, to, "none", MS_BIND, "") != 0)
             _exit(77); /* needs root; a bind mount of the same filesystem, which st_dev does not show */
         int again = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         bool ok = fs_remove_tree(again, "tree", &err);

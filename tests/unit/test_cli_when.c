@@ -48,8 +48,10 @@ static void moments_are_read_alike_by_every_option(void **state)
         if (!when_read_moment("--from", good[i], now, &ms, &err) || !job_options_apply(&options, file, &err))
             fail_msg("%s: %s", good[i], err.message);
         struct job_spec *s = job_spec_parse(file, NULL, &err);
-        if (!s)
+        if (!s) {
             fail_msg("%s: %s", good[i], err.message);
+            return;
+        }
         assert_int_equal(*good[i] == '+' ? now + s->begin_after_ms : s->begin_ms, ms);
         job_spec_destroy(s);
         cJSON_Delete(file);

@@ -113,7 +113,7 @@ static void each_kind_of_file_has_its_words(void **state)
         bool wrong = explain_program(rows[i].name, "/usr/bin:/bin", why, sizeof why);
         print_message("%s: %s\n", rows[i].name, why);
         assert_int_equal(wrong, rows[i].words != NULL);
-        assert_true(!wrong || strstr(why, rows[i].words));
+        assert_true(!wrong || !rows[i].words || strstr(why, rows[i].words));
         assert_null(strchr(why, '\r'));
     }
 }
@@ -141,7 +141,7 @@ static void a_shells_text_is_searched_where_commands_begin(void **state)
         bool wrong = explain_command(argv, "/usr/bin:/bin", why, sizeof why);
         print_message("%s: %s\n", texts[i].text, why);
         assert_int_equal(wrong, texts[i].words != NULL);
-        assert_true(!wrong || strstr(why, texts[i].words));
+        assert_true(!wrong || !texts[i].words || strstr(why, texts[i].words));
     }
 }
 

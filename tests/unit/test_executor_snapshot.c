@@ -207,7 +207,7 @@ static void a_folder_that_was_swapped_for_a_link_is_not_followed(void **state)
 /* Waits for the next tick of the filesystem's clock, as the launch of a task does. */
 static void end_making(struct place *p)
 {
-    struct stat st;
+    struct stat st = {0};
     int fd = openat(p->root, "tick", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_true(futimens(fd, NULL) == 0 && fstat(fd, &st) == 0);
     p->made = st.st_mtim;

@@ -299,8 +299,10 @@ static void durations_are_read_alike_in_every_field(void **state)
         for (size_t k = 0; k < sizeof good / sizeof *good; k++) {
             snprintf(json, sizeof json, fields[i].form, good[k]);
             struct job_spec *s = parse(json, &err);
-            if (!s)
+            if (!s) {
                 fail_msg("%s: %s", json, err.message);
+                return;
+            }
             const int64_t read[] = {s->time_limit_ms, s->grace_ms, s->warning_before_ms, s->retry.wait_ms,
                                     s->fence_after_ms};
             assert_int_equal(read[i], 5400000);
