@@ -177,7 +177,7 @@ static void what_git_says_has_its_form(void **state)
     static const char *const bad[] = {"3",
                                       "\"\\u0001\"",
                                       "{\"commit\":\"xyz\"}",
-                                      "{\"commit\":\"" HEX "0\"}",
+                                      ("{\"commit\":\"" HEX "0\"}"),
                                       "{\"remote\":{}}",
                                       "{\"remote\":\"a\\u001bb\"}",
                                       "{\"dirty\":\"0\"}",
