@@ -139,18 +139,22 @@ static bool request(struct path_agent *a, enum agent_op op, unsigned flags, cons
     return false;
 }
 
+/* The descriptor of the answer. One that came with an error goes to *stray, or is closed where that is NULL.
+ */
 static int call(struct path_agent *a, enum agent_op op, unsigned flags, int root_fd, const char *path,
-                struct agent_reply *reply)
+                uint64_t bytes_max, struct agent_reply *reply, int *stray)
 {
     static struct agent_reply unwanted;
     int fd = -1;
     reply = reply ? reply : &unwanted;
     reply->text[0] = '\0';
-    if (!request(a, op, flags, path, 0, root_fd) || !receive(a, reply, &fd))
+    if (!request(a, op, flags, path, bytes_max, root_fd) || !receive(a, reply, &fd))
         return -1;
     if (!reply->error && fd >= 0)
         return fd;
-    if (fd >= 0)
+    if (stray)
+        *stray = fd;
+    else if (fd >= 0)
         close(fd);
     errno = reply->error ? reply->error : EIO;
     return -1;
@@ -158,41 +162,24 @@ static int call(struct path_agent *a, enum agent_op op, unsigned flags, int root
 
 int agent_open(struct path_agent *a, const char *path, struct agent_reply *reply)
 {
-    return call(a, AGENT_OPEN, 0, -1, path, reply);
+    return call(a, AGENT_OPEN, 0, -1, path, 0, reply, NULL);
 }
 
 int agent_find(struct path_agent *a, int root_fd, const char *path, unsigned flags, struct agent_reply *reply)
 {
-    return call(a, AGENT_FIND, flags, root_fd, path, reply);
+    return call(a, AGENT_FIND, flags, root_fd, path, 0, reply, NULL);
 }
 
 int agent_make(struct path_agent *a, int root_fd, const char *path, unsigned flags, struct agent_reply *reply,
                int *stuck)
 {
-    int fd = -1;
     *stuck = -1;
-    reply->text[0] = '\0';
-    if (!request(a, AGENT_MAKE, flags, path, 0, root_fd) || !receive(a, reply, &fd))
-        return -1;
-    if (!reply->error && fd >= 0)
-        return fd;
-    *stuck = fd;
-    errno = reply->error ? reply->error : EIO;
-    return -1;
+    return call(a, AGENT_MAKE, flags, root_fd, path, 0, reply, stuck);
 }
 
 int agent_read(struct path_agent *a, int root_fd, const char *path, uint64_t bytes_max)
 {
-    static struct agent_reply reply;
-    int fd = -1;
-    if (!request(a, AGENT_READ, 0, path, bytes_max, root_fd) || !receive(a, &reply, &fd))
-        return -1;
-    if (!reply.error && fd >= 0)
-        return fd;
-    if (fd >= 0)
-        close(fd);
-    errno = reply.error ? reply.error : EIO;
-    return -1;
+    return call(a, AGENT_READ, 0, root_fd, path, bytes_max, NULL, NULL);
 }
 
 bool agent_list(struct path_agent *a, int dir_fd, agent_entry *each, void *context, struct error *err)

@@ -178,11 +178,10 @@ int root_make(struct new_root *r, const char *path, unsigned agent_flags, struct
     return -1;
 }
 
-bool root_put_at(struct new_root *r, int tree_fd, int target_fd, const char *path, struct error *err)
+bool root_put_at(int tree_fd, int target_fd, const char *path, struct error *err)
 {
     _cleanup_close_ int tree = tree_fd;
     mode_t what = kind_of(tree), there = kind_of(target_fd);
-    (void)r;
     if ((what == S_IFDIR) != (there == S_IFDIR))
         return error_set(err, ERROR_INVALID, "%s inside is %s, and what belongs there is %s", path,
                          there == S_IFDIR ? "a directory" : "not a directory",
@@ -197,7 +196,7 @@ bool root_put(struct new_root *r, int tree_fd, const char *path, struct error *e
     _cleanup_close_ int tree = tree_fd;
     unsigned flags = kind_of(tree) == S_IFDIR ? AGENT_DIRECTORY : 0;
     _cleanup_close_ int target = root_make(r, path, flags, err);
-    return target >= 0 && root_put_at(r, take_fd(&tree), target, path, err);
+    return target >= 0 && root_put_at(take_fd(&tree), target, path, err);
 }
 
 bool root_put_system(struct new_root *r, int tree_fd, const char *path, struct error *err)
@@ -211,7 +210,7 @@ bool root_put_system(struct new_root *r, int tree_fd, const char *path, struct e
         return error_set(err, ERROR_INTERNAL, "can't follow the mount of %s", path);
     r->system[r->n_system].path = path;
     r->system[r->n_system++].mount_id = id;
-    return root_put_at(r, take_fd(&tree), target, path, err);
+    return root_put_at(take_fd(&tree), target, path, err);
 }
 
 bool root_path_of(const struct new_root *r, int fd, char *out, size_t size)

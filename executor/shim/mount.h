@@ -58,7 +58,7 @@ int root_make(struct new_root *r, const char *path, unsigned agent_flags, struct
 /* Puts a detached tree at a path inside, made where it is missing. Closes tree_fd in any case. */
 bool root_put(struct new_root *r, int tree_fd, const char *path, struct error *err);
 /* The same onto a descriptor of the target. */
-bool root_put_at(struct new_root *r, int tree_fd, int target_fd, const char *path, struct error *err);
+bool root_put_at(int tree_fd, int target_fd, const char *path, struct error *err);
 /* As root_put for "/dev" and the like: no link on the way, and root_verify looks whether it is to be seen. */
 bool root_put_system(struct new_root *r, int tree_fd, const char *path, struct error *err);
 /* Where a descriptor inside stands, as the task will see it. */

@@ -188,7 +188,7 @@ static bool put_file(struct new_root *r, const char *path, const void *bytes, si
     if (target < 0 || kind_of(target) != S_IFREG || !root_path_of(r, target, real, sizeof real) ||
         strncmp(real, "/etc/", 5) != 0)
         return true;
-    return root_put_at(r, take_fd(&tree), target, path, err);
+    return root_put_at(take_fd(&tree), target, path, err);
 }
 
 /* The image's own resolv.conf knows nothing of this network. */

@@ -127,7 +127,7 @@ static bool put_shm(const struct shim *s, struct new_root *r, struct error *err)
         return false;
     if (target < 0)
         return error_errno(err, errno, "can't open /dev/shm inside");
-    return root_put_at(r, take_fd(&tree), target, "/dev/shm", err);
+    return root_put_at(take_fd(&tree), target, "/dev/shm", err);
 }
 
 /* Attached before it is filled, since only an attached tree takes bound nodes. */

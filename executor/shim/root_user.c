@@ -67,7 +67,7 @@ static bool put_at_target(struct shim *s, struct new_root *r, int tree_fd, const
     why = forbidden(&s->spec, real);
     if (why)
         return error_set(err, ERROR_DENIED, "can't mount at %s, which is %s: %s", target, real, why);
-    return root_put_at(r, take_fd(&tree), fd, target, err);
+    return root_put_at(take_fd(&tree), fd, target, err);
 }
 
 /* Takes the tree over and closes it in any case. */
