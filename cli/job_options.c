@@ -276,6 +276,8 @@ bool job_options_apply(const struct job_options *o, cJSON *file, struct error *e
         set_item(file, "stdin", cJSON_CreateTrue());
     if (o->tty)
         set_item(file, "tty", cJSON_CreateTrue());
+    if (o->read_only)
+        set_item(file, "read_only", cJSON_CreateTrue());
     if (o->split_streams)
         set_item(file, "split_streams", cJSON_CreateTrue());
     if (o->mounts.count && !cJSON_IsArray(json_get(file, "mounts")))

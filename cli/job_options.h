@@ -11,7 +11,7 @@ struct job_options {
         *experiment, *description, *shm_size, *gpus, *gpu_memory, *begin, *size, *gpu_model, *workspace,
         *array, *warn, *reservation;
     struct opt_number cpus, nodes, retry;
-    bool exclusive, isolated, spot, hold, no_code, interactive, tty, split_streams;
+    bool exclusive, isolated, spot, hold, no_code, interactive, tty, split_streams, read_only, env_all;
     struct opt_list env, mounts, tags, notify, inputs, after, labels, licences;
 };
 
@@ -74,8 +74,14 @@ struct job_options {
         {"env",      'e',                                                                                      \
          "K=V|NAME", "a variable for the job; NAME alone takes your own value (may be repeated)",              \
          OPT_LIST,   offsetof(struct job_options, env)},                                                       \
+        {"env-all", 0,                                                                                         \
+         NULL,      "with host: all of your shell's variables, not only those that training reads",            \
+         OPT_FLAG,  offsetof(struct job_options, env_all)},                                                    \
+        {"read-only", 0,                                                                                       \
+         NULL,        "with host: the job can write only to its working directory and to mounts with rw",      \
+         OPT_FLAG,    offsetof(struct job_options, read_only)},                                                \
         {"mount",          0,                                                                                  \
-         "SRC[:DST][:rw]", "a folder of the machine, read-only unless rw (may be repeated)",                   \
+         "SRC[:DST][:rw]", "a directory of the machine, read-only unless rw (may be repeated)",                \
          OPT_LIST,         offsetof(struct job_options, mounts)},                                              \
         {"input",      0,                                                                                      \
          "NAME=VALUE", "an input of the job file, instead of its own (may be repeated)",                       \

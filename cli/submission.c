@@ -6,15 +6,15 @@
 #include "base/text.h"
 #include "base/fault.h"
 #include "cli/progress.h"
+#include "cli/shell_environment.h"
 #include "proto/jobspec.h"
 #include "proto/suggest.h"
 
 #include <limits.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
-
-extern char **environ;
 
 /* "a/./b/../c" under `folder`, by text: links are the machine's business. The caller frees. */
 static char *clean_path(const char *folder, const char *path)
@@ -196,30 +196,6 @@ void submission_finish(struct submission *s)
 
 /* ---- submission ---- */
 
-/* With the machine's own root filesystem a job finds its interpreter as the submitter's shell does. */
-static cJSON *shell_environment(const cJSON *file)
-{
-    static const char *const names[] = {"PATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH"};
-    const cJSON *environment = json_get(file, "environment");
-    const char *image =
-        cJSON_IsString(environment) ? environment->valuestring : json_str(environment, "image", "host");
-    if (strcmp(image, "host") != 0)
-        return NULL;
-    cJSON *out = cJSON_CreateObject();
-    for (char **e = environ; *e; e++) {
-        const char *equals = strchr(*e, '=');
-        size_t n = equals ? (size_t)(equals - *e) : 0;
-        bool taken = n && strncmp(*e, "CONDA_", 6) == 0;
-        for (size_t i = 0; n && i < sizeof names / sizeof *names; i++)
-            taken = taken || (strlen(names[i]) == n && memcmp(names[i], *e, n) == 0);
-        if (!taken)
-            continue;
-        _cleanup_free_ char *name = xstrndup(*e, n);
-        cJSON_AddStringToObject(out, name, equals + 1);
-    }
-    return out;
-}
-
 /* A name for people: what can't stand in one becomes "_". */
 static void add_experiment(cJSON *file, const char *folder)
 {
@@ -291,7 +267,7 @@ int submission_prepare(struct submission *s, const struct job_options *options)
         json_add_bytes(submission, "cwd", s->folder);
     else if (s->has_code)
         json_add_bytes(submission, "cwd", s->code.path);
-    cJSON *shell = shell_environment(s->file);
+    cJSON *shell = shell_environment_object(s->file, options->env_all);
     if (shell)
         cJSON_AddItemToObject(submission, "environment", shell);
     if (options->tty || json_bool(s->file, "tty", false))
@@ -300,6 +276,9 @@ int submission_prepare(struct submission *s, const struct job_options *options)
     if (uname(&name) == 0)
         json_add_str(submission, "hostname", name.nodename);
     json_add_str(submission, "client", "berth " BERTH_VERSION);
+    mode_t mask = umask(0);
+    umask(mask);
+    json_add_int(submission, "umask", mask & 0777);
     cJSON_DeleteItemFromObjectCaseSensitive(s->file, "submission");
     cJSON_AddItemToObject(s->file, "submission", submission);
     if (!json_get(s->file, "experiment_name")) {

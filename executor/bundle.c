@@ -204,6 +204,8 @@ bool bundle_write(const struct bundle_request *r, struct error *err)
         {"fence_after_ms", r->fence_after_ms},
         {"processes", r->processes},
         {"first_rank", r->first_rank},
+        {"read_only", r->read_only},
+        {"umask", r->umask},
     };
     _cleanup_buf_ struct buf b = {0};
     kv_add_int(&b, "berth_shim", 1);

@@ -94,6 +94,8 @@ struct bundle_request {
     const char *const *allow_sockets; /* NULL-ended: mounted Unix sockets that stay reachable; NULL: only the
                                          built-in list */
     const struct isolation *isolation;
+    bool read_only;                 /* `host`: nothing of the machine can be written, his home included */
+    unsigned umask;                 /* of the task's processes */
     uint64_t processes, first_rank; /* of the user's, side by side (0 and 1: one), and the first one's RANK */
     uint64_t fence_after_ms;        /* without contact for so long the shim ends the task; 0: never */
 };

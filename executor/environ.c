@@ -169,8 +169,6 @@ static void set_basics(struct text_list *env, const struct order *order, const s
     set(env, "LANG", "C.UTF-8");
     set(env, "TMPDIR", "/tmp");
     set(env, "PYTHONUNBUFFERED", "1");
-    int64_t threads = leased_cpus(order) / order->gang.processes_per_instance;
-    set_int(env, "OMP_NUM_THREADS", threads ? threads : 1);
     if (order->spec->wants_tty)
         set(env, "TERM", order->spec->term ? order->spec->term : "xterm");
 }

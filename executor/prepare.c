@@ -196,6 +196,15 @@ static bool fill_work(struct preparation *p)
     return outputs >= 0;
 }
 
+/* With `host` programs use the person's own home and caches; in an image, on a machine where he has no home,
+ * and where it is read-only they get a directory of Berth's. */
+static bool has_own_cache(const struct preparation *p)
+{
+    const struct job_spec *spec = p->order->spec;
+    return spec->image_kind == JOB_IMAGE_HOST && !spec->read_only &&
+           look_is_directory(p->user.home, &p->user);
+}
+
 static char *cache_folder(const struct preparation *p, struct error *err)
 {
     _cleanup_free_ char *path = xasprintf("%s/cache/%u", p->config->state_dir, (unsigned)p->user.uid);
@@ -324,8 +333,7 @@ static bool write_bundle(struct preparation *p, struct bundle_parts *parts)
                        &p->err))
         return false;
     list_binds(p, parts);
-    parts->cache = cache_folder(p, &p->err);
-    if (!parts->cache)
+    if (!has_own_cache(p) && !(parts->cache = cache_folder(p, &p->err)))
         return false;
     parts->cpus = prepare_cpu_list(config, order->lease.cpus, order->lease.cpu_count);
     /* a simulated inventory's memory nodes are not this machine's */
@@ -375,6 +383,8 @@ static bool write_bundle(struct preparation *p, struct bundle_parts *parts)
         .fence_after_ms = (uint64_t)order->fence_after_ms,
         .processes = (uint64_t)order->gang.processes_per_instance,
         .first_rank = (uint64_t)(order->id.rank * order->gang.processes_per_instance),
+        .read_only = spec->read_only,
+        .umask = folder ? JOB_UMASK_DEFAULT : (unsigned)spec->umask,
     };
     return bundle_write(&request, &p->err);
 }

@@ -135,6 +135,11 @@ static void read_stdin(struct spec_reader *r, const cJSON *v, const char *path)
     spec_bool(r, v, path, &r->spec->wants_stdin);
 }
 
+static void read_read_only(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_bool(r, v, path, &r->spec->read_only);
+}
+
 static void read_tty(struct spec_reader *r, const cJSON *v, const char *path)
 {
     spec_bool(r, v, path, &r->spec->wants_tty);
@@ -399,6 +404,7 @@ static const struct spec_field job_fields[] = {
     {"retry", spec_read_retry},
     {"mounts", spec_read_mounts},
     {"runtime", read_runtime},
+    {"read_only", read_read_only},
     {"split_streams", read_split_streams},
     {"stdin", read_stdin},
     {"tty", read_tty},
@@ -468,6 +474,8 @@ static void check_together(struct spec_reader *r, const cJSON *file)
         spec_problem(r, "argv", "all arguments together pass %d bytes", JOB_ENVIRONMENT_MAX_BYTES);
     if (s->wants_tty)
         s->wants_stdin = true;
+    if (s->read_only && s->image_kind != JOB_IMAGE_HOST)
+        spec_problem(r, "read_only", "is for `host`; what a job changes of an image is its own anyway");
     if (s->wants_tty && s->split_streams)
         spec_problem(r, "split_streams", "can't stand beside `tty`: a terminal has one stream");
     if (s->runtime == JOB_RUNTIME_PROCESS && s->image_kind != JOB_IMAGE_HOST)
@@ -505,6 +513,7 @@ static struct job_spec *parse(const cJSON *file, bool accepted, struct job_spec_
     s->image = xstrdup("host");
     s->gpu_milli = -1;
     s->instance_count = s->processes_per_instance = 1;
+    s->umask = JOB_UMASK_DEFAULT;
     s->grace_ms = JOB_GRACE_DEFAULT_MS;
     s->priority = JOB_PRIORITY_MEDIUM;
     struct spec_reader r = {s, problems ? problems : &own, file, accepted};

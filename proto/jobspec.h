@@ -60,6 +60,7 @@
 #define JOB_FENCE_DEFAULT_MS (INT64_C(5) * 60 * 1000)
 #define JOB_FENCE_MIN_MS (INT64_C(15) * 1000) /* a node speaks every 5 s */
 #define JOB_FENCE_MAX_MS (INT64_C(7) * 24 * 3600 * 1000)
+#define JOB_UMASK_DEFAULT 022
 #define JOB_ERRORS_MAX 64 /* kept; later ones are counted only */
 
 enum job_priority { JOB_PRIORITY_LOW, JOB_PRIORITY_MEDIUM, JOB_PRIORITY_HIGH };
@@ -159,6 +160,7 @@ struct job_spec {
     struct job_input_item *inputs;
     size_t input_count;
     bool wants_stdin, wants_tty, split_streams;
+    bool read_only; /* `host`: the machine can't be changed, but for the working directory and mounts */
     struct job_licence licences[JOB_LICENCES_MAX];
     size_t licence_count;
     enum job_loss on_node_loss;
@@ -179,6 +181,7 @@ struct job_spec {
     struct job_pairs submit_environment; /* of the submitting shell, for `host` */
     int64_t term_rows, term_columns;
     char *term;
+    int64_t umask; /* the submitting shell's, for `host`; JOB_UMASK_DEFAULT where not given */
 
     struct array_indices array; /* count 0: it is none */
 };

@@ -122,9 +122,15 @@ static void check_client(struct spec_reader *r, const cJSON *v, const char *path
     spec_note(r, v, path, JOB_CLIENT_MAX);
 }
 
+static void read_umask(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_int(r, v, path, 0, 0777, &r->spec->umask);
+}
+
 static const struct spec_field submission_fields[] = {
-    {"cwd", read_cwd},   {"code", read_submission_code}, {"environment", read_submit_environment},
-    {"term", read_term}, {"hostname", check_hostname},   {"client", check_client},
+    {"cwd", read_cwd},     {"code", read_submission_code}, {"environment", read_submit_environment},
+    {"term", read_term},   {"hostname", check_hostname},   {"client", check_client},
+    {"umask", read_umask},
 };
 
 void spec_read_submission(struct spec_reader *r, const cJSON *v, const char *path)

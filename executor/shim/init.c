@@ -361,6 +361,7 @@ static bool read_args(int fd, struct strings *args, struct strings *env, struct 
     o->as_gid = kv_get_int(text.data, text.len, "as_gid", 0);
     o->processes = (int)kv_get_int(text.data, text.len, "processes", 1);
     o->first_rank = kv_get_int(text.data, text.len, "first_rank", 0);
+    o->umask = (mode_t)kv_get_int(text.data, text.len, "umask", 022);
     return args->n > 0;
 }
 

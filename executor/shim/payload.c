@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PATH_DEFAULT "/bin:/usr/bin"
@@ -123,6 +124,7 @@ become_payload(const struct init_options *o, int k, char **argv, char **env, int
         setsid();
     }
     environ = o->processes > 1 ? ranked(o, k, env) : env;
+    umask(o->umask);
     struct payload_failure f = {0};
     if (o->cwd && chdir(o->cwd) != 0)
         f = (struct payload_failure){.e = errno, .cwd = true};

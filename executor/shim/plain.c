@@ -172,6 +172,7 @@ static void __attribute__((noreturn)) container(const struct shim *s, int go)
                              .first = getpid() == 1,
                              .processes = (int)s->spec.processes,
                              .first_rank = s->spec.first_rank,
+                             .umask = (mode_t)s->spec.umask,
                              .cwd = s->spec.cwd};
     _exit(init_run(&o, (char **)s->spec.args.v, (char **)s->spec.env.v));
 }

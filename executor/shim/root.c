@@ -26,10 +26,11 @@ static bool build_host(struct shim *s, struct new_root *r, struct sources *src, 
     if (r->fd < 0)
         return error_errno(err, errno, "can't open the new root");
     if (!root_put(r, take_fd(&src->tmp), "/tmp", err) ||
-        !root_put(r, take_fd(&src->var_tmp), "/var/tmp", err) || !root_put_user(s, r, src, -1, err) ||
-        !root_put_machine(s, r, src, err) || !root_put_own(s, r, src, -1, err) ||
-        !root_cover_sockets(s, r, err))
+        !root_put(r, take_fd(&src->var_tmp), "/var/tmp", err) || !root_put_home(s, r, src, err) ||
+        !root_put_user(s, r, src, -1, err) || !root_put_machine(s, r, src, err) ||
+        !root_put_own(s, r, src, -1, err) || !root_cover_sockets(s, r, err))
         return false;
+    s->root_writable = !root_is_read_only(&s->spec);
     s->inside_uid = (uint32_t)s->spec.uid;
     s->inside_gid = (uint32_t)s->spec.gid;
     if (s->rootless && strcmp(s->spec.runtime, "runc") == 0) {
@@ -108,7 +109,8 @@ static bool build(struct shim *s, struct new_root *r, struct sources *src, struc
     if (!sources_open(s, r->agent, src, err))
         return false;
     _cleanup_close_ int tree = host ? tree_clone(AT_FDCWD, "/", err) : -1;
-    if (host && (tree < 0 || !tree_restrict(tree, TREE_READ_ONLY | TREE_NO_DEVICES, err)))
+    unsigned flags = TREE_NO_DEVICES | (root_is_read_only(&s->spec) ? TREE_READ_ONLY : 0u);
+    if (host && (tree < 0 || !tree_restrict(tree, flags, err)))
         return false;
     if (!make_nest(err))
         return false;

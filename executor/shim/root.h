@@ -16,6 +16,7 @@ struct sources {
     int image;              /* directory image, -1 */
     int64_t image_type;     /* its file system (statfs(2)) */
     int cache;              /* -1 */
+    int home;               /* of a writable home in a read-only `host`; -1 */
     int work, tmp, var_tmp; /* from the task's own directory */
     int sys;
 };
@@ -27,6 +28,12 @@ bool sources_open(struct shim *s, struct path_agent *agent, struct sources *src,
 /* A directory of the task's own, made where the executor made none, as a detached tree. */
 int source_own(const struct shim *s, const char *name, mode_t mode, struct error *err);
 
+/* Whether `host` is the machine as it is, but read-only: where it was asked for, and for uid 0, whose rights
+ * would reach all of it. */
+bool root_is_read_only(const struct spec *spec);
+/* root_user.c: the home that stays writable where a task of uid 0 sees a read-only machine; before
+ * root_put_user. */
+bool root_put_home(struct shim *s, struct new_root *r, struct sources *src, struct error *err);
 /* root_user.c: the working directory and what the user named; before root_put_machine. */
 bool root_put_user(struct shim *s, struct new_root *r, struct sources *src, int idmap_fd, struct error *err);
 /* What of that Berth itself places below its own /run; after root_put_machine. */

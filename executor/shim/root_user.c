@@ -105,6 +105,20 @@ static bool put_bind(struct shim *s, struct new_root *r, struct sources *src, si
            error_wrap(err, "the mount of %s", spec->bind_sources.v[i]);
 }
 
+bool root_is_read_only(const struct spec *spec)
+{
+    return spec->read_only || spec->uid == 0;
+}
+
+bool root_put_home(struct shim *s, struct new_root *r, struct sources *src, struct error *err)
+{
+    if (src->home < 0)
+        return true;
+    _cleanup_close_ int tree = take_fd(&src->home);
+    return tree_restrict(tree, TREE_NO_DEVICES, err) &&
+           (root_put(r, take_fd(&tree), s->spec.home, err) || error_wrap(err, "the home"));
+}
+
 bool root_put_user(struct shim *s, struct new_root *r, struct sources *src, int idmap_fd, struct error *err)
 {
     if (!put_directory(s, r, &src->work, s->spec.work_target, idmap_fd, false, err))

@@ -67,6 +67,7 @@ struct spec {
     int64_t sub_uid, sub_uid_count, sub_gid, sub_gid_count;
     int64_t fence_after_ms; /* 0: it waits for its scheduler for ever */
     int64_t processes, first_rank;
+    int64_t read_only, umask;
 };
 
 bool spec_read(struct spec *s, int dir_fd, struct error *err);
@@ -141,7 +142,7 @@ struct shim {
     bool self_contained_ids;
     int saved_oom_adj;
     int root_fd;        /* the finished root; -1 */
-    bool root_writable; /* an overlay of the task's own */
+    bool root_writable; /* by the rights that the task has on it */
     int exe_fd;         /* this program */
     int runtime_fd;     /* crun, runc */
 
@@ -242,6 +243,7 @@ struct init_options {
     const char *cwd;                    /* NULL: where it is */
     int processes;                      /* of the user's, side by side; 0 and 1: one */
     int64_t first_rank;                 /* of them */
+    mode_t umask;
     int64_t as_uid, as_gid; /* > 0: root of a user namespace looks like this user to the payload */
 };
 int init_run(const struct init_options *o, char **argv, char **env);

@@ -95,12 +95,19 @@ static void mount_automounts(const struct shim *s, struct path_agent *agent)
     }
 }
 
+/* A home at "/" would be all of the machine. */
+static bool home_is_apart(const char *home)
+{
+    return home && *home == '/' && home[strspn(home, "/")] && !strstr(home, "/.");
+}
+
 bool sources_open(struct shim *s, struct path_agent *agent, struct sources *src, struct error *err)
 {
     static struct agent_reply reply;
     const struct spec *spec = &s->spec;
     size_t n = spec->bind_sources.n;
-    *src = (struct sources){.image = -1, .cache = -1, .work = -1, .tmp = -1, .var_tmp = -1, .sys = -1};
+    *src = (struct sources){
+        .image = -1, .cache = -1, .home = -1, .work = -1, .tmp = -1, .var_tmp = -1, .sys = -1};
     src->binds = xcalloc(n + 1, sizeof *src->binds);
     src->bind_paths = xcalloc(n + 1, sizeof *src->bind_paths);
     src->placed = xcalloc(n + 1, sizeof *src->placed);
@@ -121,6 +128,9 @@ bool sources_open(struct shim *s, struct path_agent *agent, struct sources *src,
             return err->code == ERROR_NONE ? refused(s, true, spec->image_path, err) : false;
         src->image_type = reply.fs_type;
     }
+    if (spec_is_host(spec) && !spec->read_only && root_is_read_only(spec) && home_is_apart(spec->home) &&
+        (src->home = open_tree_of(agent, spec->home, &reply, NULL, err)) < 0 && err->code != ERROR_NONE)
+        return false;
     /* Below the service's own directory: not walked with the user's rights, but his to use. */
     if (spec->cache_dir && (src->cache = tree_clone(AT_FDCWD, spec->cache_dir, err)) < 0)
         return false;

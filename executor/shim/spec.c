@@ -71,6 +71,8 @@ static const struct {
     FIELD("fence_after_ms", NUMBER, fence_after_ms),
     FIELD("processes", NUMBER, processes),
     FIELD("first_rank", NUMBER, first_rank),
+    FIELD("read_only", NUMBER, read_only),
+    FIELD("umask", NUMBER, umask),
 };
 
 struct strings kv_list(const char *data, size_t len, const char *key)

@@ -85,6 +85,7 @@ int start_args_fd(const struct shim *s, struct error *err)
         kv_add_int(&b, "processes", s->spec.processes);
         kv_add_int(&b, "first_rank", s->spec.first_rank);
     }
+    kv_add_int(&b, "umask", s->spec.umask);
     if (s->init_maps_user) {
         kv_add_int(&b, "as_uid", s->spec.uid);
         kv_add_int(&b, "as_gid", s->spec.gid);

@@ -103,6 +103,7 @@ enum {
     OPT_LOG_LIMIT,
     OPT_GRACE,
     OPT_SPLIT,
+    OPT_READ_ONLY,
     OPT_TTY,
     OPT_STDIN,
     OPT_LOG,
@@ -141,6 +142,7 @@ static const struct option options[] = {{"user", 1, 0, OPT_USER},
                                         {"log-limit", 1, 0, OPT_LOG_LIMIT},
                                         {"grace", 1, 0, OPT_GRACE},
                                         {"split", 0, 0, OPT_SPLIT},
+                                        {"read-only", 0, 0, OPT_READ_ONLY},
                                         {"tty", 0, 0, OPT_TTY},
                                         {"stdin", 0, 0, OPT_STDIN},
                                         {"log", 1, 0, OPT_LOG},
@@ -178,6 +180,7 @@ static void take_option(int option)
                                  [OPT_PROCESSES - OPT_USER] = &request.processes,
                                  [OPT_COLS - OPT_USER] = NULL};
     bool *const flags[] = {[OPT_SPLIT - OPT_USER] = &request.split_streams,
+                           [OPT_READ_ONLY - OPT_USER] = &request.read_only,
                            [OPT_TTY - OPT_USER] = &request.tty,
                            [OPT_STDIN - OPT_USER] = &request.stdin_open,
                            [OPT_NO_WAIT - OPT_USER] = &no_wait,
@@ -327,6 +330,7 @@ static uint64_t now_us(void)
 
 int main(int argc, char **argv)
 {
+    request.umask = 022;
     request.user.uid = geteuid();
     request.user.gid = getegid();
     request.user.groups = groups;
