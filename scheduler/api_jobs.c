@@ -9,6 +9,7 @@
 #include "proto/kv.h"
 #include "scheduler/arrays.h"
 #include "scheduler/engine.h"
+#include "scheduler/secret_values.h"
 #include "scheduler/unrecorded.h"
 #include "scheduler/waits.h"
 
@@ -97,11 +98,13 @@ void api_get_job(struct http_request *req, void *context)
         _cleanup_json_ cJSON *o = cJSON_CreateObject();
         if (!add_built_environment(d, job, o))
             add_environment(o, spec);
+        secret_values_mask(cJSON_GetObjectItemCaseSensitive(o, "environment"));
+        secret_values_mask_file(spec);
         json_write(o, &extra);
         buf_consume(&extra, 1); /* without braces */
         extra.data[--extra.len] = '\0';
         buf_add_str(&extra, ",\"spec\":");
-        buf_add_str(&extra, text.data);
+        json_write(spec, &extra);
     }
     respond_job(d, req, job, JOB_OBJECT_FULL, extra.data);
 }

@@ -42,15 +42,24 @@ static uint64_t whole_mib(uint64_t bytes)
     return bytes < MIB ? MIB : bytes / MIB * MIB;
 }
 
+/* What each process of a task gets where the job names no amount: one of `total`, as long as there are so
+ * many; at least one. */
+static uint32_t one_each(const struct job_spec *spec, uint32_t total)
+{
+    uint64_t processes = (uint64_t)spec->processes_per_instance;
+    return processes <= total ? (uint32_t)processes : total ? total : 1;
+}
+
 void submit_fill_resources(const struct node_table *nodes, const struct job_spec *spec,
                            struct submit_resources *out)
 {
     const struct inventory *inv = reference(nodes, spec->gpu_milli != 0);
     uint32_t total_cores = inv ? inv->core_count : 1, total_gpus = inv ? inv->gpu_count : 0;
     uint64_t memory = inv ? inv->memory_bytes / 100 * INVENTORY_JOB_MEMORY_PERCENT : FALLBACK_MEMORY_BYTES;
-    uint64_t milli = spec->gpu_milli >= 0                    ? (uint64_t)spec->gpu_milli
-                     : total_gpus && !spec->gpu_memory_bytes ? RESOURCE_GPU_WHOLE
-                                                             : 0;
+    uint64_t milli = spec->gpu_milli >= 0 ? (uint64_t)spec->gpu_milli
+                     : total_gpus && !spec->gpu_memory_bytes
+                         ? (uint64_t)one_each(spec, total_gpus) * RESOURCE_GPU_WHOLE
+                         : 0;
     uint64_t total_milli = (uint64_t)total_gpus * RESOURCE_GPU_WHOLE;
     uint64_t shared = milli > total_milli ? total_milli : milli; /* a share is never more than the whole */
     memset(out, 0, sizeof *out);
@@ -63,9 +72,9 @@ void submit_fill_resources(const struct node_table *nodes, const struct job_spec
         out->cores = (out->request.cpus + threads_of(inv) - 1) / threads_of(inv);
         out->cpus = out->cores * threads_of(inv);
     } else {
-        out->cores = shared ? (uint32_t)(total_cores * shared / total_milli) : 1;
-        if (!out->cores)
-            out->cores = 1;
+        out->cores = shared ? (uint32_t)(total_cores * shared / total_milli) : 0;
+        if (out->cores < one_each(spec, total_cores))
+            out->cores = one_each(spec, total_cores);
         out->request.cores = out->cores;
         out->cpus = out->cores * threads_of(inv);
     }

@@ -511,6 +511,24 @@ static void job_that_asks_for_nothing_gets_its_share(void **state)
     assert_true(r.request.memory_bytes > 0);
 }
 
+#define PROCESSES(n)                                                                                         \
+    "{\"command\":\"x\",\"distribution\":{\"type\":\"pytorch\",\"process_count_per_instance\":" #n "}}"
+#define PROCESSES_WITHOUT_GPUS(n)                                                                            \
+    "{\"command\":\"x\",\"gpus\":0,\"distribution\":{\"type\":\"pytorch\",\"process_count_per_"              \
+    "instance\":" #n "}}"
+
+static void each_process_gets_its_own_as_far_as_the_node_has_so_many(void **state)
+{
+    (void)state;
+    struct submit_resources r = fill(PROCESSES(2), machine); /* of two GPUs and four cores */
+    assert_int_equal(r.request.gpu_milli, 2000);
+    assert_int_equal(r.request.cores, 4);
+    assert_int_equal(fill(PROCESSES(64), machine).request.gpu_milli, 2000);
+    assert_int_equal(fill(PROCESSES_WITHOUT_GPUS(3), machine).request.cores, 3);
+    assert_int_equal(fill(PROCESSES_WITHOUT_GPUS(64), machine).request.cores, 4);
+    assert_int_equal(fill(PROCESSES(3), NULL).request.cores, 1);
+}
+
 static void asked_cpus_are_rounded_up_to_whole_cores_for_show(void **state)
 {
     (void)state;
@@ -683,6 +701,7 @@ int main(void)
         cmocka_unit_test(nonsense_in_an_inventory_is_refused),
         cmocka_unit_test(gpu_keys_are_the_uuids_own_bytes_or_their_hash),
         cmocka_unit_test(job_that_asks_for_nothing_gets_its_share),
+        cmocka_unit_test(each_process_gets_its_own_as_far_as_the_node_has_so_many),
         cmocka_unit_test(asked_cpus_are_rounded_up_to_whole_cores_for_show),
         cmocka_unit_test(fixed_part_quotes_the_command_line),
         cmocka_unit_test_setup_teardown(sweep_takes_what_is_old_and_never_live_jobs_or_outputs, make_folder,
