@@ -60,6 +60,7 @@ static const char *const end_names[END_KIND_COUNT] = {
     [END_NODE_LOST] = "node_lost",
     [END_SHIM_LOST] = "shim_lost",
     [END_PREEMPTED] = "preempted",
+    [END_NODE_FAULT] = "node_fault",
 };
 
 static const char *const class_names[PRIORITY_CLASS_COUNT] = {
@@ -135,6 +136,7 @@ const char *end_kind_text(enum end_kind kind)
         [END_NODE_LOST] = "its node was declared lost",
         [END_SHIM_LOST] = "shim died: exit status unknown",
         [END_PREEMPTED] = "preempted by a job of a higher class",
+        [END_NODE_FAULT] = "its node could not start it",
     };
     return (unsigned)kind < END_KIND_COUNT ? texts[kind] : NULL;
 }

@@ -50,6 +50,7 @@ enum end_kind {
     END_NODE_LOST = 10,
     END_SHIM_LOST = 11,
     END_PREEMPTED = 12,
+    END_NODE_FAULT = 13, /* the node could not start it: it runs elsewhere, and no attempt is counted */
     END_KIND_COUNT
 };
 

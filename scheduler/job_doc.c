@@ -232,6 +232,7 @@ static const char *reason_text(const struct job *job, bool private)
         [CORE_REASON_RESERVATION] = "waits for the reservation that it names",
         [CORE_REASON_KEPT] = "waits: capacity is kept for short jobs",
         [CORE_REASON_PLANNED] = "waits by the plan of the queue",
+        [CORE_REASON_NODE_FAULT] = "queued again, its node could not start it",
     };
     if (job_is_final(job) && job->reason == CORE_REASON_DEPENDENCY)
         return "a job that it depends on did not end as it needs";

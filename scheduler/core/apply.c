@@ -56,7 +56,11 @@ static const char *apply_node_event(struct core *core, const struct core_event *
     if (lost)
         node->facts.lost = 1;
     if (event->kind == CORE_EVENT_NODE_DRAIN)
-        node->facts.draining = 1;
+        node->facts.draining |= DRAIN_BY_PERSON;
+    if (event->kind == CORE_EVENT_NODE_FAULT)
+        node->facts.draining |= DRAIN_BY_FAULT;
+    if (event->kind == CORE_EVENT_NODE_HEALED)
+        node->facts.draining &= (uint8_t)~DRAIN_BY_FAULT;
     if (event->kind == CORE_EVENT_NODE_RESUME)
         node->facts.draining = 0;
     if (!down)
@@ -236,6 +240,8 @@ const char *apply_event(struct core *core, const struct core_event *event)
     case CORE_EVENT_NODE_LOST:
     case CORE_EVENT_NODE_DRAIN:
     case CORE_EVENT_NODE_RESUME:
+    case CORE_EVENT_NODE_FAULT:
+    case CORE_EVENT_NODE_HEALED:
         return apply_node_event(core, event);
     case CORE_EVENT_TASK_STATE:
     case CORE_EVENT_TASK_EXIT:

@@ -18,7 +18,7 @@
 _Noreturn void core_assert_failed(const char *what, const char *file);
 
 #define CORE_MAGIC UINT64_C(0x31656e6f63687442)
-#define CORE_ARENA_VERSION 9
+#define CORE_ARENA_VERSION 10
 /* A start is charged this much work, so one step starts at most CORE_STEP_WORK / CORE_WORK_START tasks beside
  * one gang, which is decided whole; room for that many is made before each step. */
 #define CORE_WORK_START 8
@@ -151,6 +151,8 @@ struct task {
     uint32_t changed_next;
 };
 
+enum node_drain { DRAIN_BY_PERSON = 1, DRAIN_BY_FAULT = 2 };
+
 struct node_facts {
     uint64_t memory_bytes;
     uint64_t memory_used; /* may be more than memory_bytes where the node came back smaller */
@@ -162,7 +164,7 @@ struct node_facts {
     uint32_t pool_used;
     uint32_t tenant; /* whose isolated tasks are there; 0: nobody's */
     uint8_t up;
-    uint8_t draining;
+    uint8_t draining; /* enum node_drain bits */
     uint8_t lost;
     uint8_t present;
 };

@@ -195,7 +195,7 @@ static const char *check_node(const struct core *core, uint32_t slot)
 {
     const struct node *node = &core->nodes[slot];
     const struct node_facts *f = &node->facts;
-    if (f->present != 1 || f->up > 1 || f->draining > 1 || f->lost > 1)
+    if (f->present != 1 || f->up > 1 || f->draining > (DRAIN_BY_PERSON | DRAIN_BY_FAULT) || f->lost > 1)
         return "node: a value is out of range";
     if (f->inventory_hash != node_inventory_hash(node) || node->hash != node_hash(node))
         return "node: its hash differs";

@@ -35,6 +35,10 @@
  * requeue) gives tasks up: jobs fail or are queued again as the next attempt, the tasks are `abandoned` (not
  * in the hello's orders any more) and their leases suspect, never free, until the node says TASK_RELEASED. An
  * executor that ended a task because its fence ran out says END_NODE_LOST, which is treated the same.
+ *
+ * A node that can't start a task says END_NODE_FAULT: the job is queued again as its next attempt, without
+ * one of its retries, up to CORE_ATTEMPTS_MAX. NODE_FAULT drains such a node until NODE_HEALED or
+ * NODE_RESUME.
  */
 #ifndef BERTH_SCHEDULER_CORE_CORE_H
 #define BERTH_SCHEDULER_CORE_CORE_H
@@ -49,7 +53,7 @@
 
 /* Changes whenever the same events may give other decisions or another state. Written into each row and
  * checkpoint. */
-#define CORE_VERSION 10
+#define CORE_VERSION 11
 
 #ifndef CORE_STEP_WORK      /* the simulator also runs a core with a tiny one */
 #define CORE_STEP_WORK 4096 /* W: units of work that one step may do before it says CONTINUE */
@@ -102,10 +106,12 @@ enum core_event_kind {
     CORE_EVENT_CONTINUE = 14,  /* the pass that is due; harmless where none is */
     CORE_EVENT_TASK_OVER = 15, /* TASK_EXIT, TASK_RELEASED and TASK_COLLECTED in one */
     CORE_EVENT_JOB_UPDATE = 16,
-    CORE_EVENT_LICENCES = 17, /* how many of a licence there are */
-    CORE_EVENT_QUOTA = 18,    /* what a principal, a workspace or everyone may hold at once */
-    CORE_EVENT_RESERVE = 19,  /* a reservation is made, or taken away */
-    CORE_EVENT_FAMILY = 20,   /* whether the sizes of a family need approval */
+    CORE_EVENT_LICENCES = 17,    /* how many of a licence there are */
+    CORE_EVENT_QUOTA = 18,       /* what a principal, a workspace or everyone may hold at once */
+    CORE_EVENT_RESERVE = 19,     /* a reservation is made, or taken away */
+    CORE_EVENT_FAMILY = 20,      /* whether the sizes of a family need approval */
+    CORE_EVENT_NODE_FAULT = 21,  /* the node drains itself: what it needs to start tasks is broken */
+    CORE_EVENT_NODE_HEALED = 22, /* that works again; an administrator's drain stays */
     CORE_EVENT_KIND_END
 };
 
@@ -365,7 +371,8 @@ enum core_reason {
     CORE_REASON_APPROVAL =
         21,                /* Queued: its family is restricted, and its principal not approved (views only) */
     CORE_REASON_KEPT = 22, /* Queued: it fits, and leaves free capacity to short jobs (views only) */
-    CORE_REASON_PLANNED = 23, /* Queued: it fits, and the plan of the queue starts it later (views only) */
+    CORE_REASON_PLANNED = 23,    /* Queued: it fits, and the plan of the queue starts it later (views only) */
+    CORE_REASON_NODE_FAULT = 24, /* Queued: as the next attempt, its node could not start it */
     CORE_REASON_COUNT
 };
 

@@ -233,6 +233,7 @@ const char *core_event_check(const struct core_event *event)
         [CORE_EVENT_TASK_OVER] = check_task,     [CORE_EVENT_JOB_UPDATE] = check_update,
         [CORE_EVENT_LICENCES] = check_licences,  [CORE_EVENT_QUOTA] = check_quota,
         [CORE_EVENT_FAMILY] = check_family,      [CORE_EVENT_RESERVE] = check_reserve,
+        [CORE_EVENT_NODE_FAULT] = check_node,    [CORE_EVENT_NODE_HEALED] = check_node,
     };
     if ((unsigned)event->kind >= CORE_EVENT_KIND_END || !checks[event->kind])
         return "an event of an unknown kind";

@@ -113,7 +113,10 @@ void job_after_exit(struct step *step, uint32_t slot, const struct task_facts *t
     if (task->attempt != job->attempt || task->end_kind == END_NONE || stopped)
         return;
     /* What ends because another one did, doesn't count. */
-    if (step->first_bad && retry_named(job, task) && job->attempt < CORE_ATTEMPTS_MAX)
+    bool again = step->first_bad && job->attempt < CORE_ATTEMPTS_MAX;
+    if (again && task->end_kind == END_NODE_FAULT)
+        requeue(step, slot, CORE_REASON_NODE_FAULT); /* none of its retries: it is not the job's failure */
+    else if (again && retry_named(job, task))
         requeue(step, slot, CORE_REASON_RETRY);
     if (job->instance_count > 1)
         stop_peers(step, slot);
@@ -145,7 +148,8 @@ static void finish(struct step *step, uint32_t slot)
 {
     const struct job_facts *job = &step->core->jobs[slot].facts;
     bool asked = job->state == JOB_CANCEL_REQUESTED;
-    bool canceled = asked && job->end_kind == END_CANCELED;
+    /* A task that its node could not start has not run: what was asked for is what became of it. */
+    bool canceled = asked && (job->end_kind == END_CANCELED || job->end_kind == END_NODE_FAULT);
     bool good = job->ended && job->end_kind == END_NONE; /* it was through before the stop reached it */
     if (job->requeue && !good) {
         if (asked)
@@ -158,7 +162,10 @@ static void finish(struct step *step, uint32_t slot)
     enum job_state target = canceled ? JOB_CANCELED : job->end_kind == END_NONE ? JOB_COMPLETED : JOB_FAILED;
     if (job->state != JOB_CANCEL_REQUESTED)
         walk(step, slot, JOB_FINALIZING, CORE_REASON_ENDED);
-    walk(step, slot, target, canceled ? CORE_REASON_CANCEL : CORE_REASON_ENDED);
+    if (canceled && job->end_kind == END_NODE_FAULT)
+        job_ends(step, slot, JOB_CANCELED, CORE_REASON_CANCEL, (struct core_end){.kind = END_CANCELED});
+    else
+        walk(step, slot, target, canceled ? CORE_REASON_CANCEL : CORE_REASON_ENDED);
 }
 
 /* A job's state is the least advanced of its tasks'. */

@@ -68,6 +68,8 @@ struct core_node_view {
     struct node_id node;
     bool up;
     bool draining;
+    bool faulty;  /* it drains because of a fault of its own, whoever else drains it */
+    bool drained; /* a person drains it */
     bool lost;
     uint32_t task_count;
     struct core_amounts total; /* as last reported */
@@ -165,6 +167,18 @@ struct core_why {
 
 /* False: the core doesn't hold the job. A pass over the nodes: not for every job of a listing. */
 bool core_why(const struct core *core, struct job_id job, struct core_why *out);
+
+/* why_nodes.c */
+struct core_why_nodes {
+    uint32_t away_count, away_listed;
+    struct node_id away[CORE_WHY_JOBS_MAX]; /* they would do, and are down, draining or lost */
+    uint32_t apart_count;    /* nodes with the amounts free, where isolation or exclusive use keeps it out */
+    struct node_id apart;    /* the first of them; 0: none */
+    uint64_t labels_missing; /* bit n: it asks for label n, which no node has */
+};
+
+/* False: the core doesn't hold it, or it doesn't wait. A pass over the nodes. */
+bool core_why_nodes(const struct core *core, struct job_id job, struct core_why_nodes *out);
 
 /* ---- rules_view.c: the rules in force, and what would go by them ---- */
 

@@ -12,7 +12,8 @@ bool job_ready(const struct job_facts *facts)
 {
     return facts->present && job_waits(facts) && !array_full(facts) &&
            (facts->reason == CORE_REASON_WAITING || facts->reason == CORE_REASON_REQUEUED ||
-            facts->reason == CORE_REASON_PREEMPTED || facts->reason == CORE_REASON_RETRY);
+            facts->reason == CORE_REASON_PREEMPTED || facts->reason == CORE_REASON_RETRY ||
+            facts->reason == CORE_REASON_NODE_FAULT);
 }
 
 uint64_t job_tier(const struct job_facts *facts)

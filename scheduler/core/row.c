@@ -319,6 +319,8 @@ static void event(struct codec *c, struct core_event *e, struct core_row *row)
     case CORE_EVENT_NODE_LOST:
     case CORE_EVENT_NODE_DRAIN:
     case CORE_EVENT_NODE_RESUME:
+    case CORE_EVENT_NODE_FAULT:
+    case CORE_EVENT_NODE_HEALED:
         U32(c, e->as.node.node.v);
         break;
     case CORE_EVENT_JOB_SUBMIT:

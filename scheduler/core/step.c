@@ -351,6 +351,8 @@ static void decide(struct step *step)
     case CORE_EVENT_NODE_UP:
     case CORE_EVENT_NODE_RESUME:
     case CORE_EVENT_NODE_DRAIN:
+    case CORE_EVENT_NODE_FAULT:
+    case CORE_EVENT_NODE_HEALED:
         on_node_changed(step);
         break;
     case CORE_EVENT_NODE_DOWN:

@@ -132,7 +132,9 @@ static void view_node(const struct node *node, struct core_node_view *out)
     *out = (struct core_node_view){
         .node.v = node->facts.id,
         .up = node->facts.up,
-        .draining = node->facts.draining,
+        .draining = node->facts.draining != 0,
+        .faulty = node->facts.draining & DRAIN_BY_FAULT,
+        .drained = node->facts.draining & DRAIN_BY_PERSON,
         .lost = node->facts.lost,
         .task_count = node->task_count,
         .total = amounts(&node->total),

@@ -83,7 +83,8 @@ static bool ready(const struct sim *sim, const struct mjob *job)
 {
     return job->accepted && model_waits(sim, job) && !model_array_full(sim, job) &&
            (job->reason == CORE_REASON_WAITING || job->reason == CORE_REASON_REQUEUED ||
-            job->reason == CORE_REASON_PREEMPTED || job->reason == CORE_REASON_RETRY);
+            job->reason == CORE_REASON_PREEMPTED || job->reason == CORE_REASON_RETRY ||
+            job->reason == CORE_REASON_NODE_FAULT);
 }
 
 static bool in_turn(const struct sim *sim, const struct mjob *job)
@@ -175,6 +176,18 @@ static void on_exit_event(struct sim *sim, const struct core_event *event)
         job->end = (struct core_end){kind, event->as.task.as.exit.code, event->as.task.as.exit.signal};
 }
 
+/* A fault is taken back by the node, what a person drained by a person alone, who takes back both. */
+static void on_drain_event(struct mnode *node, enum core_event_kind kind)
+{
+    if (!node->known)
+        return;
+    if (kind == CORE_EVENT_NODE_DRAIN || kind == CORE_EVENT_NODE_RESUME)
+        node->drained = kind == CORE_EVENT_NODE_DRAIN;
+    if (kind != CORE_EVENT_NODE_DRAIN)
+        node->faulty = kind == CORE_EVENT_NODE_FAULT;
+    node->draining = node->drained || node->faulty;
+}
+
 static void on_update_event(struct sim *sim, const struct core_update *u)
 {
     struct mjob *job = model_job(sim, u->job);
@@ -236,8 +249,9 @@ void model_event(struct sim *sim, const struct core_event *event)
         break;
     case CORE_EVENT_NODE_DRAIN:
     case CORE_EVENT_NODE_RESUME:
-        model_node(sim, event->as.node.node)->draining =
-            model_node(sim, event->as.node.node)->known && event->kind == CORE_EVENT_NODE_DRAIN;
+    case CORE_EVENT_NODE_FAULT:
+    case CORE_EVENT_NODE_HEALED:
+        on_drain_event(model_node(sim, event->as.node.node), event->kind);
         break;
     case CORE_EVENT_TASK_EXIT:
     case CORE_EVENT_TASK_OVER:
@@ -319,6 +333,8 @@ static void check_final(struct sim *sim, const struct mjob *job, const struct co
     bool all = job->exits == job->submit.instance_count;
     if (state == JOB_COMPLETED && !(success && all && job->end.kind == END_NONE))
         sim_fail(sim, "job %llu is Completed without good exits", id);
+    if (state == JOB_FAILED && d->as.job.end.kind == END_NODE_FAULT && d->as.job.attempt < CORE_ATTEMPTS_MAX)
+        sim_fail(sim, "job %llu is Failed by what its node could not do", id);
     if (state == JOB_FAILED && success)
         sim_fail(sim, "job %llu is Failed without a cause", id);
     if (state == JOB_CANCELED && d->as.job.end.kind != END_CANCELED)
@@ -337,6 +353,8 @@ static void check_queued_again(struct sim *sim, struct mjob *job, enum core_reas
         sim_fail(sim, "job %llu is queued again, though it must wait for its node", id);
     if (reason == CORE_REASON_PREEMPTED && !job->submit.preemptible)
         sim_fail(sim, "job %llu gave way, though it is not preemptible", id);
+    if (reason == CORE_REASON_NODE_FAULT && job->end.kind != END_NODE_FAULT)
+        sim_fail(sim, "job %llu is queued again for a fault of a node that none said", id);
     if (reason == CORE_REASON_RETRY || reason == CORE_REASON_BEGIN) {
         if (++job->retried > job->submit.retries)
             sim_fail(sim, "job %llu is tried too often", id);
@@ -419,7 +437,7 @@ static void on_void(struct sim *sim, const struct core_event *event, const struc
 {
     struct mjob *job = model_job(sim, d->as.plan.job);
     enum core_event_kind k = event->kind;
-    bool node = k >= CORE_EVENT_NODE_UP && k <= CORE_EVENT_NODE_RESUME;
+    bool node = (k >= CORE_EVENT_NODE_UP && k <= CORE_EVENT_NODE_RESUME) || k == CORE_EVENT_NODE_FAULT;
     bool admin = k == CORE_EVENT_CONFIG || k == CORE_EVENT_QUOTA || k == CORE_EVENT_LICENCES ||
                  k == CORE_EVENT_JOB_UPDATE || k == CORE_EVENT_FAMILY;
     const bool named[CORE_VOID_END] = {[CORE_VOID_NODE] = node || sim->gave_up,

@@ -100,7 +100,7 @@ struct mresv {
 };
 
 struct mnode {
-    bool known, up, draining, lost;
+    bool known, up, drained, faulty, draining, lost; /* draining: by a person or a fault */
     struct core_inventory inventory;
     uint64_t core_owner[RESOURCE_CORES_MAX]; /* index into leases + 1 */
     uint32_t gpu_used[SIM_GPUS_MAX];         /* by position in the hardware */

@@ -116,8 +116,12 @@ static void node_trouble(struct sim *sim, struct wnode *node)
         about_node(sim, CORE_EVENT_NODE_LOST, node);
     else if (dice < 70)
         about_node(sim, CORE_EVENT_NODE_DRAIN, node);
-    else if (dice < 85)
+    else if (dice < 77)
         about_node(sim, CORE_EVENT_NODE_RESUME, node);
+    else if (dice < 81)
+        about_node(sim, CORE_EVENT_NODE_FAULT, node);
+    else if (dice < 85)
+        about_node(sim, CORE_EVENT_NODE_HEALED, node);
     else if (node->connected)
         world_connect(sim, node); /* a second hello: the older session ends */
 }

@@ -153,14 +153,14 @@ static void task_live(struct sim *sim, struct wtask *task)
         break;
     case TASK_PREPARING:
         if (dice < 8)
-            task_end(task, END_IMAGE_ERROR, 125, 0);
+            task_end(task, dice < 4 ? END_IMAGE_ERROR : END_NODE_FAULT, 125, 0);
         else
             task->state = TASK_STARTING;
         break;
     case TASK_STARTING:
         task->alive = dice >= 8;
         if (dice < 8)
-            task_end(task, END_START_ERROR, 127, 0);
+            task_end(task, dice < 4 ? END_START_ERROR : END_NODE_FAULT, 127, 0);
         else
             task->state = TASK_RUNNING;
         break;

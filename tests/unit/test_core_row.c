@@ -10,7 +10,8 @@ static uint32_t make_events(struct core_event *events)
         struct core_event e;
         memset(&e, 0, sizeof e);
         e.kind = (enum core_event_kind)kind;
-        if (kind >= CORE_EVENT_NODE_UP && kind <= CORE_EVENT_NODE_RESUME) {
+        if ((kind >= CORE_EVENT_NODE_UP && kind <= CORE_EVENT_NODE_RESUME) || kind == CORE_EVENT_NODE_FAULT ||
+            kind == CORE_EVENT_NODE_HEALED) {
             e.as.node.node.v = UINT32_MAX;
             e.as.node.inventory = kind == CORE_EVENT_NODE_UP ? &inventory : NULL;
         } else if (kind == CORE_EVENT_JOB_SUBMIT) {

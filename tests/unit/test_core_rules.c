@@ -53,6 +53,44 @@ static void a_quota_holds_its_users_jobs_back_and_nobody_elses(void **state)
     assert_true(runs(f, 2));
 }
 
+static void what_a_node_can_not_start_runs_elsewhere_and_costs_no_attempt(void **state)
+{
+    struct fixture *f = *state;
+    node_up(f, 1, 4, 0, GIB);
+    struct core_submit s = wanting(1, 2, 0, 0);
+    s.retries = 0;
+    submit(f, s);
+    node_event(f, CORE_EVENT_NODE_FAULT, 1); /* said before the exit, so that it doesn't start there again */
+    exits(f, 1, 1, 1, END_NODE_FAULT, 125, false);
+    released(f, 1, 1, 1);
+    collected(f, 1, 1, 1);
+    assert_int_equal(last_state(f, 1), JOB_QUEUED);
+    node_up(f, 2, 4, 0, GIB);
+    assert_true(runs(f, 1));
+    exits(f, 1, 2, 2, END_EXIT, 3, true);
+    released(f, 1, 2, 2);
+    collected(f, 1, 2, 2);
+    assert_int_equal(last_state(f, 1), JOB_FAILED); /* its own failure, without retries */
+}
+
+static void a_fault_heals_and_a_persons_drain_stays(void **state)
+{
+    struct fixture *f = *state;
+    struct core_why_nodes why;
+    node_up(f, 1, 4, 0, GIB);
+    node_event(f, CORE_EVENT_NODE_DRAIN, 1);
+    node_event(f, CORE_EVENT_NODE_FAULT, 1);
+    node_event(f, CORE_EVENT_NODE_HEALED, 1);
+    submit(f, wanting(1, 2, 0, 0));
+    assert_false(runs(f, 1));
+    assert_true(core_why_nodes(f->core, (struct job_id){1}, &why));
+    assert_int_equal(why.away_count, 1);
+    assert_int_equal(why.away[0].v, 1);
+    node_event(f, CORE_EVENT_NODE_FAULT, 1);
+    node_event(f, CORE_EVENT_NODE_RESUME, 1); /* a person's word takes back both */
+    assert_true(runs(f, 1));
+}
+
 static void everyones_quota_is_for_those_without_their_own(void **state)
 {
     struct fixture *f = *state;
@@ -394,6 +432,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_quota_holds_its_users_jobs_back_and_nobody_elses),
+        TEST(what_a_node_can_not_start_runs_elsewhere_and_costs_no_attempt),
+        TEST(a_fault_heals_and_a_persons_drain_stays),
         TEST(everyones_quota_is_for_those_without_their_own),
         TEST(whose_own_quota_is_taken_away_has_everyones_again),
         TEST(what_a_quota_never_allows_is_refused_at_submit),
