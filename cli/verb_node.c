@@ -12,9 +12,12 @@
 
 #include <string.h>
 
+#define NAME_SHOWN 64
+
 struct node_args {
     struct args_base base;
     struct opt_list labels, unlabel;
+    const char *reason;
 };
 
 static const struct opt node_opts[] = {
@@ -22,6 +25,7 @@ static const struct opt node_opts[] = {
      offsetof(struct node_args, labels)},
     {"unlabel", 0, "L", "with update: a label that it has no more (may be repeated)", OPT_LIST,
      offsetof(struct node_args, unlabel)},
+    {"reason", 0, "TEXT", "with drain: why, for people", OPT_STRING, offsetof(struct node_args, reason)},
     OPT_HOST(struct node_args),
     OPT_OUTPUT(struct node_args),
     {0},
@@ -62,14 +66,45 @@ static void add_labels(struct buf *out, const cJSON *node)
     }
 }
 
+/* A node that says nothing: for how long. */
+static const char *node_state_words(const cJSON *node, char *out, size_t size)
+{
+    const char *state = json_str(node, "state", "?");
+    int64_t seen = json_int(node, "last_seen_ms", 0), now = clock_wall_ms();
+    char time[32];
+    if (strcmp(state, "notresponding") != 0 || !seen)
+        return state;
+    int64_t silent_ms = now > seen ? now - seen : 0;
+    snprintf(out, size, "silent %s", units_format_duration(silent_ms / 1000 * 1000, time));
+    return out;
+}
+
+/* Why it gets no jobs: who drained it, or what of it doesn't work. */
+static void add_drains(struct buf *out, const cJSON *node, const char *indent)
+{
+    const cJSON *drained = json_get(node, "drained"), *fault = json_get(node, "fault");
+    char ago[32];
+    if (cJSON_IsObject(drained)) {
+        const char *reason = json_str(drained, "reason", NULL);
+        buf_printf(out, "%sdrained by %s %s%s%s\n", indent, json_str(drained, "by", "?"),
+                   show_ago(json_int(drained, "since_ms", 0), clock_wall_ms(), ago), reason ? ": " : "",
+                   reason ? reason : "");
+    }
+    if (cJSON_IsObject(fault))
+        buf_printf(out, "%sdrained itself %s, and is probed: %s\n", indent,
+                   show_ago(json_int(fault, "since_ms", 0), clock_wall_ms(), ago),
+                   json_str(fault, "reason", "?"));
+}
+
 static void add_node(struct table *table, const cJSON *node)
 {
     char text[32];
     const cJSON *inventory = json_get(node, "inventory"), *free = json_get(node, "free");
     const cJSON *gpu = cJSON_GetArrayItem(json_get(inventory, "gpus"), 0);
     const char *state = json_str(node, "state", "?");
+    char words[48];
     table_add(table, json_str(node, "name", "?"), TERM_PLAIN);
-    table_add(table, state, show_state_colour(state));
+    table_add(table, node_state_words(node, words, sizeof words), show_state_colour(state));
     table_addf(table, "%lld", (long long)logical_cpus(inventory));
     table_addf(table, "%lld", (long long)amount(inventory, "cores"));
     table_addf(table, "%lld", (long long)amount(free, "cores"));
@@ -94,6 +129,7 @@ static void show_node(const cJSON *node)
     show_add_line(&out, "node", "%s", json_str(node, "name", "?"));
     show_add_line(&out, "state", "%s, last seen %s", json_str(node, "state", "?"),
                   show_ago(json_int(node, "last_seen_ms", 0), clock_wall_ms(), ago));
+    add_drains(&out, node, "            ");
     _cleanup_buf_ struct buf labels = {0};
     add_labels(&labels, node);
     if (labels.len)
@@ -166,10 +202,12 @@ static int show_nodes(const cJSON *nodes, int count, char **names, bool json)
 }
 
 /* drain: no new jobs; resume: jobs again; lost: it will not come back, what it ran is over. */
-static int use_nodes(struct client *client, const char *use, int count, char **names)
+static int use_nodes(struct client *client, const char *use, const char *reason, int count, char **names)
 {
     _cleanup_json_ cJSON *body = cJSON_CreateObject();
     cJSON_AddStringToObject(body, "use", use);
+    if (reason)
+        json_add_bytes(body, "reason", reason);
     int code = EXIT_OK;
     for (int i = 0; i < count; i++) {
         struct error err = {0};
@@ -221,12 +259,14 @@ static int run_node(void *p, int argc, char **argv)
     if (update != labels)
         return cli_usage("node", update ? "update needs --label or --unlabel"
                                         : "--label and --unlabel go with node update NAME");
+    if (args->reason && !(use && strcmp(argv[0], "drain") == 0))
+        return cli_usage("node", "--reason goes with node drain NAME");
     struct error err = {0};
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
     if (!client)
         return cli_fail(&err);
     if (use)
-        return use_nodes(client, argv[0], argc - 1, argv + 1);
+        return use_nodes(client, argv[0], args->reason, argc - 1, argv + 1);
     if (update)
         return update_nodes(client, args, argc - 1, argv + 1);
     _cleanup_json_ cJSON *nodes = client_list(client, "/v1/nodes", "nodes", &err);
@@ -247,12 +287,22 @@ static int run_node(void *p, int argc, char **argv)
     }
     table_print(&table);
     table_finish(&table);
+    _cleanup_buf_ struct buf drains = {0};
+    cJSON_ArrayForEach(node, nodes)
+    {
+        char start[NAME_SHOWN + 4];
+        snprintf(start, sizeof start, "%.*s: ", NAME_SHOWN, json_str(node, "name", "?"));
+        add_drains(&drains, node, start);
+    }
+    if (drains.len)
+        print_out("\n%s", drains.data);
     return EXIT_OK;
 }
 
 const struct verb verb_node = {
     .name = "node",
-    .synopsis = "list [-o json]\nshow NAME... [-o json]\ndrain NAME...\nresume NAME...\nlost NAME...\n"
+    .synopsis = "list [-o json]\nshow NAME... [-o json]\ndrain NAME... [--reason TEXT]\nresume NAME...\nlost "
+                "NAME...\n"
                 "update NAME... [--label L] [--unlabel L]",
     .summary = "list the nodes, and say what they are used for",
     .operands = WORD_NAME,

@@ -13,6 +13,7 @@
 #include "executor/cgroup.h"
 #include "executor/events.h"
 #include "executor/finish.h"
+#include "executor/health.h"
 #include "executor/inventory.h"
 #include "executor/session.h"
 #include "executor/task.h"
@@ -259,6 +260,8 @@ static bool on_welcome(void *data, const cJSON *answer, struct error *err)
     if (!cJSON_IsArray(orders))
         return error_set(err, ERROR_INVALID, "the scheduler's answer to hello has no orders");
     FAULT("executor.welcome");
+    if (json_bool(answer, "faulty", false))
+        health_recall(agent->context.health);
     end_unwanted(agent, orders);
     cJSON_ArrayForEach(order, orders) take_order(agent, order);
     return true;
@@ -393,6 +396,24 @@ static void on_removed(void *data, struct task *task)
     map_remove_str(&agent->tasks, task_name(task));
 }
 
+/* what health.h finds */
+
+static void on_fault(void *data, const char *text)
+{
+    struct agent *agent = data;
+    cJSON *fields = cJSON_CreateObject();
+    json_add_str(fields, "text", text);
+    events_add(&agent->events, NULL, "node_fault", 0, fields);
+    on_changed(agent);
+}
+
+static void on_healed(void *data)
+{
+    struct agent *agent = data;
+    events_add(&agent->events, NULL, "node_healed", 0, NULL);
+    on_changed(agent);
+}
+
 void agent_look_at_gpus(struct executor_config *config, cJSON *inventory)
 {
     if (!config->gpu_watch || cJSON_GetArraySize(json_get(inventory, "gpus")) == 0)
@@ -496,6 +517,7 @@ struct agent *agent_create(uv_loop_t *loop, struct executor_config *config, cons
                                                        .stream_ack = on_stream_ack,
                                                        .acked = on_acked,
                                                        .contact = on_contact};
+    static const struct health_callbacks health = {.fault = on_fault, .healed = on_healed};
     struct agent *agent = xcalloc(1, sizeof *agent);
     agent->config = config;
     agent->context = (struct task_context){.loop = loop,
@@ -510,6 +532,7 @@ struct agent *agent_create(uv_loop_t *loop, struct executor_config *config, cons
         free(agent);
         return NULL;
     }
+    agent->context.health = health_create(loop, config, &health, agent);
     uv_async_init(loop, &agent->kick, on_kick);
     uv_timer_init(loop, &agent->inventory_timer);
     uv_timer_init(loop, &agent->sweep_timer);

@@ -99,8 +99,8 @@ static void accept_done(void *data)
         return;
     if (task->accept_err.code != ERROR_NONE) {
         task->no_folder = true;
-        task_end_early(task, task->accept_err.code == ERROR_NO_SPACE ? "disk_full" : "start_error", 125,
-                       task->accept_err.message);
+        task_end_failed(task, task->accept_err.code == ERROR_NO_SPACE ? "disk_full" : "start_error",
+                        &task->accept_err);
         return;
     }
     FAULT("executor.accepted");
@@ -126,18 +126,10 @@ static void fetched(void *data, const struct error *err)
     if (err->code == ERROR_NONE)
         prepare(task);
     else
-        task_end_early(task, err->code == ERROR_NO_SPACE ? "disk_full" : "start_error", 125, err->message);
+        task_end_failed(task, err->code == ERROR_NO_SPACE ? "disk_full" : "start_error", err);
 }
 
 static void launch(struct task *task);
-
-static void end_failed(struct task *task)
-{
-    struct error *err = &task->prep.err;
-    char text[ERROR_MESSAGE_MAX + ERROR_HINT_MAX + 8];
-    snprintf(text, sizeof text, "%s%s%s", err->message, err->hint[0] ? "; " : "", err->hint);
-    task_end_early(task, task->prep.kind, 125, text);
-}
 
 static void note_gone(struct task *task)
 {
@@ -190,7 +182,7 @@ static void prepared(void *data)
         task_end_cancelled(task);
         return;
     case PREPARE_FAILED:
-        end_failed(task);
+        task_end_failed(task, prep->kind, &prep->err);
         return;
     }
 }
@@ -313,6 +305,7 @@ static void on_closed(uv_handle_t *handle)
     free(task->folder);
     order_destroy(task->order);
     cJSON_Delete(task->exit);
+    free(task->failure);
     cJSON_Delete(task->finishing.outputs);
     free(task);
 }

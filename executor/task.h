@@ -43,6 +43,7 @@ enum life {
 };
 
 struct task;
+struct health;
 struct http_client;
 
 /* What all tasks share; the agent's. */
@@ -50,6 +51,7 @@ struct task_context {
     uv_loop_t *loop;
     struct executor_config *config;
     struct events *events;
+    struct health *health;
     struct http_client *(*http)(void *data);
     void (*changed)(void *data);                    /* there are events to send */
     void (*removed)(void *data, struct task *task); /* the folder is gone; the task is freed after it */

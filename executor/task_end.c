@@ -70,14 +70,14 @@ static void say_exit(struct task *task)
 
 void task_exit_known(struct task *task)
 {
-    if (task->life >= LIFE_EXITED)
+    if (task->life >= LIFE_EXITED || task->judging)
         return;
     struct error err = {0};
     if (!task->exit && !task->no_folder)
         task->exit = finish_read_exit(task->folder, &err);
     if (!task->exit && err.code != ERROR_NONE && err.code != ERROR_NOT_FOUND)
         task->exit = finish_made_exit("shim_lost", 125, err.message); /* of a newer version, or unreadable */
-    if (!task->exit)
+    if (!task->exit || task_judge_exit(task))
         return;
     task->life = LIFE_EXITED;
     task_drop_input(task);

@@ -6,6 +6,7 @@
 #include "base/list.h"
 #include "executor/fetch.h"
 #include "executor/finish.h"
+#include "executor/health.h"
 #include "executor/prepare.h"
 #include "executor/shim_client.h"
 #include "executor/task.h"
@@ -33,6 +34,10 @@ struct task {
     bool log_note;   /* said that the log's disk is full */
     bool gpus_clean; /* they were looked at, or never used */
     bool dirty_note; /* said what keeps the GPUs */
+    bool judging;    /* it is found out whose failure its end is */
+    bool judged;     /* that was found out for its exit record */
+    char *failure;   /* what failed before it had a shim, while it is judged */
+    struct health_question question;
     int collect_tries;
     struct error accept_err;
     struct preparation prep;
@@ -62,6 +67,9 @@ void task_after(struct task *task, int64_t ms, void (*fn)(struct task *));
 
 void task_free(struct task *task); /* after the loop has closed its timer */
 
+/* task_judge.c */
+void task_end_failed(struct task *task, const char *kind, const struct error *err); /* no shim ever ran */
+bool task_judge_exit(struct task *task); /* true: task_exit_known is called again when it is judged */
 /* task_run.c */
 void task_meet_shim(struct task *task); /* the shim lives, as far as is known */
 void task_drop_input(struct task *task);

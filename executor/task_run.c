@@ -28,6 +28,7 @@ static void on_state(void *data, enum shim_state state, const char *detail)
         return;
     if (state == SHIM_RUNNING) {
         bool resumed = task->life == LIFE_PAUSED;
+        health_started(task->context->health);
         task->life = LIFE_RUNNING;
         task_say_state(task, "running", resumed ? 0 : EVENT_RUNNING);
     } else if (state == SHIM_PAUSED && task->life != LIFE_PAUSED) {
@@ -51,6 +52,10 @@ static void on_gone(void *data)
         return;
     }
     task_exit_known(task); /* the record may be there although the shim had no time to say so */
+    if (task->judging) {
+        task->emptied = true;
+        return;
+    }
     if (task->life < LIFE_EXITED)
         task_kill_rest(task, true);
 }

@@ -1,6 +1,6 @@
 /*
- * Rules: the policy, a job's own (held, priority, begin, time limit), and what a node may be used
- * for. Every change is an event of the core, so that it survives as the jobs do.
+ * Rules: the policy, and a job's own (held, priority, begin, time limit). Every change is an event of the
+ * core, so that it survives as the jobs do.
  */
 #include "scheduler/api.h"
 
@@ -284,47 +284,4 @@ void api_post_update(struct http_request *req, void *context)
         job_object_write(job, JOB_OBJECT_SHORT | JOB_OBJECT_PRIVATE, NULL, &text);
     }
     engine_answer(d, req, 200, text.data ? buf_take(&text) : NULL, NULL, 0);
-}
-
-/* ---- a node ---- */
-
-void api_post_node_use(struct http_request *req, void *context)
-{
-    static const struct {
-        const char *word;
-        enum core_event_kind kind;
-    } uses[] = {
-        {"drain", CORE_EVENT_NODE_DRAIN}, {"resume", CORE_EVENT_NODE_RESUME}, {"lost", CORE_EVENT_NODE_LOST}};
-    struct daemon *d = context;
-    struct error err = {0};
-    _cleanup_json_ cJSON *body =
-        api_need_admin(d, req, "say what a node is used for") ? api_body(req, "use") : NULL;
-    if (!body)
-        return;
-    const char *use = json_str(body, "use", ""), *name = http_request_param(req, 0);
-    const struct node *node = nodes_find(&d->nodes, name);
-    struct core_event event = {.kind = CORE_EVENT_TICK};
-    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++)
-        event.kind = strcmp(use, uses[i].word) == 0 ? uses[i].kind : event.kind;
-    bool ok = engine_writable(d, &err);
-    struct core_node_view view;
-    if (ok && !node) {
-        ok = error_set(&err, ERROR_NOT_FOUND, "there is no node %.64s", name);
-        error_hint(&err, "berth node list");
-    } else if (ok && event.kind == CORE_EVENT_TICK) {
-        ok = error_field(&err, "use", "use is drain, resume or lost, not \"%.40s\"", use);
-    } else if (ok && event.kind == CORE_EVENT_NODE_LOST && node->in_session) {
-        ok = error_set(&err, ERROR_CONFLICT, "node %s is connected: it isn't lost", name);
-        error_hint(&err, "berth node drain %s keeps new jobs from it", name);
-    } else if (ok && !core_node_get(d->core, (struct node_id){node->id}, &view)) {
-        ok = error_set(&err, ERROR_CONFLICT, "node %s has never said hello", name);
-    }
-    if (ok && node) {
-        event.as.node.node.v = node->id;
-        ok = engine_step(d, &event, &err);
-    }
-    if (!respond(req, &err, ok))
-        return;
-    log_info("node %s: %s, asked for by %s", name, use, api_caller(d, req).name);
-    engine_answer(d, req, 204, NULL, NULL, 0);
 }

@@ -10,6 +10,7 @@
 #include "scheduler/engine.h"
 #include "scheduler/forecast.h"
 #include "scheduler/smaller.h"
+#include "scheduler/why_nodes.h"
 #include "scheduler/why_reserved.h"
 
 #include <stdlib.h>
@@ -264,6 +265,7 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
                           why->quota_reached ? quota_explain(d, why, view, text) : cJSON_CreateNull());
     cJSON_AddItemToObject(o, "approval",
                           why->approval_missing ? approval_explain(d, view, text) : cJSON_CreateNull());
+    why_nodes(d, view, o, text);
     for (uint32_t i = 0; i < why->blocker_count; i++)
         add_blocker(d, blockers, text, &why->blockers[i], best ? best->name : "?");
     json_add_int(o, "nodes_wanted", why->nodes_wanted);

@@ -87,6 +87,32 @@ static void on_inventory(struct node *node, struct task_id id, const cJSON *even
     free(for_core);
 }
 
+/* The node can't start tasks: it gets none until it says otherwise, or an administrator does. */
+static void on_node_fault(struct node *node, struct task_id id, const cJSON *event)
+{
+    (void)id;
+    const char *text = json_str(event, "text", "");
+    struct core_node_view view;
+    bool known = core_node_get(node->daemon->core, (struct node_id){node->id}, &view) && view.faulty;
+    char kept[NODE_FAULT_TEXT_MAX];
+    snprintf(kept, sizeof kept, "%s", text);
+    log_warn("node %s drains itself: %s", node->name, kept);
+    node_set_drain(node, &node->fault, NULL, kept, known ? node->fault.since_ms : clock_wall_ms());
+    engine_step(node->daemon, &(struct core_event){.kind = CORE_EVENT_NODE_FAULT, .as.node.node = {node->id}},
+                NULL);
+}
+
+static void on_node_healed(struct node *node, struct task_id id, const cJSON *event)
+{
+    (void)id;
+    (void)event;
+    if (node->fault.since_ms)
+        log_info("node %s can start tasks again", node->name);
+    node_set_drain(node, &node->fault, NULL, NULL, 0);
+    engine_step(node->daemon,
+                &(struct core_event){.kind = CORE_EVENT_NODE_HEALED, .as.node.node = {node->id}}, NULL);
+}
+
 static const struct event_type {
     const char *name, *fields;
     bool needs_task;
@@ -98,6 +124,8 @@ static const struct event_type {
     {"collected", "seq type task outputs", true, on_collected},
     {"inventory", "seq type inventory isolation", false, on_inventory},
     {"note", "seq type task text", false, on_note},
+    {"node_fault", "seq type text", false, on_node_fault},
+    {"node_healed", "seq type", false, on_node_healed},
 };
 
 static const struct event_type *type_of(const cJSON *event)

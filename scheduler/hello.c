@@ -76,9 +76,10 @@ static void answer_hello(void *data)
         buf_printf(
             &out,
             "{\"session\":\"%s\",\"epoch\":%llu,\"node_id\":%u,\"acked_event_seq\":%llu,\"stream_seq\":%llu,"
-            "\"keepalive_s\":%d,\"log_dir\":",
+            "\"keepalive_s\":%d,\"faulty\":%s,\"log_dir\":",
             a->session, (unsigned long long)d->epoch, node->id, (unsigned long long)a->acked_event_seq,
-            (unsigned long long)a->stream_seq, SCHEDULER_KEEPALIVE_S);
+            (unsigned long long)a->stream_seq, SCHEDULER_KEEPALIVE_S,
+            node->fault.since_ms ? "true" : "false");
         _cleanup_json_ cJSON *log_dir = cJSON_CreateString(d->options.log_dir);
         _cleanup_json_ cJSON *outputs_dir = cJSON_CreateString(d->options.outputs_dir);
         json_write(log_dir, &out);

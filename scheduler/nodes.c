@@ -59,6 +59,41 @@ struct node *nodes_add(struct node_table *t, struct daemon *d, uint32_t id, cons
     return node;
 }
 
+static void load_drain(struct node_drain *drain, const cJSON *object)
+{
+    drain->since_ms = json_int(object, "since_ms", 0);
+    drain->by = xstrdup(json_str(object, "by", NULL));
+    drain->text = xstrdup(json_str(object, "reason", NULL));
+}
+
+static void forget_drain(struct node_drain *drain)
+{
+    free(drain->by);
+    free(drain->text);
+    *drain = (struct node_drain){0};
+}
+
+void node_set_drain(struct node *node, struct node_drain *which, const char *by, const char *text,
+                    int64_t since_ms)
+{
+    forget_drain(which);
+    *which = (struct node_drain){since_ms, xstrdup(by), xstrdup(text)};
+    node_touch(node);
+}
+
+/* NULL where it isn't. */
+static cJSON *drain_object(const struct node_drain *drain, bool by_person)
+{
+    if (!drain->since_ms)
+        return cJSON_CreateNull();
+    cJSON *o = cJSON_CreateObject();
+    if (by_person)
+        json_add_str(o, "by", drain->by);
+    json_add_int(o, "since_ms", drain->since_ms);
+    json_add_str(o, "reason", drain->text);
+    return o;
+}
+
 void nodes_load(struct node_table *t, struct daemon *d, const struct journal_node *row)
 {
     struct error err = {0};
@@ -76,6 +111,8 @@ void nodes_load(struct node_table *t, struct daemon *d, const struct journal_nod
         if (cJSON_IsString(label) && names_find(d, NAME_LABEL, label->valuestring, &id))
             node->labels |= UINT64_C(1) << id;
     }
+    load_drain(&node->drained, json_get(doc, "drained"));
+    load_drain(&node->fault, json_get(doc, "fault"));
     if (cJSON_IsObject(isolation))
         node->isolation_text = json_text(isolation);
     if (!cJSON_IsObject(inventory))
@@ -102,6 +139,8 @@ static void node_destroy(struct node *node)
     }
     http_server_destroy(node->server);
     inventory_destroy(node->inventory);
+    forget_drain(&node->drained);
+    forget_drain(&node->fault);
     free(node->inventory_text);
     free(node->isolation_text);
     free(node->version);
@@ -149,9 +188,15 @@ void nodes_write_dirty(struct node_table *t, struct journal *journal)
         _cleanup_buf_ struct buf doc = {0};
         _cleanup_json_ cJSON *labels = node_labels(node);
         _cleanup_free_ char *labels_text = json_text(labels);
-        buf_printf(&doc, "{\"last_seen_ms\":%lld,\"inventory\":%s,\"isolation\":%s,\"labels\":%s}",
+        _cleanup_json_ cJSON *drained = drain_object(&node->drained, true),
+                             *fault = drain_object(&node->fault, false);
+        _cleanup_free_ char *drained_text = json_text(drained), *fault_text = json_text(fault);
+        buf_printf(&doc,
+                   "{\"last_seen_ms\":%lld,\"inventory\":%s,\"isolation\":%s,\"labels\":%s,"
+                   "\"drained\":%s,\"fault\":%s}",
                    (long long)node->last_seen_ms, node->inventory_text ? node->inventory_text : "null",
-                   node->isolation_text ? node->isolation_text : "null", labels_text);
+                   node->isolation_text ? node->isolation_text : "null", labels_text, drained_text,
+                   fault_text);
         struct journal_node row = {.id = node->id,
                                    .name = node->name,
                                    .instance_id = node->instance_id,
@@ -267,6 +312,8 @@ cJSON *node_object(const struct node *node)
     cJSON_AddStringToObject(o, "name", node->name);
     cJSON_AddStringToObject(o, "state", state);
     cJSON_AddBoolToObject(o, "session", node->in_session);
+    cJSON_AddItemToObject(o, "drained", drain_object(&node->drained, true));
+    cJSON_AddItemToObject(o, "fault", drain_object(&node->fault, false));
     json_add_str(o, "version", node->version);
     if (node->inventory_text)
         cJSON_AddRawToObject(o, "inventory", node->inventory_text);

@@ -24,9 +24,11 @@
 #define NODE_LAUNCH_KEPT_BYTES                                                                               \
     (64u << 10) /* of one launch that waits for its acknowledgement with its text */
 #define NODE_HELLO_LAUNCH_BYTES                                                                              \
-    (1u << 20)                /* launches in a hello's answer; the others follow on the stream               \
-                               */
-#define NODE_EVENTS_MAX 10000 /* in one POST */
+    (1u << 20) /* launches in a hello's answer; the others follow on the stream                              \
+                */
+#define NODE_FAULT_TEXT_MAX 512
+#define NODE_DRAIN_REASON_MAX 256              /* characters that an administrator may give */
+#define NODE_EVENTS_MAX 10000                  /* in one POST */
 #define NODE_STDIN_OUTSTANDING_BYTES (1 << 20) /* of one job: handed over and not acknowledged */
 
 struct daemon;
@@ -67,6 +69,11 @@ struct node {
     struct inventory *inventory; /* NULL before the first hello */
     uint64_t labels;             /* bit n: it has the label of number n (names.h) */
     int64_t last_seen_ms;        /* wall clock; 0: never */
+    struct node_drain {
+        int64_t since_ms; /* wall clock; 0: it isn't */
+        char *by;         /* who drained it; NULL with a fault */
+        char *text;       /* the reason that was given, or what doesn't work; NULL: none was given */
+    } drained, fault;
     bool dirty;
 
     /* the session */
@@ -104,6 +111,10 @@ void nodes_write_dirty(struct node_table *t, struct journal *journal);
 /* Makes folder and secret where they are missing, and listens. */
 bool node_listen(struct node *node, struct error *err);
 bool node_name_valid(const char *name, struct error *err);
+/* Notes who drained it, or which fault did; NULL texts and 0 take it back. Copied; written with the next
+ * batch. */
+void node_set_drain(struct node *node, struct node_drain *which, const char *by, const char *text,
+                    int64_t since_ms);
 /* The API's node object. */
 cJSON *node_object(const struct node *node);
 

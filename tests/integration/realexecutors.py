@@ -120,10 +120,11 @@ class Site:
     def path(self, name, what):
         return os.path.join(self.scheduler.root, "%s.%s" % (name, what))
 
-    def start(self, name):
+    def start(self, name, *before):
+        """`before`: words of a command that executes the rest of its own."""
         with open(self.path(name, "log"), "a") as log:
             self.processes[name] = subprocess.Popen(
-                [BERTH, "executor", "--socket", self.relays[name].path, "--secret-file", self.nodes[name]["secret_file"], "--state-dir", self.path(name, "executor"),
+                [*before, BERTH, "executor", "--socket", self.relays[name].path, "--secret-file", self.nodes[name]["secret_file"], "--state-dir", self.path(name, "executor"),
                  "--name", name, "--inventory", self.path(name, "inventory")], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.scheduler.env)
 
     def kill(self, name):
