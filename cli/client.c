@@ -133,7 +133,11 @@ cJSON *client_list(struct client *client, const char *path, const char *field, s
 
 char *client_job_path(const char *job, const char *rest)
 {
-    _cleanup_free_ char *name = http_easy_escape(job);
+    _cleanup_free_ char *address = xstrdup(job);
+    char *slash = strrchr(address, '/');
+    if (slash)
+        *slash = ':'; /* USER:NAME: a slash divides the path */
+    _cleanup_free_ char *name = http_easy_escape(address);
     return xasprintf("/v1/jobs/%s%s", name, rest);
 }
 

@@ -31,7 +31,7 @@ cJSON *client_call(struct client *client, const char *method, const char *path, 
 /* All pages of a listing whose pages have `field` and `next` (the `from` of the next one): the array of their
  * objects, which the caller deletes. */
 cJSON *client_list(struct client *client, const char *path, const char *field, struct error *err);
-/* "/v1/jobs/NAME" with `rest` behind it; NAME escaped. The caller frees. */
+/* "/v1/jobs/NAME" with `rest` behind it; the address of a job, escaped. The caller frees. */
 char *client_job_path(const char *job, const char *rest);
 /* "/v1/nodes/NAME" + rest, escaped. malloc'ed. */
 char *client_node_path(const char *node, const char *rest);

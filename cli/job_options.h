@@ -9,7 +9,7 @@ struct job_options {
     struct args_base base;
     const char *image, *memory, *time, *priority, *name, *code, *compute, *runtime, *display_name,
         *experiment, *description, *shm_size, *gpus, *gpu_memory, *begin, *size, *gpu_model, *workspace,
-        *array, *warn, *reservation;
+        *array, *warn, *reservation, *request;
     struct opt_number cpus, nodes, retry;
     bool exclusive, isolated, spot, hold, no_code, interactive, tty, split_streams, read_only, env_all;
     struct opt_list env, mounts, tags, notify, inputs, after, labels, licences;
@@ -67,6 +67,12 @@ struct job_options {
         {"name",     0,                                                                                        \
          "NAME",     "the job's name (default: one is made)",                                                  \
          OPT_STRING, offsetof(struct job_options, name)},                                                      \
+        {"request",                                                                                            \
+         0,                                                                                                    \
+         "KEY",                                                                                                \
+         "a key of your choice: the same one again gives the job that it made, and makes no other",            \
+         OPT_STRING,                                                                                           \
+         offsetof(struct job_options, request)},                                                               \
         {"code",     0,                                                                                        \
          "DIR",      "the folder whose copy the job sees (default: the current one)",                          \
          OPT_STRING, offsetof(struct job_options, code)},                                                      \

@@ -3,11 +3,22 @@
 
 #include "base/cleanup.h"
 #include "base/print.h"
+#include "proto/array.h"
 #include "proto/units.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+void show_add_address(const cJSON *job, struct buf *out)
+{
+    const char *name = json_str(job, "name", "?");
+    size_t n = strcspn(name, (char[]){ARRAY_MARK, '\0'});
+    buf_add(out, name, n);
+    if (json_bool(job, "superseded", false))
+        buf_printf(out, "#%lld", (long long)json_int(job, "number", 1));
+    buf_add_str(out, name + n);
+}
 
 char *show_ago(int64_t then_ms, int64_t now_ms, char *out)
 {

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+/* How its user addresses the job: its name, with its number where a newer one has that name. */
+void show_add_address(const cJSON *job, struct buf *out);
 /* "3m ago", "2d ago", "now"; "-" for 0. out holds at least 32 bytes; returns out. */
 char *show_ago(int64_t then_ms, int64_t now_ms, char *out);
 /* "2026-11-23 18:00:00" in local time. */

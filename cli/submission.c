@@ -245,6 +245,7 @@ static void add_terminal(cJSON *submission)
 
 int submission_prepare(struct submission *s, const struct job_options *options)
 {
+    s->request = options->request;
     struct error err = {0};
     cJSON *submission = cJSON_CreateObject();
     const char *code = json_str(s->file, "code", NULL);
@@ -313,7 +314,9 @@ cJSON *submission_post(struct submission *s, struct client *client, int *exit_co
 {
     struct error err = {0};
     FAULT("cli.before_submit");
-    cJSON *job = client_call(client, "POST", "/v1/jobs", s->file, 0, &err);
+    _cleanup_free_ char *key = s->request ? http_easy_escape(s->request) : NULL;
+    _cleanup_free_ char *path = xasprintf("/v1/jobs%s%s", key ? "?request=" : "", key ? key : "");
+    cJSON *job = client_call(client, "POST", path, s->file, 0, &err);
     FAULT("cli.after_submit");
     *exit_code = job ? EXIT_OK : cli_fail(&err);
     return job;

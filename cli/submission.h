@@ -8,6 +8,7 @@
 #include "cli/yaml.h"
 
 struct submission {
+    const char *request;      /* the key that it is posted with; borrowed; NULL: none */
     cJSON *file;              /* what is sent */
     struct yaml_file *source; /* of a job file, for positions; NULL */
     char *source_name;

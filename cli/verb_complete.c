@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/print.h"
 #include "cli/client.h"
+#include "cli/show.h"
 
 #include <string.h>
 
@@ -13,11 +14,20 @@ static void put_names(const char *path, const char *list)
     struct args_base base = {0};
     struct error err = {0};
     _cleanup_client_ struct client *client = client_open(&base, &err);
+    bool jobs = strcmp(list, "jobs") == 0;
+    _cleanup_json_ cJSON *version =
+        client && jobs ? client_call(client, "GET", "/v1/version", NULL, 1000, &err) : NULL;
+    const char *caller = json_str(version, "principal", "");
     _cleanup_json_ cJSON *answer = client ? client_call(client, "GET", path, NULL, 1000, &err) : NULL;
     const cJSON *item;
     cJSON_ArrayForEach(item, json_get(answer, list))
     {
-        print_line(PRINT_OUT, "%s", json_str(item, "name", ""));
+        const char *owner = json_str(item, "principal", caller);
+        _cleanup_buf_ struct buf address = {0};
+        if (jobs && strcmp(owner, caller) != 0)
+            buf_printf(&address, "%s/", owner);
+        show_add_address(item, &address); /* of anything else: its name */
+        print_line(PRINT_OUT, "%s", address.data);
     }
 }
 

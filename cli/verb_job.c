@@ -125,14 +125,18 @@ static int run_download(void *p, int argc, char **argv)
     struct named_args *args = p;
     bool bad_output, json = cli_wants_json(&args->base, &bad_output);
     const char *name = job_name(args, argc, argv);
-    if (!name || bad_output || strchr(name, '/'))
-        return cli_usage("job download", "job download takes --name NAME, and -o json or table");
     struct error err = {0};
+    if (!name || bad_output || !word_check(WORD_JOB, "job name", name, &err))
+        return cli_usage("job download", "job download takes --name NAME, and -o json or table");
+    const char *slash = strrchr(name, '/'); /* of USER/NAME the folder has the name alone */
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
     if (!client)
         return cli_fail(&err);
-    struct outputs_options options = {
-        .folder = args->folder ? args->folder : name, .force = args->force, .json = json};
+    struct outputs_options options = {.folder = args->folder ? args->folder
+                                                : slash      ? slash + 1
+                                                             : name,
+                                      .force = args->force,
+                                      .json = json};
     int code = outputs_of(client, name, &options);
     if (code || !args->all)
         return code;

@@ -35,7 +35,8 @@ static const struct opt ps_opts[] = {
      offsetof(struct ps_args, array)},
     {"limit", 'n', "N", "up to N jobs: those that run, then the newest", OPT_NUMBER,
      offsetof(struct ps_args, limit)},
-    {"quiet", 'q', NULL, "names alone", OPT_FLAG, offsetof(struct ps_args, quiet)},
+    {"quiet", 'q', NULL, "names alone, as other verbs take them (USER/NAME of others' jobs)", OPT_FLAG,
+     offsetof(struct ps_args, quiet)},
     OPT_HOST(struct ps_args),
     OPT_OUTPUT(struct ps_args),
     {0},
@@ -86,7 +87,9 @@ static void add_job(struct table *table, const cJSON *job, int64_t now)
     const cJSON *resources = json_get(job, "resources");
     const char *state = json_str(job, "state", "?");
     table_addf(table, "%lld", (long long)json_int(job, "id", 0));
-    table_add(table, json_str(job, "name", "?"), TERM_PLAIN);
+    _cleanup_buf_ struct buf address = {0};
+    show_add_address(job, &address);
+    table_add(table, address.data, TERM_PLAIN);
     table_add(table, json_str(job, "principal", "?"), TERM_PLAIN);
     table_add(table, state, show_state_colour(state));
     add_why(table, job);
@@ -110,6 +113,7 @@ static void add_job(struct table *table, const cJSON *job, int64_t now)
 struct listing {
     struct client *client;
     const struct ps_args *args;
+    const char *caller; /* NULL: not asked for */
     bool json;
     int64_t now, left; /* left: of the limit */
     uint64_t shown, more;
@@ -157,7 +161,11 @@ static void show_job(struct listing *l, const cJSON *job)
         print_out(l->shown ? ",\n" : "[");
         print_json(text);
     } else if (l->args->quiet) {
-        print_line(PRINT_OUT, "%s", json_str(job, "name", "?"));
+        _cleanup_buf_ struct buf address = {0};
+        if (l->caller && strcmp(l->caller, json_str(job, "principal", l->caller)) != 0)
+            buf_printf(&address, "%s/", json_str(job, "principal", "?"));
+        show_add_address(job, &address);
+        print_line(PRINT_OUT, "%s", address.data);
     } else {
         add_job(&l->table, job, l->now);
     }
@@ -252,7 +260,12 @@ static int run_ps(void *p, int argc, char **argv)
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
     if (!client)
         return cli_fail(&err);
-    struct listing l = {.client = client,
+    _cleanup_json_ cJSON *version =
+        args->quiet ? client_call(client, "GET", "/v1/version", NULL, 0, &err) : NULL;
+    if (args->quiet && !version)
+        return cli_fail(&err);
+    struct listing l = {.caller = json_str(version, "principal", NULL),
+                        .client = client,
                         .args = args,
                         .json = json,
                         .now = clock_wall_ms(),

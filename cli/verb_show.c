@@ -198,7 +198,9 @@ void show_job(const cJSON *job)
     int64_t now = clock_wall_ms(), code;
     const char *state = json_str(job, "state", "?");
     bool colours = term_has_colour(STDOUT_FILENO);
-    show_add_line(&out, "job", "%s (%lld)", json_str(job, "name", "?"), (long long)json_int(job, "id", 0));
+    _cleanup_buf_ struct buf address = {0};
+    show_add_address(job, &address);
+    show_add_line(&out, "job", "%s (%lld)", address.data, (long long)json_int(job, "id", 0));
     buf_printf(&out, "%-12s %s", "state", colours ? term_colour_code(show_state_colour(state)) : "");
     term_add_safe(&out, state, false);
     buf_add_str(&out, colours ? TERM_RESET : "");

@@ -12,6 +12,7 @@
 
 #define ID_DIGITS_MAX 19    /* of a job id that fits 63 bits */
 #define INDEX_DIGITS_MAX 9  /* of ARRAY_INDEX_MAX */
+#define NUMBER_DIGITS_MAX 9 /* of NAME#N */
 #define SHOWN_WORD_BYTES 40 /* of a word in a message */
 
 enum word_kind word_kind_of(const char *value_name)
@@ -66,14 +67,30 @@ static bool check_index(const char *what, const char *word, const char *index, s
     return refuse(what, word, "an element of an array is NAME@INDEX, the index a whole number", err);
 }
 
+/* Of `rest`, from its '#' on, n bytes. */
+static bool check_number(const char *what, const char *word, const char *rest, size_t n, struct error *err)
+{
+    if (n > 1 && n <= NUMBER_DIGITS_MAX + 1 && rest[1] != '0' && strspn(rest + 1, "0123456789") == n - 1)
+        return true;
+    return refuse(what, word, "an older job is NAME#N, N a whole number from 1", err);
+}
+
+/* [USER/]NAME[#N][@INDEX], or an id in the place of NAME */
 static bool check_job(const char *what, const char *word, struct error *err)
 {
     char name[JOB_NAME_MAX + 2];
     struct error invalid = {0};
-    size_t n = strcspn(word, (char[]){ARRAY_MARK, '\0'});
-    snprintf(name, sizeof name, "%.*s", n < sizeof name ? (int)n : (int)sizeof name - 1, word);
-    if (word[n] && !check_index(what, word, word + n + 1, err))
+    const char *slash = strrchr(word, '/'), *rest = slash ? slash + 1 : word;
+    size_t n = strcspn(rest, (char[]){ARRAY_MARK, '\0'}), hash = strcspn(rest, "#");
+    if (slash == word || (slash && (strchr(word, '/') != slash || slash - word > WORD_NAME_MAX)) ||
+        (slash && has_control(word)))
+        return refuse(what, word, "another user's job is USER/NAME", err);
+    if (rest[n] && !check_index(what, word, rest + n + 1, err))
         return false;
+    if (hash < n && !check_number(what, word, rest + hash, n - hash, err))
+        return false;
+    n = hash < n ? hash : n;
+    snprintf(name, sizeof name, "%.*s", n < sizeof name ? (int)n : (int)sizeof name - 1, rest);
     bool digits = *name && name[strspn(name, "0123456789")] == '\0';
     if (digits && n > ID_DIGITS_MAX)
         return refuse(what, word, "no id is as large", err);

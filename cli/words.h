@@ -12,7 +12,7 @@ enum word_kind {
     WORD_TEXT, /* UTF-8: all that is sent is JSON */
     WORD_PATH, /* any bytes, at least one */
     WORD_NAME, /* of a user, size, node, ...: one line of UTF-8 without a slash */
-    WORD_JOB,  /* a job's name or id, or NAME@INDEX */
+    WORD_JOB,  /* a job: [USER/]NAME[#N][@INDEX], or its id */
     WORD_ANY,  /* a word of a command: whoever sends it looks at it */
 };
 

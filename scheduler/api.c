@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "scheduler/arrays.h"
+#include "scheduler/job_names.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +19,7 @@ struct caller api_caller(struct daemon *d, const struct http_request *req)
 struct job *api_job(struct daemon *d, struct http_request *req)
 {
     struct error err = {0};
-    struct job *job = jobs_find(&d->jobs, d->reader, http_request_param(req, 0), &err);
+    struct job *job = jobs_find(d, api_caller(d, req).principal, http_request_param(req, 0), &err);
     if (!job)
         http_respond_error(req, &err);
     return job;

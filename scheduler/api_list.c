@@ -12,6 +12,7 @@
 #include "scheduler/arrays.h"
 #include "scheduler/engine.h"
 #include "scheduler/forecast.h"
+#include "scheduler/job_names.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -300,7 +301,7 @@ static bool read_state(struct listing *l, const char *state, struct error *err)
 static bool read_array(struct listing *l, const char *name, struct error *err)
 {
     struct daemon *d = l->daemon;
-    const struct job *array = name ? jobs_find(&d->jobs, d->reader, name, err) : NULL;
+    const struct job *array = name ? jobs_find(d, l->asks, name, err) : NULL;
     if (!name)
         return true;
     if (!array)

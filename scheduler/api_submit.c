@@ -9,7 +9,9 @@
 #include "base/log.h"
 #include "scheduler/approval.h"
 #include "scheduler/arrays.h"
+#include "scheduler/dependency.h"
 #include "scheduler/engine.h"
+#include "scheduler/job_names.h"
 #include "scheduler/hardware.h"
 #include "scheduler/storage.h"
 #include "scheduler/submit.h"
@@ -57,10 +59,12 @@ static bool check(struct daemon *d, uint32_t principal, const struct job_spec *s
         return false;
     if (d->leaving)
         return error_set(err, ERROR_UNAVAILABLE, "the scheduler is shutting down");
-    if (spec->name && jobs_name_taken(&d->jobs, d->reader, spec->name)) {
-        error_set(err, ERROR_EXISTS, "there is a job %s already", spec->name);
+    const struct job *live = spec->name ? job_names_live(&d->jobs, principal, spec->name) : NULL;
+    if (live) {
+        error_set(err, ERROR_EXISTS, "your job %s (%llu) has not ended: %s", live->name,
+                  (unsigned long long)live->id, job_state_name(live->state));
         snprintf(err->field, sizeof err->field, "name");
-        return error_hint(err, "choose another name, or leave it out and Berth makes one");
+        return error_hint(err, "wait until it has ended, choose another name, or leave it out");
     }
     return true;
 }
@@ -73,10 +77,13 @@ static struct job *make_job(struct daemon *d, const struct http_request *req, st
     uint64_t id = d->jobs.next_id;
     d->jobs.next_id += 1 + spec->array.count; /* elements have the numbers behind their array's */
     struct caller caller = api_caller(d, req);
+    uint32_t principal = principals_ensure(&d->principals, d->journal, caller.name);
     if (!spec->name)
-        jobs_make_name(id, made);
+        jobs_make_name(&d->jobs, principal, id, made);
     struct job *job = job_create(id, spec->name ? spec->name : made);
-    job->principal = principals_ensure(&d->principals, d->journal, caller.name);
+    job->principal = principal;
+    job->number = job_names_next(d, principal, job->name);
+    job->request = xstrdup(http_request_query(req, "request"));
     job->submitted_ms = clock_wall_ms();
     job->uid = caller.uid;
     job->file_bytes = (uint32_t)json_size(file); /* at most JOB_FILE_MAX_BYTES */
@@ -102,6 +109,8 @@ static void undo_submit(struct daemon *d, uint64_t id)
     struct job *job = jobs_get(&d->jobs, id);
     if (!job || job_is_final(job))
         return;
+    job_names_forget_request(&d->jobs, job); /* the same submission may come again */
+    jobs_touch(&d->jobs, job);
     free(job->cause_text);
     job->cause_text =
         xstrdup("its submission could not be acknowledged, since the journal could not be written");
@@ -119,7 +128,7 @@ static const struct core_decision *refusal_of(const struct core_decisions *decis
 }
 
 /* The jobs that it waits for. Only those that exist can be named, so no circle can come about. */
-static bool add_dependencies(struct daemon *d, const struct job *job, const struct job_spec *spec,
+static bool add_dependencies(struct daemon *d, const struct job_spec *spec, const struct submit_names *names,
                              struct core_submit *out, struct error *err)
 {
     static const enum core_dependency kinds[] = {[JOB_AFTER_START] = CORE_AFTER_START,
@@ -127,19 +136,10 @@ static bool add_dependencies(struct daemon *d, const struct job *job, const stru
                                                  [JOB_AFTER_FAILURE] = CORE_AFTER_FAILURE,
                                                  [JOB_AFTER_END] = CORE_AFTER_END};
     for (size_t i = 0; i < spec->after_count; i++) {
-        const struct job *other = jobs_find(&d->jobs, d->reader, spec->after[i].job, err);
-        if (other && other->id == job->id)
-            return error_field(err, "after", "a job can't wait for itself: %s", spec->after[i].job);
-        if (!other) {
-            if (err)
-                snprintf(err->field, sizeof err->field, "after");
-            return error_wrap(err, "it can't wait for %s", spec->after[i].job);
-        }
-        if (other->unborn && !job_is_final(other)) {
-            error_field(err, "after", "%s has not begun: a single element can be waited for once it has",
-                        spec->after[i].job);
-            return error_hint(err, "wait for the whole array");
-        }
+        const struct job *other = jobs_find_id(&d->jobs, d->reader, names->after[i]);
+        if (!other)
+            return error_field(err, "after", "it can't wait for %s: there is no such job",
+                               spec->after[i].job);
         out->dependencies[i].job.v = other->id;
         out->dependencies[i].kind = kinds[spec->after[i].kind];
         /* of a job that lives it isn't read, but has to be a final state */
@@ -200,7 +200,7 @@ static bool submit(struct daemon *d, struct job *job, const struct job_spec *spe
                                              .workspace = names->workspace,
                                              .family = names->family}};
     add_rules(job, spec, &event.as.submit);
-    if (!add_dependencies(d, job, spec, &event.as.submit, err) ||
+    if (!add_dependencies(d, spec, names, &event.as.submit, err) ||
         !submit_life(d, spec, resources, &event.as.submit, err) ||
         !add_reservation(d, spec, &event.as.submit, err))
         return false;
@@ -215,13 +215,32 @@ static bool submit(struct daemon *d, struct job *job, const struct job_spec *spe
     return true;
 }
 
+/* True, after the answer: the submission has come before, and its answer was lost. */
+static bool came_before(struct daemon *d, struct http_request *req)
+{
+    const char *request = http_request_query(req, "request");
+    struct job *job = request ? job_names_requested(d, api_caller(d, req).principal, request) : NULL;
+    if (!job)
+        return false;
+    struct buf body = {0};
+    engine_look(d, job);
+    job_object_write(job, JOB_OBJECT_SHORT | JOB_OBJECT_PRIVATE, NULL, &body);
+    engine_answer(d, req, 200, buf_take(&body), NULL, 0);
+    return true;
+}
+
 /* Takes spec. */
 static void go_on(struct daemon *d, struct http_request *req, struct job_spec *spec, const cJSON *file)
 {
     struct error err = {0};
     struct submit_names names;
+    if (came_before(d, req)) {
+        job_spec_destroy(spec);
+        return;
+    }
     if (!check(d, api_caller(d, req).principal, spec, file, &err) ||
-        !submit_take_names(d, spec, &names, &err)) {
+        !submit_take_names(d, spec, &names, &err) ||
+        !dependency_find(d, api_caller(d, req).principal, spec, names.after, &err)) {
         job_spec_destroy(spec);
         http_respond_error(req, &err);
         return;
@@ -245,6 +264,7 @@ static void go_on(struct daemon *d, struct http_request *req, struct job_spec *s
         http_respond_error(req, &err);
         return;
     }
+    job_names_supersede(&d->jobs, job);
     _cleanup_free_ char *text = json_text(file);
     journal_add_spec(d->journal, id, text);
     jobs_touch(&d->jobs, job);
@@ -281,7 +301,12 @@ void api_post_job(struct http_request *req, void *context)
     struct daemon *d = context;
     struct error err = {0};
     _cleanup_json_ cJSON *file = NULL;
-    struct job_spec *spec = read_spec(req, &file);
+    const char *request = http_request_query(req, "request");
+    if (request && !job_request_valid(request, &err)) {
+        http_respond_error(req, &err);
+        return;
+    }
+    struct job_spec *spec = came_before(d, req) ? NULL : read_spec(req, &file);
     if (!spec)
         return;
     uint32_t principal = api_caller(d, req).principal;

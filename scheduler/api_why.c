@@ -433,15 +433,15 @@ static void worked_out(uv_work_t *work, int status)
     (void)status;
     struct question *q = container_of(work, struct question, work);
     struct error err = {0};
-    char id[24];
     daemon_work_done(q->daemon);
-    snprintf(id, sizeof id, "%llu", (unsigned long long)q->job);
-    struct job *job = jobs_find(&q->daemon->jobs, q->daemon->reader, id, &err);
+    struct job *job = jobs_find_id(&q->daemon->jobs, q->daemon->reader, q->job);
     if (job)
         answer_why(q->daemon, q->req, job, q->element, q->start.start_ms,
                    q->any_smaller ? &q->smaller : NULL);
-    else
+    else {
+        error_set(&err, ERROR_NOT_FOUND, "there is no job %llu", (unsigned long long)q->job);
         http_respond_error(q->req, &err);
+    }
     forecast_end(q->forecast);
     free(q);
 }

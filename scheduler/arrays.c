@@ -80,6 +80,8 @@ struct job *arrays_make_element(const struct job *array, uint32_t n)
     job->array_job = array->id;
     job->array_index = index;
     job->principal = array->principal;
+    job->number = array->number;
+    job->superseded = array->superseded;
     job->state = JOB_QUEUED;
     job->reason = CORE_REASON_ARRAY;
     job->submitted_ms = array->submitted_ms;
@@ -112,23 +114,17 @@ struct job *arrays_unborn(struct job_table *t, const struct job *array, uint32_t
     return job;
 }
 
-struct job *arrays_find(struct job_table *t, struct journal_reader *reader, const char *address,
-                        size_t name_length, uint32_t index, struct error *err)
+struct job *arrays_find(struct job_table *t, struct journal_reader *reader, const struct job *array,
+                        const char *text, uint32_t index, struct error *err)
 {
-    _cleanup_free_ char *name = xstrndup(address, name_length);
-    struct job *array = jobs_find(t, reader, name, err);
-    if (!array)
-        return NULL;
     if (!array->array) {
-        error_set(err, ERROR_NOT_FOUND, "job %s is no array, so it has no element %s", array->name,
-                  address + name_length + 1);
+        error_set(err, ERROR_NOT_FOUND, "job %s is no array, so it has no element %s", array->name, text);
         return NULL;
     }
     uint32_t n = index == UINT32_MAX ? 0 : array_element(&array->array->indices, index);
     if (!n) {
         _cleanup_free_ char *indices = array_text(&array->array->indices);
-        error_set(err, ERROR_NOT_FOUND, "array %s has no element %.20s", array->name,
-                  address + name_length + 1);
+        error_set(err, ERROR_NOT_FOUND, "array %s has no element %.20s", array->name, text);
         error_hint(err, "its indices are %.120s", indices);
         return NULL;
     }

@@ -29,9 +29,9 @@ struct job_array *arrays_read(const cJSON *o); /* NULL where it is damaged */
 
 /* The record of element n (from 1), which begins. The caller adds it to the table. */
 struct job *arrays_make_element(const struct job *array, uint32_t n);
-/* NAME@INDEX or ID@INDEX. NULL with *err. */
-struct job *arrays_find(struct job_table *t, struct journal_reader *reader, const char *address,
-                        size_t name_length, uint32_t index, struct error *err);
+/* The element with that index, which was written as `text`. NULL with *err. */
+struct job *arrays_find(struct job_table *t, struct journal_reader *reader, const struct job *array,
+                        const char *text, uint32_t index, struct error *err);
 /* The record of an element that has no other; valid until the next call. */
 struct job *arrays_unborn(struct job_table *t, const struct job *array, uint32_t n);
 

@@ -159,6 +159,9 @@ struct job *job_doc_read(const struct journal_job *row, struct error *err)
     struct job *job = job_create(row->id, row->name);
     int64_t reason = json_int(o, "reason", 0), cause = json_int(o, "cause", 0);
     job->principal = row->principal;
+    job->number = row->number ? row->number : 1;
+    job->superseded = row->superseded;
+    job->request = xstrdup(row->request);
     job->state = (enum job_state)row->state;
     job->reason = reason >= 0 && reason < CORE_REASON_COUNT ? (enum core_reason)reason : CORE_REASON_NONE;
     job->attempt = (uint32_t)json_int(o, "attempt", 0);
@@ -317,6 +320,8 @@ void job_object_write(const struct job *job, unsigned parts, const char *extra, 
     _cleanup_json_ cJSON *o = cJSON_CreateObject();
     json_add_int(o, "id", (int64_t)job->id);
     json_add_str(o, "name", job->name);
+    json_add_int(o, "number", job->number);
+    cJSON_AddBoolToObject(o, "superseded", job->superseded);
     cJSON_AddStringToObject(o, "state", job_state_name(job->state));
     json_add_str(o, "reason", reason_text(job, private));
     add_ms(o, "promised_start_ms", job->state == JOB_QUEUED ? job->promised_ms : 0);

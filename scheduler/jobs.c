@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "scheduler/arrays.h"
+#include "scheduler/job_names.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ void jobs_finish(struct job_table *t)
     job_destroy(t->unborn);
     map_finish(&t->by_id);
     map_finish(&t->by_name);
+    map_finish(&t->by_request);
     map_finish(&t->live_bytes);
 }
 
@@ -35,6 +37,7 @@ struct job *job_create(uint64_t id, const char *name)
     struct job *job = xcalloc(1, sizeof *job);
     job->id = id;
     job->name = xstrdup(name);
+    job->number = 1;
     list_init(&job->link);
     list_init(&job->dirty_link);
     return job;
@@ -58,6 +61,7 @@ void job_destroy(struct job *job)
     free(job->advice);
     free(job->tasks);
     free(job->name);
+    free(job->request);
     free(job->fixed);
     free(job->cause_text);
     free(job->evidence);
@@ -117,7 +121,7 @@ bool jobs_admit(const struct job_table *t, uint32_t principal, uint64_t bytes, s
 void jobs_add(struct job_table *t, struct job *job)
 {
     map_put_num(&t->by_id, job->id, job);
-    map_put_str(&t->by_name, job->name, job);
+    job_names_add(t, job);
     bool final = job_is_final(job);
     list_append(final ? &t->ended : &t->live, &job->link);
     if (final)
@@ -131,7 +135,7 @@ void jobs_add(struct job_table *t, struct job *job)
 void jobs_remove(struct job_table *t, struct job *job)
 {
     map_remove_num(&t->by_id, job->id);
-    map_remove_str(&t->by_name, job->name);
+    job_names_remove(t, job);
     list_remove(&job->link);
     list_remove(&job->dirty_link);
     if (job_is_final(job))
@@ -157,16 +161,11 @@ static void take_row(void *data, const struct journal_job *row)
         log_error("job %llu in the journal: %s", (unsigned long long)row->id, err.message);
 }
 
-static struct job *load(struct job_table *t, struct journal_reader *reader, uint64_t id, const char *name)
+static struct job *load(struct job_table *t, struct journal_reader *reader, uint64_t id)
 {
     struct job *job = NULL;
-    if (!journal_read_job(reader, id, name, take_row, &job, NULL) || !job)
+    if (!journal_read_job(reader, id, take_row, &job, NULL) || !job)
         return NULL;
-    struct job *present = jobs_get(t, job->id);
-    if (present) { /* asked for by another spelling */
-        job_destroy(job);
-        return present;
-    }
     job->evictable = true;
     jobs_add(t, job);
     evict(t);
@@ -176,50 +175,7 @@ static struct job *load(struct job_table *t, struct journal_reader *reader, uint
 struct job *jobs_find_id(struct job_table *t, struct journal_reader *reader, uint64_t id)
 {
     struct job *job = jobs_get(t, id);
-    return job || id == 0 || id >= t->next_id ? job : load(t, reader, id, NULL);
-}
-
-struct job *jobs_find(struct job_table *t, struct journal_reader *reader, const char *id_or_name,
-                      struct error *err)
-{
-    const char *end = id_or_name;
-    uint64_t id = 0;
-    struct job *job;
-    size_t length;
-    uint32_t index;
-    if (array_address(id_or_name, &length, &index))
-        return arrays_find(t, reader, id_or_name, length, index, err);
-    if (ids_take_decimal(&end, JOB_ID_MAX, &id) && !*end) {
-        job = jobs_find_id(t, reader, id);
-    } else {
-        job = map_get_str(&t->by_name, id_or_name);
-        if (!job)
-            job = load(t, reader, 0, id_or_name);
-    }
-    if (!job) {
-        error_set(err, ERROR_NOT_FOUND, "there is no job %.80s", id_or_name);
-        error_hint(err, "berth ps --all lists them");
-    }
-    return job;
-}
-
-bool jobs_name_taken(struct job_table *t, struct journal_reader *reader, const char *name)
-{
-    return map_get_str(&t->by_name, name) || load(t, reader, 0, name);
-}
-
-void jobs_make_name(uint64_t id, char *out)
-{
-    static const char *const first[] = {
-        "amber", "bold", "brave", "brisk",  "calm",  "clear", "clever", "coral", "deep",   "eager", "early",
-        "fair",  "fast", "fresh", "gentle", "glad",  "gold",  "green",  "happy", "keen",   "kind",  "light",
-        "lucky", "mild", "noble", "quick",  "quiet", "rapid", "sharp",  "solid", "steady", "warm"};
-    static const char *const second[] = {
-        "anchor", "barge",  "bay",  "beacon", "boat", "bridge", "buoy",  "canal",  "cape",  "coast",  "cove",
-        "crane",  "creek",  "crew", "delta",  "dock", "ferry",  "fjord", "harbor", "heron", "island", "jetty",
-        "keel",   "lagoon", "mast", "otter",  "pier", "reef",   "sail",  "seal",   "shore", "wave"};
-    uint64_t mixed = id * 0x9e3779b97f4a7c15ULL;
-    snprintf(out, 64, "%s-%s-%llu", first[mixed >> 59], second[(mixed >> 54) & 31], (unsigned long long)id);
+    return job || id == 0 || id >= t->next_id ? job : load(t, reader, id);
 }
 
 void jobs_touch(struct job_table *t, struct job *job)
@@ -252,6 +208,8 @@ void jobs_write_dirty(struct job_table *t, struct journal *journal)
         char *doc = job_doc_write(job);
         struct journal_job row = {.id = job->id,
                                   .name = job->name,
+                                  .number = job->number,
+                                  .request = job->request,
                                   .principal = job->principal,
                                   .state = (int)job->state,
                                   .final = job_is_final(job),

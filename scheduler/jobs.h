@@ -57,8 +57,12 @@ struct job_note {
 struct job {
     struct list link;       /* of the table's live or ended list */
     struct list dirty_link; /* of the table's dirty list */
+    struct job *same_name;  /* the next of its name in memory (job_names.h) */
     uint64_t id;
     char *name;
+    uint32_t number; /* of its user's jobs of that name, from 1; an element has its array's */
+    bool superseded; /* its user has a newer one of the name */
+    char *request;   /* the key that it was submitted with; NULL: none */
     uint32_t principal;
     uint32_t workspace; /* number of its name; 0: the default one */
     enum job_state state;
@@ -106,7 +110,7 @@ struct job {
 };
 
 struct job_table {
-    struct map by_id, by_name;
+    struct map by_id, by_name, by_request; /* by_name, by_request: job_names.c */
     struct list live, ended,
         dirty; /* live: as they came, oldest first; ended: least recently ended or read first */
     uint32_t live_count, ended_count;
@@ -126,15 +130,9 @@ void jobs_add(struct job_table *t, struct job *job);
 bool jobs_admit(const struct job_table *t, uint32_t principal, uint64_t bytes, struct error *err);
 void jobs_remove(struct job_table *t, struct job *job);       /* and destroys it */
 struct job *jobs_get(const struct job_table *t, uint64_t id); /* NULL where it is not in memory */
-/* By id (digits) or name, or NAME@INDEX of an array's element, from memory, else from the journal;
- * ERROR_NOT_FOUND with a hint. The pointer is valid until the loop's next turn. */
-struct job *jobs_find(struct job_table *t, struct journal_reader *reader, const char *id_or_name,
-                      struct error *err);
+/* From memory, else from the journal. NULL: there is none. The pointer is valid until the loop's next turn.
+ */
 struct job *jobs_find_id(struct job_table *t, struct journal_reader *reader, uint64_t id);
-/* false: no job, live or kept, has the name. */
-bool jobs_name_taken(struct job_table *t, struct journal_reader *reader, const char *name);
-/* A name that can be typed: two words and the id. out holds 64 bytes. */
-void jobs_make_name(uint64_t id, char *out);
 
 /* One of its own rules is another now: in what people see, and in the journal with the next batch. Takes over
  * `value`. */

@@ -28,6 +28,7 @@ static void free_ops(struct journal_op *op)
         struct journal_op *next = op->next;
         free(op->name);
         free(op->extra);
+        free(op->request);
         free(op->doc);
         free(op);
         op = next;
@@ -259,6 +260,7 @@ void journal_add_job(struct journal *j, const struct journal_job *job)
     op->job = *job;
     op->name = xstrdup(job->name);
     op->extra = xstrdup(job->fixed);
+    op->request = xstrdup(job->request);
     op->doc = xstrdup(job->doc);
 }
 

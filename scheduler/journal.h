@@ -25,7 +25,7 @@
 #include <stdint.h>
 #include <uv.h>
 
-#define JOURNAL_FORMAT 1           /* of the tables; a newer one is refused */
+#define JOURNAL_FORMAT 2           /* of the tables; a newer one is refused, an older one is updated */
 #define JOURNAL_SEGMENT_ROWS 50000 /* rows of a segment: recovery applies no more than these */
 #define JOURNAL_SEGMENT_BYTES (64ULL << 20)
 #define JOURNAL_KEEP_MS (30LL * 24 * 3600 * 1000)
@@ -46,6 +46,9 @@ struct journal_options {
 struct journal_job {
     uint64_t id;
     const char *name;
+    uint32_t number;     /* of its user's jobs of that name, from 1 */
+    const char *request; /* the key that it was submitted with; NULL: none */
+    bool superseded;     /* read alone: its user has a newer one of the name */
     uint32_t principal;
     int state; /* enum job_state */
     bool final;
@@ -148,15 +151,23 @@ struct journal_query {
     const char *workspace; /* NULL: all */
     uint64_t after;        /* ids above it; 0: all */
     bool elements;         /* of arrays, too: jobs whose name has an @ */
+    unsigned states;       /* a bit of each enum job_state; 0: all */
 };
 
 /* Newest first. */
 bool journal_read_jobs(struct journal_reader *r, const struct journal_query *query,
                        void (*each)(void *data, const struct journal_job *job), void *data,
                        struct error *err);
-/* One job, by id or by name; false with ERROR_NOT_FOUND. */
-bool journal_read_job(struct journal_reader *r, uint64_t id, const char *name,
+/* One job; false with ERROR_NOT_FOUND. */
+bool journal_read_job(struct journal_reader *r, uint64_t id,
                       void (*each)(void *data, const struct journal_job *job), void *data, struct error *err);
+/* journal_names.c. The newest of a user's jobs of that name, or that number of them; 0: none. *number is its
+ * own. */
+uint64_t journal_find_named(struct journal_reader *r, uint32_t principal, const char *name, uint32_t *number);
+/* Up to `max` users who have or had jobs of that name; how many. */
+uint32_t journal_find_owners(struct journal_reader *r, const char *name, uint32_t *out, uint32_t max);
+/* The job that a user submitted with that key; 0: none. */
+uint64_t journal_find_request(struct journal_reader *r, uint32_t principal, const char *request);
 /* Whose jobs these are; calls `each` for those that there are. No time limit. */
 bool journal_read_principals_of(struct journal_reader *r, const uint64_t *jobs, size_t count,
                                 void (*each)(void *data, size_t at, uint32_t principal), void *data,

@@ -14,6 +14,18 @@
 
 #define DROP_ROWS_AT_ONCE 5000 /* of one transaction, so that commits go on in between */
 
+#define JOBS_TABLE                                                                                           \
+    "CREATE TABLE IF NOT EXISTS jobs(id INTEGER PRIMARY KEY, name TEXT NOT NULL, principal INTEGER NOT "     \
+    "NULL, state INTEGER NOT NULL, final INTEGER NOT NULL, submitted_ms INTEGER NOT NULL, ended_ms "         \
+    "INTEGER NOT NULL, fixed TEXT NOT NULL, doc TEXT NOT NULL, number INTEGER NOT NULL, request TEXT);"
+
+/* Format 1 had names that were unique for ever. Its indexes go with its table. */
+static const char update_from_1[] =
+    "BEGIN IMMEDIATE; ALTER TABLE jobs RENAME TO jobs_1;" JOBS_TABLE
+    "INSERT INTO jobs(id, name, principal, state, final, submitted_ms, ended_ms, fixed, doc, number)"
+    " SELECT id, name, principal, state, final, submitted_ms, ended_ms, fixed, doc, 1 FROM jobs_1;"
+    "DROP TABLE jobs_1; UPDATE meta SET value = 2 WHERE key = 'format'; COMMIT;";
+
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS rows(seq INTEGER PRIMARY KEY, now_ms INTEGER NOT NULL, core_version INTEGER "
@@ -26,16 +38,14 @@ static const char schema[] =
     " PRIMARY KEY(kind, id), UNIQUE(kind, name)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS nodes(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, instance_id TEXT "
     "NOT NULL,"
-    " event_seq INTEGER NOT NULL, doc TEXT NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS jobs(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, principal INTEGER "
-    "NOT NULL,"
-    " state INTEGER NOT NULL, final INTEGER NOT NULL, submitted_ms INTEGER NOT NULL, ended_ms INTEGER NOT "
-    "NULL,"
-    " fixed TEXT NOT NULL, doc TEXT NOT NULL);"
+    " event_seq INTEGER NOT NULL, doc TEXT NOT NULL);" JOBS_TABLE
     "CREATE INDEX IF NOT EXISTS jobs_live ON jobs(id) WHERE final = 0;"
     "CREATE INDEX IF NOT EXISTS jobs_ended ON jobs(ended_ms) WHERE final = 1;"
     /* listings leave out the elements of arrays, of which there may be any number */
     "CREATE INDEX IF NOT EXISTS jobs_listed ON jobs(id) WHERE final = 1 AND instr(name, '@') = 0;"
+    /* a user's jobs of one name, the newest last */
+    "CREATE INDEX IF NOT EXISTS jobs_named ON jobs(name, principal, number);"
+    "CREATE INDEX IF NOT EXISTS jobs_requested ON jobs(principal, request) WHERE request IS NOT NULL;"
     "CREATE TABLE IF NOT EXISTS specs(job INTEGER PRIMARY KEY, spec TEXT NOT NULL);"
     "CREATE TABLE IF NOT EXISTS records(kind INTEGER NOT NULL, key TEXT NOT NULL, doc TEXT NOT NULL,"
     " PRIMARY KEY(kind, key)) WITHOUT ROWID;"
@@ -46,10 +56,11 @@ static const char schema[] =
 /* A job is inserted with its fixed part and later updated without it: ?8 is NULL then. */
 static const char *const statement_sql[STATEMENT_MAX] = {
     [OP_ROW] = "INSERT INTO rows(seq, now_ms, core_version, hash, bytes) VALUES(?1, ?2, ?3, ?4, ?5)",
-    [OP_JOB] = "INSERT INTO jobs(id, name, principal, state, final, submitted_ms, ended_ms, fixed, doc)"
-               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, coalesce(?8, ''), ?9) ON CONFLICT(id) DO UPDATE SET "
-               "state = ?4, final = ?5,"
-               " ended_ms = ?7, fixed = coalesce(?8, fixed), doc = ?9",
+    [OP_JOB] = "INSERT INTO jobs(id, name, principal, state, final, submitted_ms, ended_ms, fixed, doc, "
+               "number, request)"
+               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, coalesce(?8, ''), ?9, ?10, ?11) ON CONFLICT(id) DO "
+               "UPDATE SET state = ?4, final = ?5,"
+               " ended_ms = ?7, fixed = coalesce(?8, fixed), doc = ?9, request = ?11",
     [OP_SPEC] = "INSERT INTO specs(job, spec) VALUES(?1, ?2)",
     [OP_NODE] = "INSERT INTO nodes(id, name, instance_id, event_seq, doc) VALUES(?1, ?2, ?3, ?4, ?5)"
                 " ON CONFLICT(id) DO UPDATE SET instance_id = ?3, event_seq = ?4, doc = ?5",
@@ -107,6 +118,13 @@ static bool check_format(sqlite3 *db, struct error *err)
     }
     if (rc != SQLITE_ROW)
         return journal_db_error(err, db, "be read");
+    if (format == 1) {
+        log_info("the journal's tables are updated from format 1");
+        if (journal_db_exec(db, update_from_1, err))
+            return true;
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+        return false;
+    }
     if (format > JOURNAL_FORMAT) {
         error_set(err, ERROR_VERSION, "the journal has format %lld, this Berth knows up to %d",
                   (long long)format, JOURNAL_FORMAT);
@@ -193,6 +211,8 @@ static void bind_op(sqlite3_stmt *s, const struct journal_op *op)
         sqlite3_bind_int64(s, 7, op->job.ended_ms);
         bind_text(s, 8, op->extra);
         bind_text(s, 9, op->doc);
+        sqlite3_bind_int64(s, 10, op->job.number);
+        bind_text(s, 11, op->request);
         break;
     case OP_NODE:
         bind_text(s, 2, op->name);

@@ -30,8 +30,9 @@ struct journal_op {
     uint64_t number;        /* job, spec: unused; node: event_seq; name: its kind; blob: its size */
     struct journal_job job; /* job: its numbers; its strings are below */
     char *name, *extra,
-        *doc;     /* owned; name: a record's key; extra: a job's fixed part, a node's instance_id */
-    size_t bytes; /* row, blob: length of doc */
+        *doc;      /* owned; name: a record's key; extra: a job's fixed part, a node's instance_id */
+    char *request; /* owned; a job's key */
+    size_t bytes;  /* row, blob: length of doc */
 };
 
 enum { STATEMENT_MAX = OP_KIND_COUNT + 1 };
@@ -90,6 +91,7 @@ struct journal {
 struct journal_reader {
     sqlite3 *handle;
     int64_t give_up_ms; /* on the boot clock */
+    int64_t format;     /* of the tables that it reads */
 };
 
 bool journal_db_error(struct error *err, sqlite3 *db, const char *what);

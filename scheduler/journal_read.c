@@ -9,7 +9,13 @@
 #include <stdlib.h>
 
 #define PROGRESS_STEPS 10000 /* SQLite's virtual instructions between two looks at the clock */
-#define JOB_COLUMNS "id, name, principal, state, final, submitted_ms, ended_ms, fixed, doc"
+#define JOB_COLUMNS_1 "id, name, principal, state, final, submitted_ms, ended_ms, fixed, doc"
+/* An element's name counts as its array's. */
+#define JOB_COLUMNS                                                                                          \
+    JOB_COLUMNS_1                                                                                            \
+    ", number, request, number < (SELECT max(number) FROM jobs AS other WHERE other.name = CASE "            \
+    "instr(jobs.name, '@') WHEN 0 THEN jobs.name ELSE substr(jobs.name, 1, instr(jobs.name, '@') - 1) END "  \
+    "AND other.principal = jobs.principal)"
 
 void journal_db_take_job(sqlite3_stmt *s, struct journal_job *job)
 {
@@ -23,7 +29,13 @@ void journal_db_take_job(sqlite3_stmt *s, struct journal_job *job)
         .ended_ms = sqlite3_column_int64(s, 6),
         .fixed = (const char *)sqlite3_column_text(s, 7),
         .doc = (const char *)sqlite3_column_text(s, 8),
+        .number = 1,
     };
+    if (sqlite3_column_count(s) < 12) /* of format 1 */
+        return;
+    job->number = (uint32_t)sqlite3_column_int64(s, 9);
+    job->request = (const char *)sqlite3_column_text(s, 10);
+    job->superseded = sqlite3_column_int(s, 11) != 0;
 }
 
 static int on_progress(void *data)
@@ -32,13 +44,14 @@ static int on_progress(void *data)
     return clock_boot_ms() > r->give_up_ms;
 }
 
-static bool format_known(sqlite3 *db, struct error *err)
+static bool format_known(sqlite3 *db, int64_t *out, struct error *err)
 {
     sqlite3_stmt *s = journal_db_prepare(db, "SELECT value FROM meta WHERE key = 'format'", err);
     if (!s)
         return false;
     int rc = sqlite3_step(s);
     int64_t format = rc == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
+    *out = format;
     bool ok = rc == SQLITE_ROW || journal_db_error(err, db, "be read");
     sqlite3_finalize(s);
     if (ok && format > JOURNAL_FORMAT)
@@ -57,7 +70,7 @@ struct journal_reader *journal_reader_open(const char *folder, struct error *err
         return NULL;
     }
     sqlite3_busy_timeout(r->handle, 1000);
-    if (!format_known(r->handle, err)) {
+    if (!format_known(r->handle, &r->format, err)) {
         journal_reader_close(r);
         return NULL;
     }
@@ -83,19 +96,26 @@ static bool finish(struct journal_reader *r, sqlite3_stmt *s, int rc, struct err
     return rc == SQLITE_DONE || rc == SQLITE_ROW;
 }
 
-#define JOBS_ENDED                                                                                           \
-    "SELECT " JOB_COLUMNS " FROM jobs WHERE id < ?1 AND id > ?5 AND final = 1 AND ended_ms >= ?2"
+#define JOBS_ENDED " FROM jobs WHERE id < ?1 AND id > ?5 AND final = 1 AND ended_ms >= ?2"
 #define NO_ELEMENTS " AND instr(name, '@') = 0" /* as the index jobs_listed has it */
 #define JOBS_OF_USER                                                                                         \
-    " AND (?3 < 0 OR principal = ?3) AND (?6 IS NULL OR json_extract(fixed, '$.workspace') = ?6)"            \
+    " AND (?3 < 0 OR principal = ?3) AND (?7 = 0 OR (?7 >> state) & 1) AND (?6 IS NULL OR "                  \
+    "json_extract(fixed, '$.workspace') = ?6)"                                                               \
     " ORDER BY id DESC LIMIT ?4"
+
+static const char *job_columns(const struct journal_reader *r)
+{
+    return r->format < 2 ? JOB_COLUMNS_1 : JOB_COLUMNS;
+}
 
 bool journal_read_jobs(struct journal_reader *r, const struct journal_query *query,
                        void (*each)(void *data, const struct journal_job *job), void *data, struct error *err)
 {
     r->give_up_ms = clock_boot_ms() + JOURNAL_READ_LIMIT_MS;
-    sqlite3_stmt *s = journal_db_prepare(
-        r->handle, query->elements ? JOBS_ENDED JOBS_OF_USER : JOBS_ENDED NO_ELEMENTS JOBS_OF_USER, err);
+    _cleanup_free_ char *sql =
+        xasprintf("SELECT %s%s", job_columns(r),
+                  query->elements ? JOBS_ENDED JOBS_OF_USER : JOBS_ENDED NO_ELEMENTS JOBS_OF_USER);
+    sqlite3_stmt *s = journal_db_prepare(r->handle, sql, err);
     if (!s)
         return false;
     sqlite3_bind_int64(s, 1, query->before ? (int64_t)query->before : INT64_MAX);
@@ -103,6 +123,7 @@ bool journal_read_jobs(struct journal_reader *r, const struct journal_query *que
     sqlite3_bind_int64(s, 3, query->principal);
     sqlite3_bind_int64(s, 4, query->limit);
     sqlite3_bind_int64(s, 5, (int64_t)query->after);
+    sqlite3_bind_int64(s, 7, query->states);
     if (query->workspace)
         sqlite3_bind_text(s, 6, query->workspace, -1, SQLITE_STATIC);
     int rc;
@@ -114,20 +135,15 @@ bool journal_read_jobs(struct journal_reader *r, const struct journal_query *que
     return finish(r, s, rc, err);
 }
 
-bool journal_read_job(struct journal_reader *r, uint64_t id, const char *name,
+bool journal_read_job(struct journal_reader *r, uint64_t id,
                       void (*each)(void *data, const struct journal_job *job), void *data, struct error *err)
 {
     r->give_up_ms = clock_boot_ms() + JOURNAL_READ_LIMIT_MS;
-    sqlite3_stmt *s = journal_db_prepare(r->handle,
-                                         name ? "SELECT " JOB_COLUMNS " FROM jobs WHERE name = ?1"
-                                              : "SELECT " JOB_COLUMNS " FROM jobs WHERE id = ?1",
-                                         err);
+    _cleanup_free_ char *sql = xasprintf("SELECT %s FROM jobs WHERE id = ?1", job_columns(r));
+    sqlite3_stmt *s = journal_db_prepare(r->handle, sql, err);
     if (!s)
         return false;
-    if (name)
-        sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
-    else
-        sqlite3_bind_int64(s, 1, (int64_t)id);
+    sqlite3_bind_int64(s, 1, (int64_t)id);
     int rc = sqlite3_step(s);
     struct journal_job job;
     if (rc == SQLITE_ROW) {

@@ -227,7 +227,8 @@ bool journal_load(struct journal *j, const struct journal_loader *loader, struct
     sqlite3_finalize(s);
     s = journal_db_prepare(
         db,
-        "SELECT id, name, principal, state, final, submitted_ms, ended_ms, fixed, doc FROM jobs"
+        "SELECT id, name, principal, state, final, submitted_ms, ended_ms, fixed, doc, number, request, 0"
+        " FROM jobs"
         " WHERE final = 0 ORDER BY id",
         err);
     if (!s)

@@ -46,7 +46,7 @@ static void add_job_name(const struct moment *m, cJSON *o, uint64_t id)
 {
     _cleanup_free_ char *name = NULL;
     struct error none = {0};
-    (void)journal_read_job(m->reader, id, NULL, take_name, &name, &none);
+    (void)journal_read_job(m->reader, id, take_name, &name, &none);
     json_add_str(o, "name", name);
 }
 

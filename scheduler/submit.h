@@ -19,7 +19,8 @@ struct submit_names {
     const struct size *size; /* borrowed from the table; NULL: none */
     uint32_t family;         /* of the size; 0: of none */
     uint32_t workspace;
-    uint64_t gpu_models, labels; /* bits for the core */
+    uint64_t gpu_models, labels;   /* bits for the core */
+    uint64_t after[JOB_AFTER_MAX]; /* ids of the jobs that it waits for (dependency.h) */
 };
 
 void submit_fill_resources(const struct node_table *nodes, const struct job_spec *spec,

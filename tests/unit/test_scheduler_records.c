@@ -7,7 +7,9 @@
 #include "scheduler/arrays.h"
 #include "scheduler/attempts.h"
 #include "scheduler/blobs.h"
+#include "scheduler/daemon.h"
 #include "scheduler/inventory.h"
+#include "scheduler/job_names.h"
 #include "scheduler/jobs.h"
 #include "scheduler/nodes.h"
 #include "scheduler/principals.h"
@@ -160,30 +162,31 @@ static void an_element_is_found_before_it_began_and_without_a_trace(void **state
 {
     (void)state;
     struct error err = {0};
-    struct job_table t = {0};
-    jobs_init(&t);
-    t.next_id = 8;
+    struct daemon d = {0};
+    struct job_table *t = &d.jobs;
+    jobs_init(t);
+    t->next_id = 8;
     struct job *array = an_array("1-3"), *foreign = job_create(8, "other");
-    jobs_add(&t, array);
-    struct job *found = jobs_find(&t, NULL, "sweep@2", &err);
+    jobs_add(t, array);
+    struct job *found = jobs_find(&d, 0, "sweep@2", &err);
     assert_non_null(found);
     assert_true(found->unborn && found->state == JOB_QUEUED);
-    assert_null(jobs_get(&t, found->id));
-    assert_string_equal(jobs_find(&t, NULL, "7@3", &err)->name, "sweep@3");
-    assert_null(jobs_find(&t, NULL, "sweep@4", &err));
+    assert_null(jobs_get(t, found->id));
+    assert_string_equal(jobs_find(&d, 0, "7@3", &err)->name, "sweep@3");
+    assert_null(jobs_find(&d, 0, "sweep@4", &err));
     assert_int_equal(err.code, ERROR_NOT_FOUND);
-    assert_null(jobs_find(&t, NULL, "sweep@x", &err));
+    assert_null(jobs_find(&d, 0, "sweep@x", &err));
     /* Of an array that has ended the numbers may be others'. */
     array->state = JOB_CANCELED;
-    jobs_end(&t, array);
-    t.next_id = 9;
+    jobs_end(t, array);
+    t->next_id = 9;
     foreign->state = JOB_RUNNING;
-    jobs_add(&t, foreign);
-    found = jobs_find(&t, NULL, "sweep@1", &err);
+    jobs_add(t, foreign);
+    found = jobs_find(&d, 0, "sweep@1", &err);
     assert_string_equal(found->name, "sweep@1");
     assert_int_equal(found->state, JOB_CANCELED);
-    assert_null(jobs_find(&t, NULL, "other@1", &err));
-    jobs_finish(&t);
+    assert_null(jobs_find(&d, 0, "other@1", &err));
+    jobs_finish(t);
 }
 
 static void an_array_names_no_more_failed_elements_than_its_record_has_room_for(void **state)
@@ -237,9 +240,10 @@ static void object_shows_the_present_attempt_and_all_of_them_where_asked(void **
 
 /* Every member that an object may have; a new one must be added here by who may see it. */
 static const char *const seen_by_all[] = {
-    "id",           "name",      "state",        "reason",     "promised_start_ms", "cause",
-    "exit_code",    "attempt",   "attempts",     "started_ms", "ended_ms",          "tasks",
-    "submitted_ms", "log_bytes", "display_name", "principal",  "kept_until_ms"};
+    "id",        "name",          "state",        "reason",    "promised_start_ms",
+    "cause",     "exit_code",     "attempt",      "attempts",  "started_ms",
+    "ended_ms",  "tasks",         "submitted_ms", "log_bytes", "display_name",
+    "principal", "kept_until_ms", "number",       "superseded"};
 static const char *const seen_by_owner[] = {"advice", "notes", "code"};
 
 static bool is_in(const char *const *list, size_t count, const char *word)
@@ -364,18 +368,20 @@ static void notes_are_kept_up_to_their_limit(void **state)
     job_destroy(job);
 }
 
+static const struct job_table none; /* in which no name is taken */
+
 static void generated_names_are_valid_and_differ(void **state)
 {
     (void)state;
     char name[64], last[64] = "";
     for (uint64_t id = 1; id < 3000; id++) {
         struct error err = {0};
-        jobs_make_name(id, name);
+        jobs_make_name(&none, 0, id, name);
         assert_true(job_name_valid(name, &err));
         assert_string_not_equal(name, last);
         memcpy(last, name, sizeof last);
     }
-    jobs_make_name(JOB_ID_MAX, name);
+    jobs_make_name(&none, 0, JOB_ID_MAX, name);
     assert_true(job_name_valid(name, NULL));
 }
 
@@ -386,7 +392,7 @@ static void live_and_ended_jobs_change_lists(void **state)
     jobs_init(&t);
     for (uint64_t id = 1; id <= JOBS_ENDED_KEPT + 10; id++) {
         char name[64];
-        jobs_make_name(id, name);
+        jobs_make_name(&none, 0, id, name);
         struct job *job = job_create(id, name);
         jobs_add(&t, job);
         assert_int_equal(t.live_count, 1);
