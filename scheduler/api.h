@@ -9,6 +9,7 @@
 #define API_JOB_MAX_BYTES (2ULL << 20) /* of a job file as it is posted: JOB_FILE_MAX_BYTES */
 #define API_BLOB_MAX_BYTES (64ULL << 30)
 #define API_STDIN_MAX_BYTES (64 << 10)
+#define API_SECONDS_MAX (INT64_C(10) * 366 * 86400)
 
 /* Who asks. */
 struct caller {
@@ -44,6 +45,11 @@ cJSON *api_body(struct http_request *req, const char *fields);
 /* Refuses fields that are not in `fields`. */
 bool api_check_fields(const cJSON *object, const char *fields, struct error *err);
 bool api_sha_valid(const char *sha);
+/* api_fields.c: members of a body; an absent one leaves *out as it is. A number of seconds, to milliseconds;
+ * a bool; a whole number from -max to max. */
+bool api_take_seconds(const cJSON *body, const char *field, uint64_t *ms, struct error *err);
+bool api_take_bool(const cJSON *body, const char *field, bool *out, struct error *err);
+bool api_take_count(const cJSON *body, const char *field, int64_t max, int64_t *out, struct error *err);
 
 /* people */
 void api_get_version(struct http_request *req, void *context);

@@ -9,6 +9,7 @@
 #include "proto/kv.h"
 #include "scheduler/arrays.h"
 #include "scheduler/engine.h"
+#include "scheduler/job_change.h"
 #include "scheduler/secret_values.h"
 #include "scheduler/unrecorded.h"
 #include "scheduler/waits.h"
@@ -150,6 +151,33 @@ static void kill_anyway(struct daemon *d, uint64_t id)
     end_unrecorded(d, id, true);
 }
 
+bool job_change_cancel(struct daemon *d, const struct caller *caller, struct job *job, bool force, bool defer,
+                       struct error *err)
+{
+    uint64_t id = job->id;
+    if (job_is_final(job))
+        return true;
+    if (!job->canceled_by) {
+        job->canceled_by = xstrdup(caller->name);
+        if (!job->unborn)
+            jobs_touch(&d->jobs, job);
+    }
+    struct core_event event = {.kind = CORE_EVENT_JOB_CANCEL, .defer = defer};
+    event.as.cancel.job.v = id;
+    event.as.cancel.force = force;
+    event.as.cancel.array.v = job->array_job;
+    if (!engine_step(d, &event, err))
+        return false;
+    struct job *made = jobs_get(&d->jobs, id); /* an element that had not begun has a record now */
+    if (made && made != job && !made->canceled_by) {
+        made->canceled_by = xstrdup(job->canceled_by);
+        free(made->cause_text);
+        made->cause_text = xasprintf("canceled by %s", made->canceled_by);
+        jobs_touch(&d->jobs, made);
+    }
+    return true;
+}
+
 void api_post_cancel(struct http_request *req, void *context)
 {
     struct daemon *d = context;
@@ -166,31 +194,13 @@ void api_post_cancel(struct http_request *req, void *context)
     bool ok = engine_writable(d, &err);
     if (!ok && !d->stopping)
         unrecorded_cancel(d, job, force, &err);
-    if (ok && !job_is_final(job)) {
-        uint64_t id = job->id;
-        if (!job->canceled_by) {
-            job->canceled_by = xstrdup(api_caller(d, req).name);
-            if (!job->unborn)
-                jobs_touch(&d->jobs, job);
-        }
-        struct core_event event = {.kind = CORE_EVENT_JOB_CANCEL};
-        event.as.cancel.job.v = id;
-        event.as.cancel.force = force;
-        event.as.cancel.array.v = job->array_job;
-        ok = engine_step(d, &event, &err);
-        struct job *made = jobs_get(&d->jobs, id); /* an element that had not begun has a record now */
-        if (ok && made && made != job && !made->canceled_by) {
-            made->canceled_by = xstrdup(job->canceled_by);
-            free(made->cause_text);
-            made->cause_text = xasprintf("canceled by %s", made->canceled_by);
-            jobs_touch(&d->jobs, made);
-        }
-        job = ok && made ? made : job;
-    }
-    if (!ok) {
+    struct caller caller = api_caller(d, req);
+    if (!ok || !job_change_cancel(d, &caller, job, force, false, &err)) {
         http_respond_error(req, &err);
         return;
     }
+    struct job *made = jobs_get(&d->jobs, job->id);
+    job = made ? made : job;
     struct buf text = {0};
     job_object_write(job, JOB_OBJECT_SHORT | JOB_OBJECT_PRIVATE, NULL, &text);
     engine_answer(d, req, 200, buf_take(&text), force ? kill_anyway : end_anyway, job->id);
