@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/print.h"
 #include "cli/client.h"
+#include "cli/selectors.h"
 #include "cli/show.h"
 #include "cli/show_array.h"
 #include "cli/table.h"
@@ -22,17 +23,14 @@ struct ps_args {
     struct args_base base;
     bool all, live, mine, quiet;
     struct opt_number limit;
-    const char *principal, *workspace, *array;
+    struct selectors which;
 };
 
 static const struct opt ps_opts[] = {
     {"all", 'a', NULL, "all jobs, not only live ones and those that ended in the last day", OPT_FLAG,
      offsetof(struct ps_args, all)},
     {"live", 'l', NULL, "live jobs alone", OPT_FLAG, offsetof(struct ps_args, live)},
-    {"user", 'u', "NAME", "jobs of one user", OPT_STRING, offsetof(struct ps_args, principal)},
-    {"workspace", 0, "NAME", "jobs of one workspace", OPT_STRING, offsetof(struct ps_args, workspace)},
-    {"array", 0, "NAME", "the elements of that array that have begun", OPT_STRING,
-     offsetof(struct ps_args, array)},
+    SELECTOR_ROWS(struct ps_args),
     {"limit", 'n', "N", "up to N jobs: those that run, then the newest", OPT_NUMBER,
      offsetof(struct ps_args, limit)},
     {"quiet", 'q', NULL, "names alone, as other verbs take them (USER/NAME of others' jobs)", OPT_FLAG,
@@ -126,18 +124,11 @@ static char *page_path(const struct ps_args *args, const char *state, bool expec
                        int64_t before)
 {
     struct buf path = {0};
-    const struct {
-        const char *name, *value;
-    } filters[] = {{"state", state},
-                   {"principal", args->principal},
-                   {"workspace", args->workspace},
-                   {"array", args->array}};
+    _cleanup_free_ char *escaped = state ? http_easy_escape(state) : NULL;
     buf_printf(&path, "/v1/jobs?limit=%lld", (long long)limit);
-    for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
-        _cleanup_free_ char *value = filters[i].value ? http_easy_escape(filters[i].value) : NULL;
-        if (value)
-            buf_printf(&path, "&%s=%s", filters[i].name, value);
-    }
+    if (escaped)
+        buf_printf(&path, "&state=%s", escaped);
+    selectors_add_query(&args->which, &path);
     if (before)
         buf_printf(&path, "&before=%lld", (long long)before);
     if (expected)
@@ -230,8 +221,9 @@ static bool show_pages(struct listing *l, const char *state, bool first, struct 
 /* As JSON newest first; for people what runs comes first. */
 static bool show_jobs(struct listing *l, struct error *err)
 {
-    const char *state = l->args->all ? "all" : l->args->live ? "live" : NULL;
-    bool ok = (l->json || show_pages(l, "started", true, err)) && show_pages(l, state, false, err);
+    const char *state = l->args->all ? "all" : l->args->live ? "live" : l->args->which.state;
+    _cleanup_free_ char *started = selectors_started(l->args->which.state);
+    bool ok = (l->json || !started || show_pages(l, started, true, err)) && show_pages(l, state, false, err);
     if (!ok)
         return false;
     if (l->json)
@@ -252,11 +244,13 @@ static int run_ps(void *p, int argc, char **argv)
         return cli_usage("ps", "-o takes json or table, not \"%s\"", args->base.output);
     if (argc > 0)
         return cli_usage("ps", "ps takes no operands; berth show %s tells about one job", argv[0]);
-    if (args->all && args->live)
-        return cli_usage("ps", "--all and --live can't stand together");
+    if (args->all + args->live + (args->which.state != NULL) > 1)
+        return cli_usage("ps", "--all, --live and --state can't stand together");
     if (args->limit.given && args->limit.value < 1)
         return cli_usage("ps", "-n takes a number of jobs from 1, not %lld", (long long)args->limit.value);
     struct error err = {0};
+    if (!selectors_check(&args->which, &err))
+        return cli_usage("ps", "%s", err.message);
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
     if (!client)
         return cli_fail(&err);
@@ -279,7 +273,8 @@ static int run_ps(void *p, int argc, char **argv)
 
 const struct verb verb_ps = {
     .name = "ps",
-    .synopsis = "[--all] [-u NAME] [--workspace NAME] [--array NAME] [-o json]",
+    .synopsis =
+        "[--all] [--state S,S] [--user NAME] [--tag K=V] [--name GLOB] [--array JOB] [-n N] [-o json]",
     .summary = "list jobs: live ones, and those that ended in the last day",
     .options = ps_opts,
     .args_size = sizeof(struct ps_args),

@@ -16,6 +16,7 @@ _berth()
     done
     case $prev in
         -o | --output) mapfile -t COMPREPLY < <(compgen -W "json table" -- "$cur") && return ;;
+        --state | -s) [[ $verb != submit && $verb != job ]] && mapfile -t COMPREPLY < <(compgen -W "queued preparing starting running finalizing completed failed canceled live started ended all" -- "$cur") && return ;;
         --priority) mapfile -t COMPREPLY < <(compgen -W "low medium high" -- "$cur") && return ;;
         --runtime) mapfile -t COMPREPLY < <(compgen -W "auto crun runc process" -- "$cur") && return ;;
         --compute) mapfile -t COMPREPLY < <(compgen -W "local any" -- "$cur") && return ;;

@@ -12,7 +12,7 @@
 #include "scheduler/arrays.h"
 #include "scheduler/engine.h"
 #include "scheduler/forecast.h"
-#include "scheduler/job_names.h"
+#include "scheduler/selector.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,13 +33,12 @@ struct listing {
     char *folder;
     struct journal_query query;
     struct error err;
-    uint64_t array; /* its elements are listed; 0: all jobs that are no elements */
+    struct selector which;
+    uint32_t limit; /* jobs of the page */
     uint32_t asks;  /* principal of who asks; 0: has no jobs */
     bool admin;     /* so is who asks */
-    bool ok, live_only, started_only;
-    bool from_cursor; /* `before` was given */
-    char *workspace;  /* owned; NULL: all */
-    uint32_t workspace_id;
+    bool ok, live_only;
+    bool from_cursor;            /* `before` was given */
     struct forecast *forecast;   /* NULL: nobody asked, or it can't be had */
     struct forecast_job *starts; /* of the oldest jobs that wait, newest first */
     uint32_t start_count;
@@ -76,12 +75,12 @@ static void add_row(void *data, const struct journal_job *row)
     struct listing *l = data;
     if (++l->rows == l->query.limit)
         raise_floor(l, row->id);
-    if (l->bytes > JOB_LISTING_MAX_BYTES) {
+    if (l->bytes > JOB_LISTING_MAX_BYTES || l->count >= l->limit) {
         raise_floor(l, row->id + 1);
         return;
     }
     struct job *job = job_doc_read(row, &err);
-    if (job && job->array_job == l->array)
+    if (job && selector_matches(&l->which, job))
         add_entry(l, job, NULL, false);
     job_destroy(job);
 }
@@ -103,10 +102,7 @@ static void read_rest(uv_work_t *work)
 
 static bool wanted(const struct listing *l, const struct job *job)
 {
-    return job->array_job == l->array && (!l->query.before || job->id < l->query.before) &&
-           (l->query.principal < 0 || job->principal == l->query.principal) &&
-           (!l->started_only || job->state != JOB_QUEUED) &&
-           (!l->workspace || job->workspace == l->workspace_id);
+    return (!l->query.before || job->id < l->query.before) && selector_matches(&l->which, job);
 }
 
 /* Where a walk from newer to older live jobs begins: at the first one before the cursor. Of jobs of one kind
@@ -122,7 +118,7 @@ static struct list *begin_walk(const struct listing *l, uint64_t *tried)
     for (uint32_t looked = 0; looked < JOB_LISTING_LOOK_MAX && id-- > 1; looked++) {
         struct job *job = jobs_get(&d->jobs, id);
         *tried = id;
-        if (job && !job_is_final(job) && job->array_job == l->array)
+        if (job && !job_is_final(job) && job->array_job == l->which.array)
             return &job->link;
     }
     return NULL;
@@ -135,8 +131,8 @@ static struct job *walk(const struct listing *l, struct list **at, uint32_t *loo
     const struct daemon *d = l->daemon;
     for (; *at != &d->jobs.live && (*looked < JOB_LISTING_LOOK_MAX || !*last); *at = (*at)->prev) {
         struct job *job = container_of(*at, struct job, link);
-        ++*looked;
-        if (job->array_job == l->array)
+        *looked += selector_cost(&l->which);
+        if (job->array_job == l->which.array)
             *last = job->id;
         if (!wanted(l, job))
             continue;
@@ -156,7 +152,7 @@ static void list_starts(struct listing *l)
     struct list *at = begin_walk(l, &last);
     last = 0;
     l->starts = xcalloc(EXPECTED_MAX, sizeof *l->starts);
-    while (at && seen < l->query.limit && (job = walk(l, &at, &looked, &last))) {
+    while (at && seen < l->limit && (job = walk(l, &at, &looked, &last))) {
         seen++;
         if (job->state == JOB_QUEUED)
             l->starts[waiting++ % EXPECTED_MAX].job.v = job->id;
@@ -196,7 +192,7 @@ static void merge_live(struct listing *l)
     struct list *at = begin_walk(l, &last);
     l->bytes = 0;
     last = at ? 0 : last;
-    while (at && live < l->query.limit && l->bytes <= JOB_LISTING_MAX_BYTES &&
+    while (at && live < l->limit && l->bytes <= JOB_LISTING_MAX_BYTES &&
            (job = walk(l, &at, &looked, &last))) {
         add_live(l, job);
         live++;
@@ -236,7 +232,7 @@ static void write_page(struct listing *l, struct buf *body)
             break;
         if (last && last->id == e->id)
             continue; /* in memory and in the journal */
-        if (last && (written == l->query.limit || body->len > JOB_LISTING_MAX_BYTES)) {
+        if (last && (written == l->limit || body->len > JOB_LISTING_MAX_BYTES)) {
             next = last->id;
             break;
         }
@@ -255,7 +251,7 @@ static void listing_free(struct listing *l)
         free(l->items[i].text);
     forecast_end(l->forecast);
     free(l->starts);
-    free(l->workspace);
+    selector_finish(&l->which);
     free(l->items);
     free(l->folder);
     free(l);
@@ -288,58 +284,45 @@ static void listing_read(uv_work_t *work, int status)
 
 /* ---- the question ---- */
 
-/* The state that is asked for; false with err where it isn't one. */
-static bool read_state(struct listing *l, const char *state, struct error *err)
+/* Elements of an array have the ids behind its own. */
+static void stay_in_array(struct listing *l)
 {
-    l->started_only = state && strcmp(state, "started") == 0;
-    l->live_only = l->started_only || (state && strcmp(state, "live") == 0);
-    l->query.ended_since_ms = state ? 0 : clock_wall_ms() - RECENT_MS;
-    return !state || l->live_only || strcmp(state, "all") == 0 ||
-           error_field(err, "state", "state is live, started or all, not '%.40s'", state);
-}
-
-static bool read_array(struct listing *l, const char *name, struct error *err)
-{
-    struct daemon *d = l->daemon;
-    const struct job *array = name ? jobs_find(d, l->asks, name, err) : NULL;
-    if (!name)
-        return true;
-    if (!array)
-        return false;
-    if (!array->array)
-        return error_field(err, "array", "job %s is no array", array->name);
-    uint64_t end = array->id + array->array->indices.count + 1;
-    l->array = l->query.after = array->id;
+    const struct job *array = jobs_find_id(&l->daemon->jobs, l->daemon->reader, l->which.array);
+    uint64_t end = array && array->array ? array->id + array->array->indices.count + 1 : 0;
+    l->query.after = l->which.array;
     if (!l->query.before || l->query.before > end)
         l->query.before = end;
     l->query.elements = true;
     l->query.ended_since_ms = 0;
-    return true;
 }
 
 static bool read_question(struct listing *l, const struct http_request *req, bool *expected,
                           struct error *err)
 {
-    struct daemon *d = l->daemon;
     int64_t limit, before;
-    const char *principal = http_request_query(req, "principal"),
-               *workspace = http_request_query(req, "workspace");
+    const struct selector_words words = {.state = http_request_query(req, "state"),
+                                         .user = http_request_query(req, "principal"),
+                                         .workspace = http_request_query(req, "workspace"),
+                                         .array = http_request_query(req, "array"),
+                                         .name = http_request_query(req, "name"),
+                                         .tag = http_request_query(req, "tag")};
     if (!http_request_query_int(req, "limit", 1, JOB_LISTING_MAX, JOB_LISTING_MAX, &limit, err) ||
         !http_request_query_int(req, "before", 1, INT64_MAX, 0, &before, err) ||
         !http_request_query_bool(req, "expected", false, expected, err) ||
-        !read_state(l, http_request_query(req, "state"), err))
+        !selector_read(&l->which, l->daemon, l->asks, &words, err))
         return false;
-    /* A deleted one's jobs are still listed. */
-    if (workspace && !names_find(d, NAME_WORKSPACE, workspace, &l->workspace_id) &&
-        !workspace_need(d, workspace, &l->workspace_id, err))
-        return false;
-    l->workspace = xstrdup(workspace);
-    l->query.workspace = l->workspace;
-    l->query.before = (uint64_t)before;
+    l->live_only = !selector_has_ended(&l->which);
+    l->limit = (uint32_t)limit;
     l->from_cursor = before != 0;
-    l->query.limit = (uint32_t)limit;
-    l->query.principal = principal ? (int64_t)principals_find(&d->principals, principal) : -1;
-    return read_array(l, http_request_query(req, "array"), err);
+    l->query.before = (uint64_t)before;
+    l->query.ended_since_ms = words.state ? 0 : clock_wall_ms() - RECENT_MS;
+    l->query.limit = selector_is_fine(&l->which) ? JOB_LISTING_READ_MAX : l->limit;
+    l->query.workspace = l->which.workspace;
+    l->query.principal = l->which.principal;
+    l->query.states = l->which.states;
+    if (l->which.array)
+        stay_in_array(l);
+    return true;
 }
 
 void api_get_jobs(struct http_request *req, void *context)

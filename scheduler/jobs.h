@@ -31,6 +31,7 @@
 #define JOB_LISTING_MAX 1000                   /* objects in one answer */
 #define JOB_LISTING_MAX_BYTES (1u << 20)       /* of them; one object is always there */
 #define JOB_LISTING_LOOK_MAX 20000             /* live jobs looked at for one answer */
+#define JOB_LISTING_READ_MAX 4000              /* ended ones that are read for it and may not be wanted */
 
 /* One rank of one attempt. */
 struct task {

@@ -15,7 +15,7 @@ const struct http_route people_routes[] = {
      .handle = api_post_job},
     {.method = "GET",
      .path = "/v1/jobs",
-     .query = "state limit before principal expected workspace array",
+     .query = "state limit before principal expected workspace array name tag",
      .handle = api_get_jobs},
     {.method = "GET", .path = "/v1/jobs/{job}", .handle = api_get_job},
     {.method = "GET", .path = "/v1/jobs/{job}/wait", .query = "timeout_s", .handle = api_get_wait},

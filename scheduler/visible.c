@@ -64,3 +64,17 @@ void visible_add_fixed(const char *fixed, struct buf *out)
         p = *end == ',' ? end + 1 : end;
     }
 }
+
+const char *visible_find_member(const char *object, const char *name, size_t *length)
+{
+    for (const char *p = *object == '{' ? object + 1 : ""; *p == '"';) {
+        const char *end = skip_member(p), *value = skip_string(p);
+        size_t n = (size_t)(value - p);
+        if (n == strlen(name) + 2 && memcmp(p + 1, name, n - 2) == 0 && *value == ':') {
+            *length = (size_t)(end - value - 1);
+            return value + 1;
+        }
+        p = *end == ',' ? end + 1 : end;
+    }
+    return NULL;
+}

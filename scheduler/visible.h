@@ -13,4 +13,7 @@ void visible_add_cause(const struct job *job, cJSON *cause);
 /* Appends the members of the job's fixed part without those that are private, each behind a comma. */
 void visible_add_fixed(const char *fixed, struct buf *out);
 
+/* The value of a member of a compact JSON object, and its length, without reading the others; NULL: none. */
+const char *visible_find_member(const char *object, const char *name, size_t *length);
+
 #endif
