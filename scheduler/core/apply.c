@@ -142,10 +142,14 @@ static void apply_update(struct core *core, const struct core_update *u)
     struct job *job = &core->jobs[slot];
     struct job_facts *f = &job->facts;
     bool waits = job_waits(f);
+    struct core_update_answer answer;
+    if (core_update_refuses(core, u, &answer))
+        return;
     queue_leave(core, slot);
     job_changes(core, job);
+    f->by_operator |= update_marks(u);
     if (u->set_held && waits)
-        f->held = u->held;
+        f->held = u->held ? (uint8_t)(f->held | (u->by_operator ? HELD_BY_OPERATOR : HELD_BY_OWNER)) : 0;
     if (u->set_priority) {
         if (f->preemptible && holds_licences(f, (enum job_state)f->state)) {
             core->h->spot_running[f->priority_class]--;
@@ -255,6 +259,9 @@ const char *apply_event(struct core *core, const struct core_event *event)
         return NULL;
     case CORE_EVENT_LICENCES:
         core->h->facts.licence_total[event->as.licences.id] = event->as.licences.total;
+        return NULL;
+    case CORE_EVENT_CAPS:
+        apply_caps(core, &event->as.caps);
         return NULL;
     case CORE_EVENT_QUOTA:
         apply_quota(core, &event->as.quota);

@@ -40,7 +40,7 @@ static uint32_t job_enter(struct core *core, const struct core_submit *s)
     f->priority_class = (uint8_t)s->priority_class;
     f->on_node_loss = (uint8_t)s->on_node_loss;
     f->preemptible = s->preemptible;
-    f->held = s->held;
+    f->held = s->held ? HELD_BY_OWNER : 0;
     f->begin_ms = s->begin_ms > core->h->facts.now_ms ? s->begin_ms : 0;
     f->retries = s->retries;
     f->retry_kinds = s->retry_kinds;

@@ -75,12 +75,13 @@ struct job_facts {
     uint8_t forced;
     uint8_t present; /* 1: the slot is in use */
     uint8_t preemptible;
-    uint8_t held;
+    uint8_t held; /* enum held_by bits */
     uint8_t aged;
-    uint8_t requeue; /* enum core_reason: the attempt ends, and the job is queued again for this */
-    uint8_t forlorn; /* a dependency can't be met any more */
-    uint8_t stirred; /* it is in the list of those whose standing must be looked at again */
-    uint8_t zero[6];
+    uint8_t requeue;     /* enum core_reason: the attempt ends, and the job is queued again for this */
+    uint8_t forlorn;     /* a dependency can't be met any more */
+    uint8_t stirred;     /* it is in the list of those whose standing must be looked at again */
+    uint8_t by_operator; /* enum set_by: what an administrator has set */
+    uint8_t zero[5];
     uint32_t family; /* of its size; 0: none */
     uint32_t family_zero;
     uint64_t array;         /* of an element: its array's id; 0: it is none */
@@ -93,6 +94,11 @@ struct job_facts {
     uint32_t reservation; /* it runs inside this one alone; 0: anywhere */
     uint32_t zero_reservation;
 };
+
+enum held_by { HELD_BY_OWNER = 1, HELD_BY_OPERATOR = 2 };
+
+/* What owners can't take back: they may go further in the same direction. */
+enum set_by { SET_PRIORITY = 1, SET_TIME_LIMIT = 2, SET_BEGIN = 4, SET_ARRAY_LIMIT = 8, SET_ALL = 15 };
 
 struct job {
     struct job_facts facts;
@@ -295,8 +301,11 @@ struct tenant_facts {
     uint32_t place; /* what its use adds to its jobs' places */
     uint32_t limit_cores, limit_gpu_milli, limit_running, limit_queued; /* 0: none */
     uint32_t own_limits;                                                /* 1: set for it, not everyone's */
-    uint32_t family;   /* 0: its jobs of every family and of none */
-    uint32_t approved; /* 1: a principal who may run what is restricted in the family */
+    uint32_t family;            /* 0: its jobs of every family and of none */
+    uint32_t approved;          /* 1: a principal who may run what is restricted in the family */
+    uint64_t cap_time_limit_ms; /* 0: none */
+    uint32_t cap_class;         /* 0: none; else 1 + the highest class */
+    uint32_t own_caps;          /* 1: set for it, not everyone's */
 };
 
 struct tenant {
@@ -364,11 +373,12 @@ struct header_facts {
     uint64_t restricted[CORE_FAMILIES_MAX / 64]; /* bit n: family n */
     uint64_t
         look_at_ms; /* when the head could preempt, or the next part of the pool is looked at; 0: no time */
-    uint64_t look_best_ms; /* the first such time in this round over the pool */
-    uint32_t look_from;    /* how many nodes are before the part that is looked at next */
-    uint32_t look_left;    /* of this round; 0: a new one begins */
-    uint32_t refill_due;   /* reservations must be looked at that may lack a node */
-    uint32_t zero_reservation;
+    uint64_t look_best_ms;   /* the first such time in this round over the pool */
+    uint32_t look_from;      /* how many nodes are before the part that is looked at next */
+    uint32_t look_left;      /* of this round; 0: a new one begins */
+    uint32_t refill_due;     /* reservations must be looked at that may lack a node */
+    uint32_t everyone_class; /* caps of principals without their own, as in tenant_facts */
+    uint64_t everyone_time_limit_ms;
 };
 
 /* One array of records with free slots in a list. */
@@ -662,6 +672,14 @@ bool job_approved(const struct core *core, const struct job_facts *job);
 bool tenants_allow(const struct core *core, const struct job *job, uint64_t cores, uint64_t gpu_milli);
 void apply_family(struct core *core, const struct core_family *family);
 uint32_t refused_quota_code(const struct job_tenant *tenant, enum core_quota_limit limit);
+
+/* authority.c: what owners may do with their own jobs */
+void apply_caps(struct core *core, const struct core_caps *caps);
+/* Whether the submit goes past a cap; CORE_REFUSED_CAP's resource and best. */
+bool caps_refuse(const struct core *core, const struct core_submit *s, uint32_t *resource, uint64_t *wanted,
+                 uint64_t *best);
+/* What an administrator's update marks, and owners can't take back. */
+uint8_t update_marks(const struct core_update *u);
 
 /* learn.c: between job records and order.h. The job must be open */
 void learn_submit(struct core *core, struct job_facts *job);

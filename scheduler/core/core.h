@@ -112,6 +112,7 @@ enum core_event_kind {
     CORE_EVENT_FAMILY = 20,      /* whether the sizes of a family need approval */
     CORE_EVENT_NODE_FAULT = 21,  /* the node drains itself: what it needs to start tasks is broken */
     CORE_EVENT_NODE_HEALED = 22, /* that works again; an administrator's drain stays */
+    CORE_EVENT_CAPS = 23,        /* how far owners may go with their own jobs */
     CORE_EVENT_KIND_END
 };
 
@@ -220,11 +221,13 @@ struct core_submit {
     uint32_t array_count;
     uint32_t array_limit; /* elements under way at once at most; 0: no limit */
     uint32_t reservation; /* it runs inside this one alone; 0: anywhere */
+    bool by_operator;     /* no cap holds for it */
 };
 
-/* What JOB_UPDATE changes of a live job. */
+/* What JOB_UPDATE changes of a live job. One that core_update_refuses names does nothing. */
 struct core_update {
     struct job_id job;
+    bool by_operator;    /* an administrator acts: no cap holds, and owners can't undo it */
     bool set_held, held; /* while it waits */
     bool set_priority;
     enum priority_class priority_class;
@@ -247,6 +250,16 @@ struct core_quota {
     uint32_t queued;  /* jobs; one more is refused at submit */
     uint32_t family;  /* not 0: of jobs of that family alone; not for everyone */
     bool approved;    /* of a principal in a family: may run what is restricted there */
+};
+
+/* How far owners may go: the highest class, and the longest time limit, when they submit or raise one. A
+ * principal's own stands in place of everyone's; a workspace's holds beside it. */
+struct core_caps {
+    enum core_quota_scope scope; /* PRINCIPAL or WORKSPACE */
+    uint32_t id;                 /* 0 with PRINCIPAL: everyone who has none of their own */
+    bool set_class;              /* false: no cap of the class */
+    enum priority_class priority_class;
+    uint64_t time_limit_ms; /* 0: none */
 };
 
 /* A family of sizes. Where it is restricted, only principals who are approved in it start jobs; those of
@@ -282,6 +295,7 @@ struct core_event {
         struct core_submit submit;
         struct core_update update;
         struct core_quota quota;
+        struct core_caps caps;
         struct core_family family;
         struct {
             uint32_t id; /* < RESOURCE_LICENCES_MAX */
@@ -387,6 +401,9 @@ enum core_refusal {
                                what core_refused_quota takes apart */
     CORE_REFUSED_RESERVATION = 8, /* it can't run inside the reservation that it names: resource is enum
                                      core_reserved_refusal */
+    CORE_REFUSED_CAP =
+        9, /* past what owners may ask for: resource 0: class (best), 1: time limit (best, in ms)
+            */
     CORE_REFUSAL_END
 };
 

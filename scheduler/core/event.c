@@ -131,6 +131,16 @@ static const char *check_quota(const struct core_event *event)
     return NULL;
 }
 
+static const char *check_caps(const struct core_event *event)
+{
+    const struct core_caps *c = &event->as.caps;
+    if (c->scope != CORE_QUOTA_PRINCIPAL && c->scope != CORE_QUOTA_WORKSPACE)
+        return "caps are of a principal, a workspace or everyone";
+    if ((unsigned)c->priority_class >= PRIORITY_CLASS_COUNT)
+        return "an unknown priority class";
+    return c->time_limit_ms > CORE_DURATION_MAX_MS ? "a duration is beyond the limit" : NULL;
+}
+
 static const char *check_family(const struct core_event *event)
 {
     const struct core_family *f = &event->as.family;
@@ -233,7 +243,8 @@ const char *core_event_check(const struct core_event *event)
         [CORE_EVENT_TASK_OVER] = check_task,     [CORE_EVENT_JOB_UPDATE] = check_update,
         [CORE_EVENT_LICENCES] = check_licences,  [CORE_EVENT_QUOTA] = check_quota,
         [CORE_EVENT_FAMILY] = check_family,      [CORE_EVENT_RESERVE] = check_reserve,
-        [CORE_EVENT_NODE_FAULT] = check_node,    [CORE_EVENT_NODE_HEALED] = check_node,
+        [CORE_EVENT_CAPS] = check_caps,          [CORE_EVENT_NODE_FAULT] = check_node,
+        [CORE_EVENT_NODE_HEALED] = check_node,
     };
     if ((unsigned)event->kind >= CORE_EVENT_KIND_END || !checks[event->kind])
         return "an event of an unknown kind";

@@ -31,8 +31,9 @@ struct core_job_view {
     uint64_t state_since_ms;
     struct core_end end;
     uint32_t family;
-    bool waits;          /* it, or what is left of an array, is in the queue or waits for something */
-    struct job_id array; /* of an element: its array; 0: it is none */
+    bool held_by_operator; /* an administrator holds it: its owner can't release it */
+    bool waits;            /* it, or what is left of an array, is in the queue or waits for something */
+    struct job_id array;   /* of an element: its array; 0: it is none */
     /* Of an array; array_count 0: it is none. What is not counted here was canceled or waits. */
     uint32_t array_count, array_limit;
     uint32_t array_waiting, array_live, array_completed, array_failed, array_canceled;
@@ -229,6 +230,39 @@ struct core_wish {
  * so, too, for one that isn't in its turn. What others in the queue before it could have is looked at only
  * where the queue is planned, at the cost of a plan. A pass over the nodes. */
 bool core_fits_now(const struct core *core, const struct core_wish *wish);
+
+/* ---- authority.c: how far owners may go ---- */
+
+/* The caps that hold for the principal's jobs in the workspace. */
+void core_caps_in_force(const struct core *core, uint32_t principal, uint32_t workspace,
+                        struct core_caps *out);
+/* Those that were set for that one, or (PRINCIPAL, 0) for everyone. */
+void core_caps_get(const struct core *core, enum core_quota_scope scope, uint32_t id, struct core_caps *out);
+
+enum core_update_refusal {
+    CORE_UPDATE_TAKEN = 0,
+    CORE_UPDATE_HELD,          /* an administrator holds it */
+    CORE_UPDATE_PRIORITY_CAP,  /* above `highest` */
+    CORE_UPDATE_PRIORITY_SET,  /* an administrator set it: only lower */
+    CORE_UPDATE_LEVEL,         /* numbers above 0 are administrators' */
+    CORE_UPDATE_TIME_CAP,      /* longer than max_ms */
+    CORE_UPDATE_TIME_SET,      /* an administrator set it: only shorter */
+    CORE_UPDATE_TIME_RESERVED, /* it would run into `reservation`, which begins at begin_ms */
+    CORE_UPDATE_BEGIN_SET,     /* an administrator set it: only later */
+    CORE_UPDATE_ARRAY_SET,     /* an administrator set it: only lower */
+};
+
+struct core_update_answer {
+    enum core_update_refusal refusal;
+    enum priority_class highest;
+    uint64_t max_ms;
+    uint32_t reservation;
+    uint64_t begin_ms;
+};
+
+/* Whether an owner's update goes too far. An administrator's never does. */
+bool core_update_refuses(const struct core *core, const struct core_update *u,
+                         struct core_update_answer *out);
 
 /* ---- reserve_view.c: reservations ---- */
 

@@ -13,9 +13,9 @@ _Static_assert(sizeof(struct task_facts) == 16 + sizeof(struct resource_lease) +
 _Static_assert(sizeof(struct node_facts) == 32 + 8 * RESOURCE_CORE_WORDS + 2 * RESOURCE_GPUS_MAX + 16,
                "no padding: the hash reads every byte");
 _Static_assert(sizeof(struct header_facts) ==
-                   40 + 32 + 4 * RESOURCE_LICENCES_MAX + 16 + 24 + 8 + CORE_FAMILIES_MAX / 8,
+                   40 + 32 + 4 * RESOURCE_LICENCES_MAX + 16 + 24 + 8 + 8 + CORE_FAMILIES_MAX / 8,
                "no padding");
-_Static_assert(sizeof(struct tenant_facts) == 56, "no padding");
+_Static_assert(sizeof(struct tenant_facts) == 72, "no padding");
 _Static_assert(sizeof(struct shape_key) == 56 && sizeof(struct klass_key) == 72,
                "no padding: keys are compared");
 _Static_assert(sizeof(struct job) == 496, "a pending job's cost");

@@ -215,11 +215,13 @@ static void submit(struct codec *c, struct core_submit *s)
     U32(c, s->array_count);
     U32(c, s->array_limit);
     U32(c, s->reservation);
+    BOOL(c, s->by_operator);
 }
 
 static void update(struct codec *c, struct core_update *u)
 {
     u->job.v = number(c, u->job.v, JOB_ID_MAX);
+    BOOL(c, u->by_operator);
     BOOL(c, u->set_held);
     BOOL(c, u->held);
     BOOL(c, u->set_priority);
@@ -253,6 +255,15 @@ static void quota(struct codec *c, struct core_quota *q)
     U32(c, q->queued);
     q->family = (uint32_t)number(c, q->family, CORE_FAMILIES_MAX - 1);
     BOOL(c, q->approved);
+}
+
+static void caps(struct codec *c, struct core_caps *caps)
+{
+    ENUM(c, caps->scope, CORE_QUOTA_SCOPE_COUNT);
+    U32(c, caps->id);
+    BOOL(c, caps->set_class);
+    ENUM(c, caps->priority_class, PRIORITY_CLASS_COUNT);
+    U64(c, caps->time_limit_ms);
 }
 
 static void reserve(struct codec *c, struct core_reserve *r, struct node_id *nodes)
@@ -302,6 +313,9 @@ static void event(struct codec *c, struct core_event *e, struct core_row *row)
         break;
     case CORE_EVENT_QUOTA:
         quota(c, &e->as.quota);
+        break;
+    case CORE_EVENT_CAPS:
+        caps(c, &e->as.caps);
         break;
     case CORE_EVENT_FAMILY:
         e->as.family.id = (uint32_t)number(c, e->as.family.id, CORE_FAMILIES_MAX - 1);

@@ -47,14 +47,14 @@ bool core_quota_next(const struct core *core, uint32_t *cursor, struct core_quot
         ++*cursor;
         *out = (struct core_quota_view){.quota = {.scope = CORE_QUOTA_PRINCIPAL}};
         set_limits(&out->quota, f->everyone);
-        if (limits_anything(f->everyone))
+        if (limits_anything(f->everyone) || f->everyone_class || f->everyone_time_limit_ms)
             return true;
     }
     while (*cursor <= f->tenant_count) {
         const struct tenant *t = &core->tenants[(*cursor)++];
         view_tenant(core, t, out);
         const struct core_quota *q = &out->quota;
-        if (q->approved ||
+        if (q->approved || t->facts.own_caps ||
             limits_anything((const uint32_t[4]){q->cores, q->gpu_milli, q->running, q->queued}))
             return true;
     }

@@ -144,6 +144,14 @@ static bool refuse_by_licences(struct step *step)
     return false;
 }
 
+static bool refuse_by_caps(struct step *step)
+{
+    uint32_t resource;
+    uint64_t wanted, best;
+    return caps_refuse(step->core, &step->event->as.submit, &resource, &wanted, &best) &&
+           refuse(step, CORE_REFUSED_CAP, resource, wanted, best);
+}
+
 static bool reserve_refuses_job(struct step *step)
 {
     const struct core_submit *s = &step->event->as.submit;
@@ -166,8 +174,8 @@ static void on_submit(struct step *step)
         refuse(step, CORE_REFUSED_FULL, 0, 0, 0);
         return;
     }
-    if ((core->h->facts.node_count && refuse_what_never_fits(step)) || refuse_by_licences(step) ||
-        reserve_refuses_job(step) || refuse_by_quotas(step))
+    if ((core->h->facts.node_count && refuse_what_never_fits(step)) || refuse_by_caps(step) ||
+        refuse_by_licences(step) || reserve_refuses_job(step) || refuse_by_quotas(step))
         return;
     bool open = false, lost = false;
     for (uint32_t i = 0; i < submit->dependency_count; i++) {

@@ -47,6 +47,7 @@ static void view_job(const struct core *core, uint32_t slot, struct core_job_vie
         .state_since_ms = f->state_since_ms,
         .end = {f->end_kind, f->end_code, f->end_signal},
         .family = f->family,
+        .held_by_operator = f->held & HELD_BY_OPERATOR,
         .waits = job_waits(f),
         .array.v = f->array,
         .array_count = f->array_count,

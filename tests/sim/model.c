@@ -194,6 +194,9 @@ static void on_update_event(struct sim *sim, const struct core_update *u)
     if (!job->accepted || job_state_is_final(job->state))
         return;
     bool waits = model_waits(sim, job);
+    if (model_update_refused(sim, job, u))
+        return;
+    model_update_marks(job, u, waits);
     if (u->set_array_limit && job->submit.array_count)
         job->submit.array_limit = u->array_limit;
     if (u->set_held && waits)
@@ -222,6 +225,9 @@ void model_event(struct sim *sim, const struct core_event *event)
     case CORE_EVENT_CONFIG:
         model_share_config(sim);
         sim->config = event->as.config;
+        break;
+    case CORE_EVENT_CAPS:
+        sim->caps[event->as.caps.scope][event->as.caps.id] = event->as.caps;
         break;
     case CORE_EVENT_QUOTA:
     case CORE_EVENT_FAMILY:
@@ -371,6 +377,8 @@ static void on_job_state(struct sim *sim, const struct core_event *event, const 
     if (!job->accepted) {
         if (event->kind != CORE_EVENT_JOB_SUBMIT || event->as.submit.job.v != d->as.job.job.v || job->refused)
             sim_fail(sim, "a state of job %llu, which was not accepted", id);
+        if (model_cap_refuses(sim, &job->submit))
+            sim_fail(sim, "job %llu is accepted past a cap", id);
         job->accepted = true;
         job->state = JOB_NOT_STARTED;
     }
@@ -400,7 +408,11 @@ static void on_refused(struct sim *sim, const struct core_event *event, const st
         return;
     if (d->as.refused.refusal == CORE_REFUSED_FULL)
         sim_fail(sim, "refused as full");
-    bool other = d->as.refused.refusal == CORE_REFUSED_QUOTA ||
+    bool capped = d->as.refused.refusal == CORE_REFUSED_CAP;
+    if (capped && !model_cap_refuses(sim, &event->as.submit))
+        sim_fail(sim, "job %llu is refused by a cap that lets it be",
+                 (unsigned long long)event->as.submit.job.v);
+    bool other = capped || d->as.refused.refusal == CORE_REFUSED_QUOTA ||
                  d->as.refused.refusal == CORE_REFUSED_LICENCES ||
                  d->as.refused.refusal == CORE_REFUSED_RESERVATION;
     const struct core_submit *s = &event->as.submit;
@@ -439,7 +451,7 @@ static void on_void(struct sim *sim, const struct core_event *event, const struc
     enum core_event_kind k = event->kind;
     bool node = (k >= CORE_EVENT_NODE_UP && k <= CORE_EVENT_NODE_RESUME) || k == CORE_EVENT_NODE_FAULT;
     bool admin = k == CORE_EVENT_CONFIG || k == CORE_EVENT_QUOTA || k == CORE_EVENT_LICENCES ||
-                 k == CORE_EVENT_JOB_UPDATE || k == CORE_EVENT_FAMILY;
+                 k == CORE_EVENT_JOB_UPDATE || k == CORE_EVENT_FAMILY || k == CORE_EVENT_CAPS;
     const bool named[CORE_VOID_END] = {[CORE_VOID_NODE] = node || sim->gave_up,
                                        [CORE_VOID_HIGHER] = higher_exists(sim, job),
                                        [CORE_VOID_ADMIN] = admin,

@@ -79,6 +79,7 @@ struct mjob {
     uint64_t promised_ms;   /* 0: no promise stands */
     uint64_t preempting_ms; /* nothing more is stopped for it before */
     uint64_t array;         /* of an element: its array's id; 0: it is none */
+    bool held_by_operator, set_priority, set_time_limit, set_begin, set_array_limit; /* by an administrator */
 };
 
 struct mlease {
@@ -138,6 +139,7 @@ struct sim {
     struct core_config config;
     struct core_quota quotas[CORE_QUOTA_SCOPE_COUNT][SIM_TENANTS][SIM_FAMILIES];
     bool restricted[SIM_FAMILIES];
+    struct core_caps caps[CORE_QUOTA_WORKSPACE + 1][SIM_TENANTS]; /* by id; principal 0: everyone's */
     uint32_t licences[RESOURCE_LICENCES_MAX];
     uint64_t overdue_ms; /* when last some task had outlived its time, or a pass was put off */
     bool gave_up;        /* this event: a task's node was given up */
@@ -152,6 +154,11 @@ _Noreturn void sim_fail(const struct sim *sim, const char *fmt, ...) __attribute
 
 /* drive.c: one event through the three cores, then its decisions to model and world */
 void drive(struct sim *sim, const struct core_event *event);
+
+/* model_authority.c */
+bool model_cap_refuses(const struct sim *sim, const struct core_submit *s);
+bool model_update_refused(struct sim *sim, struct mjob *job, const struct core_update *u);
+void model_update_marks(struct mjob *job, const struct core_update *u, bool waits);
 
 /* submit.c */
 void submit_one(struct sim *sim);

@@ -112,6 +112,7 @@ void submit_one(struct sim *sim)
     s->fence_after_ms = 1000 * rng_below(r, 120);
     want(sim, s);
     rules_of(sim, s);
+    s->by_operator = sim->exact || sim->mixed || rng_chance(r, 50);
     s->family = rng_chance(r, 50) ? 0 : 1 + (uint32_t)rng_below(r, SIM_FAMILIES - 1);
     if (fresh && rng_chance(r, 8)) {
         s->array_count = 1 + (uint32_t)rng_below(r, rng_chance(r, 10) ? 60 : 8);
@@ -164,6 +165,12 @@ static void update(struct sim *sim)
     u->begin_ms = rng_chance(r, 50) ? 0 : sim->now_ms + rng_below(r, 50000);
     u->set_array_limit = rng_chance(r, 30);
     u->array_limit = (uint32_t)rng_below(r, 10);
+    /* Whether a reservation is in the way of a longer limit is a unit test's; an administrator may raise it.
+     */
+    bool reserved = false;
+    for (uint32_t i = 0; i < SIM_RESERVATIONS; i++)
+        reserved = reserved || sim->reservations[i].there;
+    u->by_operator = rng_chance(r, 30) || (reserved && u->set_time_limit);
     drive(sim, &event);
 }
 
@@ -204,6 +211,19 @@ static void limit(struct sim *sim, bool none)
     drive(sim, &event);
 }
 
+static void cap(struct sim *sim, bool none)
+{
+    struct rng *r = &sim->rng;
+    struct core_event event = {.kind = CORE_EVENT_CAPS};
+    struct core_caps *c = &event.as.caps;
+    c->scope = rng_chance(r, 70) ? CORE_QUOTA_PRINCIPAL : CORE_QUOTA_WORKSPACE;
+    c->id = (uint32_t)rng_below(r, c->scope == CORE_QUOTA_PRINCIPAL ? SIM_TENANTS : 2);
+    c->set_class = !none && rng_chance(r, 50);
+    c->priority_class = (enum priority_class)rng_below(r, PRIORITY_CLASS_COUNT);
+    c->time_limit_ms = none || rng_chance(r, 50) ? 0 : 1000 * (1 + rng_below(r, 100000));
+    drive(sim, &event);
+}
+
 static void restrict_family(struct sim *sim, uint32_t family, bool restricted)
 {
     struct core_event event = {.kind = CORE_EVENT_FAMILY};
@@ -222,7 +242,7 @@ static void license(struct sim *sim, uint32_t id, uint32_t total)
 
 void submit_rules(struct sim *sim)
 {
-    switch (rng_below(&sim->rng, 14)) {
+    switch (rng_below(&sim->rng, 15)) {
     case 0:
         configure(sim);
         break;
@@ -241,6 +261,9 @@ void submit_rules(struct sim *sim)
     case 5:
     case 6:
         world_label(sim, &sim->nodes[rng_below(&sim->rng, sim->node_count)]);
+        break;
+    case 14:
+        cap(sim, rng_chance(&sim->rng, 60));
         break;
     case 7:
         if (!sim->exact || rng_chance(&sim->rng, 20))
@@ -272,7 +295,7 @@ void submit_let_go(struct sim *sim)
     for (uint32_t id = 0; id < 3; id++)
         license(sim, id, 100);
     for (uint32_t i = 1; i <= sim->job_count; i++) {
-        struct core_event event = {.kind = CORE_EVENT_JOB_UPDATE};
+        struct core_event event = {.kind = CORE_EVENT_JOB_UPDATE, .as.update.by_operator = true};
         event.as.update.job.v = i;
         event.as.update.set_held = true;
         drive(sim, &event);

@@ -44,9 +44,13 @@ static uint32_t make_events(struct core_event *events)
             e.as.update.set_held = e.as.update.set_begin = true;
             e.as.update.begin_ms = 99;
             e.as.update.priority = -1;
+            e.as.update.by_operator = true;
         } else if (kind == CORE_EVENT_QUOTA) {
             e.as.quota =
                 (struct core_quota){CORE_QUOTA_PRINCIPAL, 1, 2, 3, 4, 5, CORE_FAMILIES_MAX - 1, true};
+        } else if (kind == CORE_EVENT_CAPS) {
+            e.as.caps =
+                (struct core_caps){CORE_QUOTA_WORKSPACE, 7, true, PRIORITY_HIGH, CORE_DURATION_MAX_MS};
         } else if (kind == CORE_EVENT_FAMILY) {
             e.as.family = (struct core_family){CORE_FAMILIES_MAX - 1, true};
         } else if (kind == CORE_EVENT_LICENCES) {
