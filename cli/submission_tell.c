@@ -108,6 +108,13 @@ void submission_tell(const struct submission *s, const cJSON *job)
     tell_job(job);
     if (s->has_code)
         tell_code(&s->code);
+    const cJSON *note;
+    cJSON_ArrayForEach(note, json_get(job, "submit_notes"))
+    {
+        _cleanup_buf_ struct buf line = {0};
+        buf_add_str(&line, cJSON_IsString(note) ? note->valuestring : "");
+        say(&line);
+    }
     const cJSON *approval = json_get(job, "approval");
     if (cJSON_IsObject(approval)) {
         _cleanup_buf_ struct buf text = {0};

@@ -6,6 +6,8 @@
 #include "cli/quota_requests.h"
 #include "cli/show.h"
 #include "cli/table.h"
+#include "cli/when.h"
+#include "proto/units.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@
 struct quota_args {
     struct args_base base;
     const char *limits[4];
-    const char *family, *user, *workspace, *reason;
+    const char *family, *user, *workspace, *reason, *max_priority, *max_time;
 };
 
 static const char *const fields[] = {"cores", "gpus", "running", "queued"};
@@ -28,6 +30,10 @@ static const struct opt quota_opts[] = {
     {"running", 0, "N", "jobs that run", OPT_STRING, offsetof(struct quota_args, limits[2])},
     {"queued", 0, "N", "jobs that wait; one more is refused", OPT_STRING,
      offsetof(struct quota_args, limits[3])},
+    {"max-priority", 0, "CLASS", "the highest class that owners may ask for (none: no cap)", OPT_STRING,
+     offsetof(struct quota_args, max_priority)},
+    {"max-time", 0, "T", "the longest time limit that owners may ask for (none: no cap)", OPT_STRING,
+     offsetof(struct quota_args, max_time)},
     {"family", 0, "F", "of the sizes of one family alone", OPT_STRING, offsetof(struct quota_args, family)},
     {"user", 'u', "NAME", "the quota of a user", OPT_STRING, offsetof(struct quota_args, user)},
     {"workspace", 0, "NAME", "the quota of a workspace", OPT_STRING, offsetof(struct quota_args, workspace)},
@@ -40,7 +46,8 @@ static const struct opt quota_opts[] = {
 static const struct table_column columns[] = {
     {"SCOPE", false, 0, 0, 0},    {"NAME", false, 1, 8, 0},  {"FAMILY", false, 0, 0, 0},
     {"APPROVED", false, 0, 0, 1}, {"CORES", true, 0, 0, 0},  {"GPUS", true, 0, 0, 0},
-    {"RUNNING", true, 0, 0, 0},   {"QUEUED", true, 0, 0, 0},
+    {"RUNNING", true, 0, 0, 0},   {"QUEUED", true, 0, 0, 0}, {"PRIORITY", false, 0, 0, 1},
+    {"TIME", true, 0, 0, 1},
 };
 
 /* "used/limit". */
@@ -64,6 +71,13 @@ static void add_quota(struct table *table, const cJSON *quota)
     table_add(table, json_bool(quota, "approved", false) ? "yes" : NULL, TERM_PLAIN);
     for (size_t i = 0; i < FIELD_COUNT; i++)
         add_cell(table, quota, fields[i]);
+    char text[32];
+    const cJSON *seconds = json_get(quota, "max_time_s");
+    table_add(table, json_str(quota, "max_priority", "-"), TERM_PLAIN);
+    table_add(table,
+              cJSON_IsNumber(seconds) ? units_format_exact((int64_t)(seconds->valuedouble * 1000), text)
+                                      : "-",
+              TERM_PLAIN);
 }
 
 static int list(const struct quota_args *args, bool json)
@@ -86,6 +100,26 @@ static int list(const struct quota_args *args, bool json)
     return EXIT_OK;
 }
 
+static int add_caps(const struct quota_args *args, cJSON *body)
+{
+    struct error err = {0};
+    int64_t ms;
+    if (args->max_priority && strcmp(args->max_priority, "none") == 0)
+        cJSON_AddNullToObject(body, "max_priority");
+    else if (args->max_priority)
+        json_add_bytes(body, "max_priority", args->max_priority);
+    if (!args->max_time)
+        return EXIT_OK;
+    if (strcmp(args->max_time, "none") == 0) {
+        cJSON_AddNullToObject(body, "max_time_s");
+        return EXIT_OK;
+    }
+    if (!when_read_duration("--max-time", args->max_time, &ms, &err))
+        return cli_usage("quota", "%s", err.message);
+    cJSON_AddNumberToObject(body, "max_time_s", (double)ms / 1000);
+    return EXIT_OK;
+}
+
 /* EXIT_OK, or what cli_usage gave. */
 static int add_limits(const struct quota_args *args, cJSON *body)
 {
@@ -103,7 +137,7 @@ static int add_limits(const struct quota_args *args, cJSON *body)
             return cli_usage("quota", "--%s takes a number or none, not \"%s\"", fields[i], text);
         cJSON_AddNumberToObject(body, fields[i], value);
     }
-    return EXIT_OK;
+    return add_caps(args, body);
 }
 
 /* Whose: words as "user NAME", or options; a family alone means all users of it together. */
@@ -128,7 +162,7 @@ static bool add_whose(const struct quota_args *args, int argc, char **argv, cJSO
 
 static int change(const struct quota_args *args, int argc, char **argv, bool json)
 {
-    bool remove = strcmp(argv[0], "remove") == 0, limits = false;
+    bool remove = strcmp(argv[0], "remove") == 0, limits = args->max_priority || args->max_time;
     for (size_t i = 0; i < FIELD_COUNT; i++)
         limits = limits || args->limits[i];
     _cleanup_json_ cJSON *body = cJSON_CreateObject();
@@ -139,7 +173,8 @@ static int change(const struct quota_args *args, int argc, char **argv, bool jso
             argv[0]);
     if (remove == limits)
         return cli_usage("quota", remove ? "remove takes no limits"
-                                         : "set needs some of --cores, --gpus, --running, --queued");
+                                         : "set needs some of --cores, --gpus, --running, --queued, "
+                                           "--max-priority, --max-time");
     if (remove)
         cJSON_AddTrueToObject(body, "remove");
     int code = add_limits(args, body);
@@ -182,13 +217,16 @@ static int run_quota(void *p, int argc, char **argv)
         if (args->limits[i])
             return cli_usage("quota", "--%s goes with quota set", fields[i]);
     }
+    if (args->max_priority || args->max_time)
+        return cli_usage("quota", "--max-priority and --max-time go with quota set");
     return list(args, json);
 }
 
 const struct verb verb_quota = {
     .name = "quota",
     .synopsis = "[list] [-o json]\n"
-                "set user NAME|workspace NAME|everyone [--cores N] [--gpus N] [--running N] [--queued N]\n"
+                "set user NAME|workspace NAME|everyone [--cores N] [--gpus N] [--running N] [--queued N] "
+                "[--max-priority CLASS] [--max-time T]\n"
                 "set [user NAME|workspace NAME] --family F [--cores N] [...]\n"
                 "remove user NAME|workspace NAME|everyone [--family F]\n"
                 "request --family F --cores N [--gpus N] [--reason TEXT]\n"
@@ -201,7 +239,10 @@ const struct verb verb_quota = {
         "A limit that is left out stays as it is; \"none\" takes it away. What everyone may hold counts "
         "for each user\nwithout a quota of their own. Jobs beyond a limit wait; one more than --queued is "
         "refused. Administrators set\nquotas, everybody may list them; the list shows what is held of "
-        "each limit.\nSizes of a restricted family need approval: ask for it with quota request. "
+        "each limit.\nOwners may raise priority and time limit of their jobs up to --max-priority and "
+        "--max-time, and "
+        "never past a\nreservation; a user's own stand in place of everyone's. Without more, everyone has "
+        "medium.\nSizes of a restricted family need approval: ask for it with quota request. "
         "Approval gives a quota in that family,\nand the jobs that wait for it start.",
     .operands = WORD_NAME,
     .options = quota_opts,

@@ -1,27 +1,11 @@
-/*
- * Rules: the policy, and a job's own (held, priority, begin, time limit). Every change is an event of the
- * core, so that it survives as the jobs do.
- */
+/* The policy. Every change is an event of the core, so that it survives as the jobs do. */
 #include "scheduler/api.h"
 
-#include "base/alloc.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/log.h"
-#include "proto/array.h"
-#include "proto/units.h"
 #include "scheduler/engine.h"
 
 #include <string.h>
-
-static bool respond(struct http_request *req, const struct error *err, bool ok)
-{
-    if (!ok)
-        http_respond_error(req, err);
-    return ok;
-}
-
-/* ---- the policy ---- */
 
 static cJSON *policy_object(const struct daemon *d)
 {
@@ -84,8 +68,10 @@ void api_post_policy(struct http_request *req, void *context)
     core_config_get(d->core, &event.as.config);
     bool ok =
         engine_writable(d, &err) && read_policy(body, &event.as.config, &err) && engine_step(d, &event, &err);
-    if (!respond(req, &err, ok))
+    if (!ok) {
+        http_respond_error(req, &err);
         return;
+    }
     log_info("policy set by %s: %s", api_caller(d, req).name, core_policy_name(event.as.config.policy));
     _cleanup_json_ cJSON *o = policy_object(d);
     engine_answer(d, req, 200, json_text(o), NULL, 0);

@@ -16,6 +16,7 @@
 #define LICENCE_NAME_MAX 64
 #define LICENCE_TOTAL_MAX 1000000
 #define QUOTA_FIELDS "cores gpus running queued"
+#define CAP_FIELDS "max_priority max_time_s"
 
 static const char *const scopes[] = {"user", "workspace", "everyone", "family"};
 enum { SCOPE_USER, SCOPE_WORKSPACE, SCOPE_EVERYONE, SCOPE_FAMILY, SCOPE_COUNT };
@@ -38,6 +39,19 @@ static const struct limit {
 static uint32_t *limit_of(struct core_quota *quota, const struct limit *limit)
 {
     return (uint32_t *)(void *)((char *)quota + limit->offset);
+}
+
+/* How far owners may go with priority and time limits: of those that have such caps. */
+static void add_caps(const struct daemon *d, const struct core_quota *q, cJSON *o)
+{
+    struct core_caps caps = {0};
+    if (!q->family && q->scope != CORE_QUOTA_FAMILY)
+        core_caps_get(d->core, q->scope, q->id, &caps);
+    json_add_str(o, "max_priority", caps.set_class ? priority_class_name(caps.priority_class) : NULL);
+    if (caps.time_limit_ms)
+        cJSON_AddNumberToObject(o, "max_time_s", (double)caps.time_limit_ms / 1000);
+    else
+        cJSON_AddNullToObject(o, "max_time_s");
 }
 
 static cJSON *quota_object(const struct daemon *d, struct core_quota_view *view)
@@ -66,6 +80,7 @@ static cJSON *quota_object(const struct daemon *d, struct core_quota_view *view)
         else
             cJSON_AddNullToObject(o, limits[i].field);
     }
+    add_caps(d, q, o);
     cJSON *now = everyone ? cJSON_AddNullToObject(o, "used") : cJSON_AddObjectToObject(o, "used");
     for (size_t i = 0; !everyone && i < LIMIT_COUNT; i++)
         cJSON_AddNumberToObject(now, limits[i].field, used[i]);
@@ -124,6 +139,11 @@ static bool in_units(const cJSON *item, const struct limit *limit, uint32_t *out
     return *out && off < ROUNDING && off > -ROUNDING;
 }
 
+static bool has_caps(const cJSON *body)
+{
+    return json_get(body, "max_priority") || json_get(body, "max_time_s");
+}
+
 /* null takes a limit away; an absent one stays. */
 static bool read_limits(const cJSON *body, struct core_quota *quota, struct error *err)
 {
@@ -145,11 +165,35 @@ static bool read_limits(const cJSON *body, struct core_quota *quota, struct erro
             return error_hint(err, "to keep somebody's jobs from starting, hold them");
         }
     }
-    return any || error_set(err, ERROR_INVALID, "a limit is missing: some of " QUOTA_FIELDS);
+    return any || has_caps(body) ||
+           error_set(err, ERROR_INVALID, "a limit is missing: some of " QUOTA_FIELDS " " CAP_FIELDS);
+}
+
+/* null takes a cap away; an absent one stays. */
+static bool read_caps(struct daemon *d, const cJSON *body, const struct core_quota *quota,
+                      struct core_caps *caps, struct error *err)
+{
+    const cJSON *priority = json_get(body, "max_priority"), *time = json_get(body, "max_time_s");
+    if (quota->family || quota->scope == CORE_QUOTA_FAMILY)
+        return error_field(err, "family", "priority and time are capped for users, workspaces and everyone");
+    core_caps_get(d->core, quota->scope, quota->id, caps);
+    if (priority)
+        caps->set_class = !cJSON_IsNull(priority);
+    if (priority && caps->set_class &&
+        (!cJSON_IsString(priority) || !priority_class_parse(priority->valuestring, &caps->priority_class)))
+        return error_field(err, "max_priority", "max_priority is low, medium, high, or null for no cap");
+    if (time && cJSON_IsNull(time))
+        caps->time_limit_ms = 0;
+    else if (!api_take_seconds(body, "max_time_s", &caps->time_limit_ms, err))
+        return false;
+    return !time || cJSON_IsNull(time) || caps->time_limit_ms ||
+           error_field(err, "max_time_s", "max_time_s must be more than 0, or null for no cap");
 }
 
 static bool has_limits(const cJSON *body)
 {
+    if (has_caps(body))
+        return true;
     for (size_t i = 0; i < LIMIT_COUNT; i++) {
         if (json_get(body, limits[i].field))
             return true;
@@ -201,14 +245,25 @@ void api_post_quota(struct http_request *req, void *context)
 {
     struct daemon *d = context;
     struct error err = {0};
-    _cleanup_json_ cJSON *body =
-        api_need_admin(d, req, "set quotas") ? api_body(req, "scope name family remove " QUOTA_FIELDS) : NULL;
+    _cleanup_json_ cJSON *body = api_need_admin(d, req, "set quotas")
+                                     ? api_body(req, "scope name family remove " QUOTA_FIELDS " " CAP_FIELDS)
+                                     : NULL;
     bool user = strcmp(json_str(body, "scope", ""), scopes[SCOPE_USER]) == 0;
     if (!body || !api_look_up_users(d, req, user ? json_get(body, "name") : NULL, api_post_quota))
         return;
-    struct core_event event = {.kind = CORE_EVENT_QUOTA};
-    bool ok = engine_writable(d, &err) && read_quota(d, body, &event.as.quota, &err) &&
-              engine_step(d, &event, &err);
+    struct core_event event = {.kind = CORE_EVENT_QUOTA}, caps = {.kind = CORE_EVENT_CAPS};
+    bool remove = cJSON_IsTrue(json_get(body, "remove"));
+    bool ok = engine_writable(d, &err) && read_quota(d, body, &event.as.quota, &err);
+    bool capped = has_caps(body) || (remove && !event.as.quota.family);
+    caps.as.caps.scope = event.as.quota.scope;
+    caps.as.caps.id = event.as.quota.id;
+    if (remove && event.as.quota.scope == CORE_QUOTA_PRINCIPAL &&
+        !event.as.quota.id) { /* as a first start has it */
+        caps.as.caps.set_class = true;
+        caps.as.caps.priority_class = PRIORITY_MEDIUM;
+    }
+    ok = ok && (!has_caps(body) || read_caps(d, body, &event.as.quota, &caps.as.caps, &err)) &&
+         engine_step(d, &event, &err) && (!capped || engine_step(d, &caps, &err));
     if (!ok) {
         http_respond_error(req, &err);
         return;
@@ -218,7 +273,7 @@ void api_post_quota(struct http_request *req, void *context)
     _cleanup_json_ cJSON *o = quota_object(d, &view);
     add_notes(&view, o);
     _cleanup_free_ char *text = json_text(o);
-    log_info("quota set by %s: %s", api_caller(d, req).name, text);
+    log_info("quota %s by %s: %s", remove ? "removed" : "set", api_caller(d, req).name, text);
     engine_answer(d, req, 200, take_ptr(text), NULL, 0);
 }
 

@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "scheduler/approval.h"
+#include "scheduler/authority.h"
 #include "scheduler/arrays.h"
 #include "scheduler/dependency.h"
 #include "scheduler/engine.h"
@@ -180,9 +181,9 @@ _Static_assert(JOB_AFTER_MAX <= CORE_DEPENDENCIES_MAX && JOB_RETRIES_MAX <= CORE
                    JOB_GPU_WHOLE == RESOURCE_GPU_WHOLE && ARRAY_ELEMENTS_MAX <= CORE_ARRAY_MAX,
                "a job file that is taken fits the core");
 
-static bool submit(struct daemon *d, struct job *job, const struct job_spec *spec,
-                   const struct submit_resources *resources, const struct submit_names *names,
-                   struct error *err)
+static bool submit(struct daemon *d, struct job *job, const struct caller *caller,
+                   const struct job_spec *spec, const struct submit_resources *resources,
+                   const struct submit_names *names, struct error *err)
 {
     static const enum priority_class classes[] = {[JOB_PRIORITY_LOW] = PRIORITY_LOW,
                                                   [JOB_PRIORITY_MEDIUM] = PRIORITY_MEDIUM,
@@ -199,6 +200,7 @@ static bool submit(struct daemon *d, struct job *job, const struct job_spec *spe
                                              .on_node_loss = CORE_LOSS_WAIT,
                                              .workspace = names->workspace,
                                              .family = names->family}};
+    event.as.submit.by_operator = caller->admin;
     add_rules(job, spec, &event.as.submit);
     if (!add_dependencies(d, spec, names, &event.as.submit, err) ||
         !submit_life(d, spec, resources, &event.as.submit, err) ||
@@ -238,9 +240,12 @@ static void go_on(struct daemon *d, struct http_request *req, struct job_spec *s
         job_spec_destroy(spec);
         return;
     }
-    if (!check(d, api_caller(d, req).principal, spec, file, &err) ||
-        !submit_take_names(d, spec, &names, &err) ||
-        !dependency_find(d, api_caller(d, req).principal, spec, names.after, &err)) {
+    _cleanup_json_ cJSON *extra = cJSON_CreateObject();
+    cJSON *notes = cJSON_AddArrayToObject(extra, "submit_notes");
+    struct caller caller = api_caller(d, req);
+    if (!check(d, caller.principal, spec, file, &err) || !submit_take_names(d, spec, &names, &err) ||
+        !dependency_find(d, caller.principal, spec, names.after, &err) ||
+        !authority_fit(d, &caller, names.workspace, spec, notes, &err)) {
         job_spec_destroy(spec);
         http_respond_error(req, &err);
         return;
@@ -257,7 +262,7 @@ static void go_on(struct daemon *d, struct http_request *req, struct job_spec *s
     uint64_t id = job->id;
     FAULT("submit.before_step");
     jobs_add(&d->jobs, job);
-    bool ok = submit(d, job, spec, &resources, &names, &err);
+    bool ok = submit(d, job, &caller, spec, &resources, &names, &err);
     job_spec_destroy(spec);
     if (!ok) {
         jobs_remove(&d->jobs, job);
@@ -267,11 +272,15 @@ static void go_on(struct daemon *d, struct http_request *req, struct job_spec *s
     job_names_supersede(&d->jobs, job);
     _cleanup_free_ char *text = json_text(file);
     journal_add_spec(d->journal, id, text);
+    const cJSON *note;
+    cJSON_ArrayForEach(note, notes) job_note(job, job->submitted_ms, note->valuestring);
     jobs_touch(&d->jobs, job);
     struct buf body = {0};
-    _cleanup_free_ char *approval = approval_missing(d, id);
+    _cleanup_free_ char *approval = approval_missing(d, id), *words = json_text(notes);
+    _cleanup_free_ char *more =
+        xasprintf("\"submit_notes\":%s%s%s", words, approval ? "," : "", approval ? approval : "");
     engine_look(d, job);
-    job_object_write(job, JOB_OBJECT_SHORT | JOB_OBJECT_PRIVATE, approval, &body);
+    job_object_write(job, JOB_OBJECT_SHORT | JOB_OBJECT_PRIVATE, more, &body);
     engine_answer(d, req, 201, buf_take(&body), undo_submit, id);
 }
 

@@ -134,7 +134,9 @@ static bool forget_quotas(struct daemon *d, uint32_t id, struct error *err)
         struct core_event event = {.kind = CORE_EVENT_QUOTA};
         event.as.quota =
             (struct core_quota){.scope = CORE_QUOTA_WORKSPACE, .id = id, .family = view.quota.family};
-        if (!engine_step(d, &event, err))
+        struct core_event caps = {.kind = CORE_EVENT_CAPS};
+        caps.as.caps = (struct core_caps){.scope = CORE_QUOTA_WORKSPACE, .id = id};
+        if (!engine_step(d, &event, err) || !engine_step(d, &caps, err))
             return false;
         cursor = 0;
     }

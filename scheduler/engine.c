@@ -389,7 +389,11 @@ static void configure(struct daemon *d)
                       .age_ms = UINT64_C(24) * 3600 * 1000,
                       .share_weight = 0,
                       .share_half_life_ms = UINT64_C(7) * 24 * 3600 * 1000}};
+    static const struct core_event caps = {
+        .kind = CORE_EVENT_CAPS,
+        .as.caps = {.scope = CORE_QUOTA_PRINCIPAL, .set_class = true, .priority_class = PRIORITY_MEDIUM}};
     engine_step(d, &event, NULL);
+    engine_step(d, &caps, NULL);
 }
 
 void engine_recovered(struct daemon *d)

@@ -91,6 +91,8 @@ char *job_doc_write(const struct job *job)
         add_raw(o, "evidence", job->evidence);
     if (job->canceled_by)
         json_add_str(o, "canceled_by", job->canceled_by);
+    if (job->held_by)
+        json_add_str(o, job->held_by_operator ? "held_by_operator" : "held_by", job->held_by);
     cJSON *tasks = cJSON_AddArrayToObject(o, "tasks");
     for (uint32_t i = 0; i < job->task_count; i++)
         cJSON_AddItemToArray(tasks, write_task(&job->tasks[i]));
@@ -186,6 +188,8 @@ struct job *job_doc_read(const struct journal_job *row, struct error *err)
     job->cause_text = xstrdup(json_str(o, "cause_text", NULL));
     job->evidence = raw_of(o, "evidence");
     job->canceled_by = xstrdup(json_str(o, "canceled_by", NULL));
+    const char *operator= json_str(o, "held_by_operator", NULL);
+    job_set_held_by(job, operator? operator : json_str(o, "held_by", NULL), operator!= NULL);
     const cJSON *item;
     cJSON_ArrayForEach(item, json_get(o, "tasks")) read_task(job, item);
     cJSON_ArrayForEach(item, json_get(o, "notes"))
@@ -241,6 +245,8 @@ static const char *reason_text(const struct job *job, bool private)
         return "a job that it depends on did not end as it needs";
     if (job->unborn && job->state == JOB_QUEUED)
         return "has not begun: it waits in its array";
+    if (job->reason == CORE_REASON_HELD && job->held_text)
+        return job->held_text;
     if (private && job->state == JOB_PREPARING && job_last_note(job))
         return job_last_note(job);
     return (unsigned)job->reason < CORE_REASON_COUNT && texts[job->reason] ? texts[job->reason] : "";

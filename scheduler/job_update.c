@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "proto/array.h"
 #include "proto/units.h"
+#include "scheduler/authority.h"
 #include "scheduler/engine.h"
 
 /* For how long its present attempt has run. */
@@ -128,10 +129,18 @@ static bool read_update(const cJSON *body, struct core_update *u, const struct c
     return true;
 }
 
+/* Who holds it: an administrator's hold stays when its owner adds his own. */
+static void hold_noted(struct daemon *d, struct job *job, const struct caller *caller, bool held)
+{
+    if (held && job->held_by_operator && !caller->admin)
+        return;
+    job_set_held_by(job, held ? caller->name : NULL, held && caller->admin && caller->uid != job->uid);
+    jobs_touch(&d->jobs, job);
+}
+
 bool job_change_update(struct daemon *d, const struct caller *caller, struct job *job, const cJSON *body,
                        bool defer, struct error *err)
 {
-    (void)caller;
     if (job->unborn && !job_is_final(job)) {
         error_set(err, ERROR_CONFLICT, "%s has not begun: what waits of an array is changed as one",
                   job->name);
@@ -141,14 +150,18 @@ bool job_change_update(struct daemon *d, const struct caller *caller, struct job
     struct core_job_view view;
     struct core_event event = {.kind = CORE_EVENT_JOB_UPDATE, .defer = defer};
     event.as.update.job.v = id;
+    event.as.update.by_operator = caller->admin;
     if (!engine_writable(d, err))
         return false;
     if (!core_job_get(d->core, (struct job_id){id}, &view))
         return error_set(err, ERROR_CONFLICT, "the job has ended: %s", job_state_name(job->state));
     if (!read_update(body, &event.as.update, &view, err) ||
-        !limit_can_change(&event.as.update, &view, job, err) || !engine_step(d, &event, err))
+        !limit_can_change(&event.as.update, &view, job, err) ||
+        !authority_allows(d, job, &event.as.update, err) || !engine_step(d, &event, err))
         return false;
     job = jobs_get(&d->jobs, id);
+    if (job && event.as.update.set_held)
+        hold_noted(d, job, caller, event.as.update.held);
     if (job)
         keep_update(d, job, &event.as.update, !view.waits);
     return true;

@@ -66,8 +66,23 @@ void job_destroy(struct job *job)
     free(job->cause_text);
     free(job->evidence);
     free(job->canceled_by);
+    free(job->held_by);
+    free(job->held_text);
     arrays_destroy(job->array);
     free(job);
+}
+
+void job_set_held_by(struct job *job, const char *name, bool operator)
+{
+    char *text = !name   ? NULL :
+                 operator? xasprintf("is held by %s, an administrator: only administrators release it", name)
+                         : xasprintf("is held by %s until berth release", name);
+    char *by = xstrdup(name); /* it may be the one that goes */
+    free(job->held_by);
+    free(job->held_text);
+    job->held_by = by;
+    job->held_text = text;
+    job->held_by_operator = name && operator;
 }
 
 bool job_is_final(const struct job *job)

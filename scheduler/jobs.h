@@ -88,10 +88,13 @@ struct job {
 
     /* the end */
     bool has_exit_code;
+    bool held_by_operator;
     int32_t exit_code;
     enum end_kind cause;
     char *cause_text, *evidence; /* evidence: JSON or NULL */
     char *canceled_by;           /* principal, or NULL */
+    char *held_by;               /* who held it last by an update; NULL: nobody did */
+    char *held_text;             /* its reason while it is held, from held_by */
 
     struct task *tasks; /* of all attempts, in their order */
     uint32_t task_count;
@@ -152,6 +155,8 @@ struct task *job_add_task(struct job *job, uint32_t attempt, uint32_t rank);
 void job_note(struct job *job, int64_t at_ms, const char *text);
 /* The last note of the present attempt; NULL. Borrowed. */
 const char *job_last_note(const struct job *job);
+/* Who holds it by an update; NULL: nobody. */
+void job_set_held_by(struct job *job, const char *name, bool operator);
 void job_advise(struct job *job, const char *text); /* once each */
 bool job_is_final(const struct job *job);
 
