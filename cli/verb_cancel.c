@@ -3,18 +3,21 @@
 
 #include "base/cleanup.h"
 #include "base/print.h"
+#include "cli/batch.h"
 #include "cli/cancel.h"
 #include "cli/client.h"
 #include "cli/show.h"
 
 struct cancel_args {
     struct args_base base;
-    bool force;
+    bool force, yes;
+    struct selectors which;
 };
 
 static const struct opt cancel_opts[] = {
     {"force", 0, NULL, "kill at once, without SIGTERM and a time of grace", OPT_FLAG,
      offsetof(struct cancel_args, force)},
+    BATCH_ROWS(struct cancel_args),
     OPT_HOST(struct cancel_args),
     OPT_OUTPUT(struct cancel_args),
     {0},
@@ -48,14 +51,23 @@ static int run_cancel(void *p, int argc, char **argv)
     bool bad_output, json = cli_wants_json(&args->base, &bad_output);
     if (bad_output)
         return cli_usage("cancel", "-o takes json or table, not \"%s\"", args->base.output);
-    if (argc == 0)
-        return cli_usage("cancel", "cancel needs a job's name");
-    return cancel_named(&args->base, args->force, json, argc, argv);
+    struct batch_options batch = {
+        .verb = "cancel", .by = &args->which, .count = argc, .names = argv, .yes = args->yes, .json = json};
+    int code = batch_check(&batch);
+    if (code)
+        return code;
+    if (argc == 1)
+        return cancel_named(&args->base, args->force, json, argc, argv);
+    _cleanup_json_ cJSON *body = cJSON_CreateObject();
+    cJSON_AddStringToObject(body, "action", "cancel");
+    cJSON_AddBoolToObject(body, "force", args->force);
+    return batch_run(&args->base, &batch, body);
 }
 
 const struct verb verb_cancel = {
     .name = "cancel",
-    .synopsis = "NAME... [--force]",
+    .synopsis = "NAME... [--force]\n[--state S] [--user NAME] [--tag K=V] [--array JOB] [--name GLOB] "
+                "[--yes] [--force]",
     .summary = "ask jobs to stop: SIGTERM, a time of grace, then kill",
     .operands = WORD_JOB,
     .options = cancel_opts,

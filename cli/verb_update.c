@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/print.h"
+#include "cli/batch.h"
 #include "cli/client.h"
 #include "cli/show.h"
 #include "cli/when.h"
@@ -16,9 +17,12 @@ struct update_args {
     struct args_base base;
     const char *priority, *time, *begin;
     struct opt_number array_limit;
+    struct selectors which;
+    bool yes;
 };
 
 static const struct opt hold_opts[] = {
+    BATCH_ROWS(struct update_args),
     OPT_HOST(struct update_args),
     OPT_OUTPUT(struct update_args),
     {0},
@@ -35,30 +39,38 @@ static const struct opt update_opts[] = {
      OPT_STRING, offsetof(struct update_args, begin)},
     {"array-limit", 0, "N", "an array's elements at once at most (0: no limit)", OPT_NUMBER,
      offsetof(struct update_args, array_limit)},
+    BATCH_ROWS(struct update_args),
     OPT_HOST(struct update_args),
     OPT_OUTPUT(struct update_args),
     {0},
 };
 
-static int send_update(const struct args_base *base, const cJSON *body, bool json, int count, char **names)
+static int send_one(const struct args_base *base, const cJSON *change, bool json, const char *name)
 {
     struct error err = {0};
     _cleanup_client_ struct client *client = client_open(base, &err);
     if (!client)
         return cli_fail(&err);
-    int code = EXIT_OK;
-    for (int i = 0; i < count; i++) {
-        _cleanup_free_ char *path = client_job_path(names[i], "/update");
-        _cleanup_json_ cJSON *job = client_call(client, "POST", path, body, 0, &err);
-        if (!job)
-            code = cli_fail(&err);
-        else if (json)
-            show_json(job);
-        else
-            print_line(PRINT_OUT, "%s %s: %s", json_str(job, "name", names[i]), json_str(job, "state", "?"),
-                       json_str(job, "reason", ""));
-    }
-    return code;
+    _cleanup_free_ char *path = client_job_path(name, "/update");
+    _cleanup_json_ cJSON *job = client_call(client, "POST", path, change, 0, &err);
+    if (!job)
+        return cli_fail(&err);
+    if (json)
+        show_json(job);
+    else
+        print_line(PRINT_OUT, "%s %s: %s", json_str(job, "name", name), json_str(job, "state", "?"),
+                   json_str(job, "reason", ""));
+    return EXIT_OK;
+}
+
+static int send_update(const struct args_base *base, const struct batch_options *batch, const cJSON *change)
+{
+    if (batch->count == 1)
+        return send_one(base, change, batch->json, batch->names[0]);
+    _cleanup_json_ cJSON *body = cJSON_CreateObject();
+    cJSON_AddStringToObject(body, "action", "update");
+    cJSON_AddItemToObject(body, "update", cJSON_Duplicate(change, true));
+    return batch_run(base, batch, body);
 }
 
 static int run_hold_or_release(void *p, int argc, char **argv, const char *verb, bool held)
@@ -67,11 +79,14 @@ static int run_hold_or_release(void *p, int argc, char **argv, const char *verb,
     bool bad_output, json = cli_wants_json(&args->base, &bad_output);
     if (bad_output)
         return cli_usage(verb, "-o takes json or table, not \"%s\"", args->base.output);
-    if (argc == 0)
-        return cli_usage(verb, "%s needs a job's name", verb);
+    struct batch_options batch = {
+        .verb = verb, .by = &args->which, .count = argc, .names = argv, .yes = args->yes, .json = json};
+    int code = batch_check(&batch);
+    if (code)
+        return code;
     _cleanup_json_ cJSON *body = cJSON_CreateObject();
     cJSON_AddBoolToObject(body, "held", held);
-    return send_update(&args->base, body, json, argc, argv);
+    return send_update(&args->base, &batch, body);
 }
 
 static int run_hold(void *p, int argc, char **argv)
@@ -104,8 +119,11 @@ static int run_update(void *p, int argc, char **argv)
     bool bad_output, json = cli_wants_json(&args->base, &bad_output);
     if (bad_output)
         return cli_usage("update", "-o takes json or table, not \"%s\"", args->base.output);
-    if (argc == 0)
-        return cli_usage("update", "update needs a job's name");
+    struct batch_options batch = {
+        .verb = "update", .by = &args->which, .count = argc, .names = argv, .yes = args->yes, .json = json};
+    int code = batch_check(&batch);
+    if (code)
+        return code;
     if (!args->priority && !args->time && !args->begin && !args->array_limit.given)
         return cli_usage("update", "update needs --priority, --time, --begin or --array-limit");
     _cleanup_json_ cJSON *body = cJSON_CreateObject();
@@ -125,12 +143,12 @@ static int run_update(void *p, int argc, char **argv)
     }
     if (args->array_limit.given)
         json_add_int(body, "array_limit", args->array_limit.value);
-    return send_update(&args->base, body, json, argc, argv);
+    return send_update(&args->base, &batch, body);
 }
 
 const struct verb verb_hold = {
     .name = "hold",
-    .synopsis = "NAME...",
+    .synopsis = "NAME...\n[--state S] [--user NAME] [--tag K=V] [--array JOB] [--name GLOB] [--yes]",
     .summary = "keep waiting jobs from starting until they are released",
     .operands = WORD_JOB,
     .options = hold_opts,
@@ -140,7 +158,7 @@ const struct verb verb_hold = {
 
 const struct verb verb_release = {
     .name = "release",
-    .synopsis = "NAME...",
+    .synopsis = "NAME...\n[--state S] [--user NAME] [--tag K=V] [--array JOB] [--name GLOB] [--yes]",
     .summary = "let held jobs take their turn",
     .operands = WORD_JOB,
     .options = hold_opts,
@@ -150,7 +168,8 @@ const struct verb verb_release = {
 
 const struct verb verb_update = {
     .name = "update",
-    .synopsis = "NAME... [--priority CLASS|N] [--time T] [--begin TIME] [--array-limit N]",
+    .synopsis = "NAME... [--priority CLASS|N] [--time T] [--begin TIME] [--array-limit N]\n[--state S] "
+                "[--user NAME] [--tag K=V] [--array JOB] [--name GLOB] [--yes] ...",
     .summary = "change a job's priority or time limit, its begin time or an array's limit while it waits",
     .operands = WORD_JOB,
     .options = update_opts,

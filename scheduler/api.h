@@ -56,6 +56,7 @@ void api_get_version(struct http_request *req, void *context);
 void api_post_shutdown(struct http_request *req, void *context);
 void api_post_job(struct http_request *req, void *context);
 void api_get_jobs(struct http_request *req, void *context);
+void api_post_batch(struct http_request *req, void *context);
 void api_get_job(struct http_request *req, void *context);
 void api_get_wait(struct http_request *req, void *context);
 void api_get_why(struct http_request *req, void *context);

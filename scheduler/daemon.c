@@ -15,6 +15,7 @@
 #include "scheduler/sweep.h"
 #include "scheduler/sweep_blobs.h"
 #include "scheduler/unrecorded.h"
+#include "scheduler/batch.h"
 #include "scheduler/waits.h"
 
 #include <errno.h>
@@ -281,6 +282,7 @@ bool daemon_init(struct daemon *d, const struct daemon_options *options, struct 
     d->options = *options;
     pool_init(&d->pool, &d->loop);
     list_init(&d->waiters);
+    list_init(&d->batches);
     list_init(&d->followers);
     list_init(&d->inputs);
     jobs_init(&d->jobs);
@@ -328,6 +330,7 @@ void daemon_finish(struct daemon *d)
         journal_stop(d->journal);
     while (d->pool_work)
         uv_run(&d->loop, UV_RUN_ONCE); /* it holds requests */
+    batches_finish(d);
     http_server_destroy(d->people);
     logins_destroy(d->logins);
     /* The machine's own socket, outside the state folder, stays: clients see by it that this machine has a

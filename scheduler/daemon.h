@@ -66,6 +66,7 @@ struct daemon {
     struct share_table shares;
 
     struct list waiters;   /* requests that wait for a job's end (waits.c) */
+    struct list batches;   /* changes of many jobs that are under way (batch.c) */
     struct list followers; /* open log streams (api_logs.c) */
     struct list inputs;    /* stdin that waits for its job to run (api_stdin.c) */
 

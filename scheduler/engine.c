@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "scheduler/arrays.h"
 #include "scheduler/attempts.h"
+#include "scheduler/batch.h"
 #include "scheduler/dependency.h"
 #include "scheduler/fences.h"
 #include "scheduler/follow.h"
@@ -352,12 +353,13 @@ static void on_idle(uv_idle_t *idle)
 
 void engine_turn(struct daemon *d)
 {
+    bool batches = batches_turn(d);
     bool more = core_continue_due(d->core) && engine_writable(d, NULL);
     if (more) {
         engine_step(d, &(struct core_event){.kind = CORE_EVENT_CONTINUE}, NULL);
         more = core_continue_due(d->core);
     }
-    if (more)
+    if (more || batches)
         uv_idle_start(&d->idle, on_idle);
     else
         uv_idle_stop(&d->idle);

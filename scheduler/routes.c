@@ -1,6 +1,7 @@
 /* The route tables. docs/openapi.yaml describes each of them, and a test holds the two together. */
 #include "scheduler/api.h"
 #include "scheduler/api_page.h"
+#include "scheduler/batch.h"
 
 const struct http_route people_routes[] = {
     {.method = "GET", .path = "/v1/version", .handle = api_get_version},
@@ -17,6 +18,10 @@ const struct http_route people_routes[] = {
      .path = "/v1/jobs",
      .query = "state limit before principal expected workspace array name tag",
      .handle = api_get_jobs},
+    {.method = "POST",
+     .path = "/v1/jobs/batch",
+     .body_max_bytes = BATCH_BODY_MAX_BYTES,
+     .handle = api_post_batch},
     {.method = "GET", .path = "/v1/jobs/{job}", .handle = api_get_job},
     {.method = "GET", .path = "/v1/jobs/{job}/wait", .query = "timeout_s", .handle = api_get_wait},
     {.method = "GET",
