@@ -44,9 +44,11 @@ struct resource_request {
     uint32_t gpu_milli; /* whole GPUs (2000 is two), or 1..999: a share of one */
     uint32_t flags;     /* enum resource_flags */
     uint64_t memory_bytes;
-    uint64_t gpu_memory_bytes; /* each GPU has at least this; without gpu_milli: a share with this memory */
-    uint64_t gpu_models;       /* bit n: a GPU of model id n will do; 0: any */
-    uint64_t labels;           /* bit n: the node must have label id n */
+    uint64_t gpu_memory_bytes;  /* each GPU has at least this; without gpu_milli: a share with this memory */
+    uint64_t gpu_models;        /* bit n: a GPU of model id n will do; 0: any */
+    uint64_t labels;            /* bit n: the node must have label id n */
+    uint64_t gpu_models_closed; /* bit n: no GPU of model id n. The core sets the two by what is restricted */
+    uint64_t labels_closed;     /* bit n: the node must not have label id n */
 };
 
 /* Amounts of named licences, of the whole job; amount 0 ends the list. */

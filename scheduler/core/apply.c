@@ -228,7 +228,7 @@ static void apply_quota(struct core *core, const struct core_quota *q)
     t->facts.limit_queued = q->queued;
     t->facts.approved = q->approved;
     if (q->scope == CORE_QUOTA_PRINCIPAL && q->family)
-        approvals_settle(core, q->id);
+        apply_approval(core, q->id);
 }
 
 const char *apply_event(struct core *core, const struct core_event *event)

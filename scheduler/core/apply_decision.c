@@ -49,6 +49,7 @@ static uint32_t job_enter(struct core *core, const struct core_submit *s)
     f->family = s->family;
     f->reservation = s->reservation;
     tenant_enter(core, &core->jobs[slot]);
+    guards_close(core, f);
     f->state = JOB_NOT_STARTED;
     array_enter(core, f, s);
     learn_submit(core, f);

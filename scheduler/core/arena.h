@@ -301,11 +301,12 @@ struct tenant_facts {
     uint32_t place; /* what its use adds to its jobs' places */
     uint32_t limit_cores, limit_gpu_milli, limit_running, limit_queued; /* 0: none */
     uint32_t own_limits;                                                /* 1: set for it, not everyone's */
-    uint32_t family;            /* 0: its jobs of every family and of none */
-    uint32_t approved;          /* 1: a principal who may run what is restricted in the family */
-    uint64_t cap_time_limit_ms; /* 0: none */
-    uint32_t cap_class;         /* 0: none; else 1 + the highest class */
-    uint32_t own_caps;          /* 1: set for it, not everyone's */
+    uint32_t family;                     /* 0: its jobs of every family and of none */
+    uint32_t approved;                   /* 1: a principal who may run what is restricted in the family */
+    uint64_t cap_time_limit_ms;          /* 0: none */
+    uint32_t cap_class;                  /* 0: none; else 1 + the highest class */
+    uint32_t own_caps;                   /* 1: set for it, not everyone's */
+    uint64_t guard_models, guard_labels; /* of a family: what it guards */
 };
 
 struct tenant {
@@ -666,11 +667,18 @@ struct job_tenant {
 uint32_t job_tenants(uint32_t principal, uint32_t workspace, uint32_t family,
                      struct job_tenant out[TENANTS_OF_JOB_MAX]);
 bool job_counts_in(const struct job_facts *job, const struct tenant_facts *t);
+/* Sets what of GPUs and nodes restricted families keep from the job's principal. The job must be open. */
+void guards_close(const struct core *core, struct job_facts *job);
+/* The restricted family that keeps all nodes from the job which could hold it; 0: none does. A pass over the
+ * nodes where anything is closed to it. */
+uint32_t guards_keep(const struct core *core, const struct job_facts *job);
 /* False: its family is restricted and its principal not approved there. */
 bool job_approved(const struct core *core, const struct job_facts *job);
 /* Whether the quotas of all these let as much more start. */
 bool tenants_allow(const struct core *core, const struct job *job, uint64_t cores, uint64_t gpu_milli);
 void apply_family(struct core *core, const struct core_family *family);
+/* What the principal is approved for has changed. */
+void apply_approval(struct core *core, uint32_t principal);
 uint32_t refused_quota_code(const struct job_tenant *tenant, enum core_quota_limit limit);
 
 /* authority.c: what owners may do with their own jobs */

@@ -267,6 +267,10 @@ struct core_caps {
 struct core_family {
     uint32_t id; /* 1..CORE_FAMILIES_MAX - 1 */
     bool restricted;
+    uint64_t
+        gpu_models; /* what it guards while it is restricted, however it is asked for: GPUs of these models,
+                       and nodes with any of these labels, are for those alone who are approved in it */
+    uint64_t labels;
 };
 
 /* Amounts of some nodes that only some users' jobs may use for a time. What of it isn't reserved of a node is

@@ -100,6 +100,8 @@ static const char *check_submit(const struct core_event *event)
         return "an array has too many elements, a limit above their number or without any";
     if (s->retries > CORE_RETRIES_MAX || s->retry_kinds >> END_KIND_COUNT || (s->retry_kinds & 1))
         return "too many retries, or after an end that there isn't";
+    if (s->request.gpu_models_closed || s->request.labels_closed)
+        return "what is closed to a job is the core's to say";
     if (s->family >= CORE_FAMILIES_MAX)
         return "a family's id is out of range";
     return check_lists(s);

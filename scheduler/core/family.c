@@ -65,8 +65,93 @@ bool tenants_allow(const struct core *core, const struct job *job, uint64_t core
     return true;
 }
 
+static bool closed_to(const struct core *core, uint32_t family, uint32_t principal)
+{
+    return core_family_restricted(core, family) &&
+           !core->tenants[tenant_find_in(core, CORE_QUOTA_PRINCIPAL, principal, family)].facts.approved;
+}
+
+void guards_close(const struct core *core, struct job_facts *job)
+{
+    job->request.gpu_models_closed = job->request.labels_closed = 0;
+    for (uint32_t word = 0; word < CORE_FAMILIES_MAX / 64; word++) {
+        for (uint64_t left = core->h->facts.restricted[word]; left; left &= left - 1) {
+            uint32_t family = word * 64 + (uint32_t)__builtin_ctzll(left);
+            const struct tenant_facts *t =
+                &core->tenants[tenant_find_in(core, CORE_QUOTA_FAMILY, 0, family)].facts;
+            if (!(t->guard_models | t->guard_labels) || !closed_to(core, family, job->principal))
+                continue;
+            job->request.gpu_models_closed |= t->guard_models;
+            job->request.labels_closed |= t->guard_labels;
+        }
+    }
+}
+
+/* Approvals and guards have changed: what is closed to live jobs follows. What runs goes on. */
+static void guards_settle(struct core *core, uint32_t principal)
+{
+    for (uint32_t slot = 1; slot <= core->h->job.high; slot++) {
+        struct job_facts *f = &core->jobs[slot].facts, fresh = *f;
+        if (!f->present || job_state_is_final(f->state) || (principal && f->principal != principal))
+            continue;
+        guards_close(core, &fresh);
+        if (fresh.request.gpu_models_closed == f->request.gpu_models_closed &&
+            fresh.request.labels_closed == f->request.labels_closed)
+            continue;
+        queue_leave(core, slot);
+        job_changes(core, &core->jobs[slot]);
+        f->request = fresh.request;
+        queue_enter(core, slot);
+    }
+}
+
+void apply_approval(struct core *core, uint32_t principal)
+{
+    guards_settle(core, principal);
+    approvals_settle(core, principal);
+}
+
+uint32_t guards_keep(const struct core *core, const struct job_facts *job)
+{
+    struct job_facts open = *job;
+    if (!(job->request.gpu_models_closed | job->request.labels_closed))
+        return 0;
+    open.request.gpu_models_closed = open.request.labels_closed = 0;
+    struct shape_key closed_key = shape_key_of(job), open_key = shape_key_of(&open);
+    uint32_t could = 0, may = 0, family = 0;
+    uint64_t models = 0, labels = 0;
+    for (uint32_t n = 1; n <= core->h->facts.node_count; n++) {
+        const struct node *node = &core->nodes[n];
+        if (!node_fits(node, &open_key, true))
+            continue;
+        could++;
+        may += node_fits(node, &closed_key, true);
+        labels |= node->labels;
+        for (uint32_t left = node->gpu_present; left; left &= left - 1)
+            models |= UINT64_C(1) << node->gpu_model[__builtin_ctz(left)];
+    }
+    if (could < job->instance_count || may >= job->instance_count)
+        return 0;
+    for (uint32_t id = 1; id < CORE_FAMILIES_MAX && !family; id++) {
+        const struct tenant_facts *t = &core->tenants[tenant_find_in(core, CORE_QUOTA_FAMILY, 0, id)].facts;
+        if (closed_to(core, id, job->principal) && ((t->guard_models & models) | (t->guard_labels & labels)))
+            family = id;
+    }
+    return family;
+}
+
+void core_family_get(const struct core *core, uint32_t id, struct core_family *out)
+{
+    const struct tenant_facts *t = &core->tenants[tenant_find_in(core, CORE_QUOTA_FAMILY, 0, id)].facts;
+    *out = (struct core_family){id, core_family_restricted(core, id), t->guard_models, t->guard_labels};
+}
+
 void apply_family(struct core *core, const struct core_family *family)
 {
+    struct tenant *guard = &core->tenants[tenant_get(core, CORE_QUOTA_FAMILY, 0, family->id)];
+    tenant_changes(core, guard);
+    guard->facts.guard_models = family->gpu_models;
+    guard->facts.guard_labels = family->labels;
     uint64_t *word = &core->h->facts.restricted[family->id / 64], bit = UINT64_C(1) << (family->id % 64);
     *word = family->restricted ? *word | bit : *word & ~bit;
     for (uint32_t slot = 1; slot <= core->h->facts.tenant_count; slot++) {
@@ -74,6 +159,7 @@ void apply_family(struct core *core, const struct core_family *family)
         if (t->scope == CORE_QUOTA_PRINCIPAL && t->family == family->id)
             approvals_settle(core, t->id);
     }
+    guards_settle(core, 0);
 }
 
 uint32_t refused_quota_code(const struct job_tenant *tenant, enum core_quota_limit limit)

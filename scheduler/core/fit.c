@@ -17,7 +17,7 @@ uint32_t gpu_share_of(const struct node *node, uint32_t unit, const struct resou
     uint64_t memory = node->gpu_memory[unit];
     if (r->gpu_models && !((r->gpu_models >> node->gpu_model[unit]) & 1))
         return 0;
-    if (r->gpu_memory_bytes > memory)
+    if (((r->gpu_models_closed >> node->gpu_model[unit]) & 1) || r->gpu_memory_bytes > memory)
         return 0;
     if (r->gpu_milli >= RESOURCE_GPU_WHOLE)
         return RESOURCE_GPU_WHOLE;
@@ -105,6 +105,17 @@ static bool gpus_fit(const struct node *node, const struct resource_request *r, 
     return !wanted;
 }
 
+/* All of the node is wanted, and some of its GPUs are closed. */
+static bool takes_closed(const struct node *node, const struct resource_request *r)
+{
+    if (!r->gpu_models_closed || !(r->flags & RESOURCE_EXCLUSIVE))
+        return false;
+    for (uint32_t left = node->gpu_present; left; left &= left - 1)
+        if ((r->gpu_models_closed >> node->gpu_model[__builtin_ctz(left)]) & 1)
+            return true;
+    return false;
+}
+
 bool node_fits(const struct node *node, const struct shape_key *key, bool empty)
 {
     const struct resource_request *r = &key->request;
@@ -114,7 +125,7 @@ bool node_fits(const struct node *node, const struct shape_key *key, bool empty)
         return false;
     if (r->gpu_milli >= RESOURCE_GPU_WHOLE && r->gpu_milli > have->gpu_milli)
         return false;
-    if ((r->labels & node->labels) != r->labels)
+    if ((r->labels & node->labels) != r->labels || (r->labels_closed & node->labels) || takes_closed(node, r))
         return false;
     if (!empty) {
         uint32_t most = node->pool ? CORE_POOL_TASKS_MAX : CORE_NODE_TASKS_MAX;
@@ -126,7 +137,7 @@ bool node_fits(const struct node *node, const struct shape_key *key, bool empty)
         if ((r->flags & RESOURCE_EXCLUSIVE) && node->lease_count)
             return false;
     }
-    if (r->gpu_models || r->gpu_memory_bytes || r->gpu_milli % RESOURCE_GPU_WHOLE)
+    if (r->gpu_models || r->gpu_models_closed || r->gpu_memory_bytes || r->gpu_milli % RESOURCE_GPU_WHOLE)
         return gpus_fit(node, r, empty);
     return true;
 }

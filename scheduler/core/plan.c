@@ -69,14 +69,15 @@ static bool walk_fits(const struct walk *w, const struct job_facts *job, const s
                       const struct caps *free)
 {
     const struct resource_request *r = &job->request;
-    if (!caps_fit(want, free) || (r->labels & w->node->labels) != r->labels)
+    if (!caps_fit(want, free) || (r->labels & w->node->labels) != r->labels ||
+        (r->labels_closed & w->node->labels))
         return false;
     bool isolated = r->flags & RESOURCE_ISOLATED;
     if (w->leases && (isolated ? w->node->facts.tenant != job->principal : w->node->facts.tenant != 0))
         return false;
     if ((r->flags & RESOURCE_EXCLUSIVE) && w->leases)
         return false;
-    if (!r->gpu_models && !r->gpu_memory_bytes)
+    if (!r->gpu_models && !r->gpu_models_closed && !r->gpu_memory_bytes)
         return true;
     uint32_t wanted = r->gpu_milli >= RESOURCE_GPU_WHOLE ? r->gpu_milli / RESOURCE_GPU_WHOLE : 1;
     wanted += (w->free.gpu_milli - free->gpu_milli) / RESOURCE_GPU_WHOLE; /* others may get the right ones */
@@ -243,7 +244,8 @@ static bool room_at_hold(const struct core *core, uint32_t hold, uint32_t job_sl
 /* Amounts say all of whether two can stand beside each other there. */
 static bool plain(const struct resource_request *r)
 {
-    return !r->gpu_models && !r->gpu_memory_bytes && !r->flags && r->gpu_milli % RESOURCE_GPU_WHOLE == 0;
+    return !r->gpu_models && !r->gpu_models_closed && !r->gpu_memory_bytes && !r->flags &&
+           r->gpu_milli % RESOURCE_GPU_WHOLE == 0;
 }
 
 /* The hold's spare amounts in this pass; NULL: there is no more room to remember it, or it has no room now.
@@ -372,7 +374,7 @@ static uint64_t earliest(const struct core *core, uint32_t job_slot, const struc
     bool now = from_ms <= core->h->facts.now_ms;
     /* Amounts don't say which of a node's unlike GPUs will be free. */
     if (times == PLAN_DECLARED && node->gpu_mixed &&
-        (job->request.gpu_models || job->request.gpu_memory_bytes))
+        (job->request.gpu_models || job->request.gpu_models_closed || job->request.gpu_memory_bytes))
         return CORE_NEVER;
     if (job->reservation && !node->first_seat)
         return CORE_NEVER;

@@ -155,8 +155,10 @@ struct core_why {
     uint32_t ahead_listed;
     struct job_id ahead[CORE_WHY_JOBS_MAX]; /* the first in the queue */
     struct node_id node;                    /* not Queued: where its (first) task is; 0: none */
-    bool approval_missing;                  /* its principal isn't approved in its restricted family */
-    uint32_t quota_family;                  /* quota_reached: of the quota; 0: it is of none */
+    bool approval_missing;    /* its principal isn't approved in a restricted family: that of its size, or one
+                                 that guards all nodes which could hold it */
+    uint32_t approval_family; /* which; 0: none */
+    uint32_t quota_family;    /* quota_reached: of the quota; 0: it is of none */
     struct core_why_reserved {
         enum core_why_reservation kind;
         uint32_t reservation;
@@ -198,6 +200,8 @@ bool core_quota_next(const struct core *core, uint32_t *cursor, struct core_quot
 void core_quota_get(const struct core *core, enum core_quota_scope scope, uint32_t id, uint32_t family,
                     struct core_quota_view *out);
 bool core_family_restricted(const struct core *core, uint32_t family);
+/* With what it guards. */
+void core_family_get(const struct core *core, uint32_t id, struct core_family *out);
 /* Which quota CORE_REFUSED_QUOTA speaks of, from its `resource`. */
 void core_refused_quota(uint32_t resource, enum core_quota_scope *scope, bool *in_family,
                         enum core_quota_limit *limit);

@@ -216,6 +216,8 @@ enum core_reason queue_standing(const struct core *core, uint32_t slot)
         return CORE_REASON_APPROVAL;
     if (!core->h->facts.node_count)
         return CORE_REASON_NO_NODE;
+    if (shape->known < k->key.instance_count && guards_keep(core, &job->facts))
+        return CORE_REASON_APPROVAL;
     if (shape->usable < k->key.instance_count)
         return shape->known < k->key.instance_count ? CORE_REASON_FITS_NO_NODE : CORE_REASON_NODE_AWAY;
     if (!tenant_allows(core, k))

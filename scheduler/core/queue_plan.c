@@ -29,7 +29,8 @@ static bool plain(const struct core *core, const struct job_facts *job, int *amo
         return false;
     if (r->memory_bytes % (1 << 20))
         return false;
-    if (which < 0 || (*amount >= 0 && which != *amount) || r->flags || r->gpu_models || r->gpu_memory_bytes ||
+    if (which < 0 || (*amount >= 0 && which != *amount) || r->flags || r->gpu_models ||
+        r->gpu_models_closed || r->labels_closed || r->gpu_memory_bytes ||
         r->gpu_milli % RESOURCE_GPU_WHOLE || !job->time_limit_ms)
         return false;
     *amount = which;

@@ -7,7 +7,7 @@
 
 #include "scheduler/core/arena.h"
 
-_Static_assert(sizeof(struct job_facts) == 400, "no padding: the hash reads every byte");
+_Static_assert(sizeof(struct job_facts) == 416, "no padding: the hash reads every byte");
 _Static_assert(sizeof(struct task_facts) == 16 + sizeof(struct resource_lease) + 24 + 40,
                "no padding: the hash reads every byte");
 _Static_assert(sizeof(struct node_facts) == 32 + 8 * RESOURCE_CORE_WORDS + 2 * RESOURCE_GPUS_MAX + 16,
@@ -15,10 +15,10 @@ _Static_assert(sizeof(struct node_facts) == 32 + 8 * RESOURCE_CORE_WORDS + 2 * R
 _Static_assert(sizeof(struct header_facts) ==
                    40 + 32 + 4 * RESOURCE_LICENCES_MAX + 16 + 24 + 8 + 8 + CORE_FAMILIES_MAX / 8,
                "no padding");
-_Static_assert(sizeof(struct tenant_facts) == 72, "no padding");
-_Static_assert(sizeof(struct shape_key) == 56 && sizeof(struct klass_key) == 72,
+_Static_assert(sizeof(struct tenant_facts) == 88, "no padding");
+_Static_assert(sizeof(struct shape_key) == 72 && sizeof(struct klass_key) == 72,
                "no padding: keys are compared");
-_Static_assert(sizeof(struct job) == 496, "a pending job's cost");
+_Static_assert(sizeof(struct job) == 512, "a pending job's cost");
 
 _Static_assert(sizeof(struct order_job) == 80 && sizeof(struct order_state) % 8 == 0 &&
                    sizeof(struct order_cell) == 24,
@@ -103,7 +103,7 @@ uint64_t hold_hash(const struct core *core, const struct hold *hold)
                     core->nodes[hold->node_slot].facts.id);
 }
 
-_Static_assert(sizeof(struct resv_facts) == 16 + 48 + 24 + 4 * CORE_RESERVATION_USERS_MAX, "no padding");
+_Static_assert(sizeof(struct resv_facts) == 16 + 64 + 24 + 4 * CORE_RESERVATION_USERS_MAX, "no padding");
 
 uint64_t resv_hash(const struct resv *resv)
 {

@@ -320,6 +320,8 @@ static void event(struct codec *c, struct core_event *e, struct core_row *row)
     case CORE_EVENT_FAMILY:
         e->as.family.id = (uint32_t)number(c, e->as.family.id, CORE_FAMILIES_MAX - 1);
         BOOL(c, e->as.family.restricted);
+        U64(c, e->as.family.gpu_models);
+        U64(c, e->as.family.labels);
         break;
     case CORE_EVENT_LICENCES:
         U32(c, e->as.licences.id);

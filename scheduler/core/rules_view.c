@@ -165,7 +165,8 @@ struct wishing {
 /* Amounts say all of whether others can stand beside it. */
 static bool plain(const struct resource_request *r)
 {
-    return !r->gpu_models && !r->gpu_memory_bytes && !r->flags && r->gpu_milli % RESOURCE_GPU_WHOLE == 0;
+    return !r->gpu_models && !r->gpu_models_closed && !r->gpu_memory_bytes && !r->flags &&
+           r->gpu_milli % RESOURCE_GPU_WHOLE == 0;
 }
 
 /* Whether the node has room for it beside the job that stands there from at_ms on, and the promised ones that

@@ -161,6 +161,8 @@ static void list_limits(const struct core *core, const struct job_facts *job, st
         break;
     }
     out->approval_missing = !job_approved(core, job);
+    out->approval_family = out->approval_missing ? job->family : guards_keep(core, job);
+    out->approval_missing = out->approval_family != 0;
     struct job_tenant all[TENANTS_OF_JOB_MAX];
     uint32_t count = job_tenants(job->principal, job->workspace, job->family, all);
     uint64_t cores, gpus;

@@ -23,7 +23,8 @@ struct mjob *model_job(struct sim *sim, struct job_id id)
 
 uint32_t model_gpu_takes(const struct core_inventory_gpu *gpu, const struct resource_request *r)
 {
-    if ((r->gpu_models && !((r->gpu_models >> gpu->model) & 1)) || r->gpu_memory_bytes > gpu->memory_bytes)
+    if ((r->gpu_models && !((r->gpu_models >> gpu->model) & 1)) ||
+        ((r->gpu_models_closed >> gpu->model) & 1) || r->gpu_memory_bytes > gpu->memory_bytes)
         return 0;
     if (r->gpu_milli >= RESOURCE_GPU_WHOLE)
         return RESOURCE_GPU_WHOLE;
@@ -38,8 +39,12 @@ bool model_fits(const struct mnode *node, const struct core_submit *submit, bool
     uint32_t wanted = r->gpu_milli >= RESOURCE_GPU_WHOLE    ? r->gpu_milli / RESOURCE_GPU_WHOLE
                       : r->gpu_milli || r->gpu_memory_bytes ? 1
                                                             : 0;
-    if ((node->inventory.labels & r->labels) != r->labels)
+    if ((node->inventory.labels & r->labels) != r->labels || (node->inventory.labels & r->labels_closed))
         return false;
+    for (uint32_t i = 0; i < node->inventory.gpu_count && (r->flags & RESOURCE_EXCLUSIVE); i++) {
+        if ((r->gpu_models_closed >> node->inventory.gpus[i].model) & 1)
+            return false;
+    }
     if (!empty && node->lease_count && (r->flags & RESOURCE_EXCLUSIVE))
         return false;
     if (!empty && node->lease_count &&
@@ -381,6 +386,7 @@ static void on_job_state(struct sim *sim, const struct core_event *event, const 
             sim_fail(sim, "job %llu is accepted past a cap", id);
         job->accepted = true;
         job->state = JOB_NOT_STARTED;
+        model_guards_follow(sim);
     }
     if (to == job->state ? !model_waits(sim, job) : !job_state_can(job->state, to))
         sim_fail(sim, "job %llu goes from %s to %s", id, job_state_name(job->state), job_state_name(to));
@@ -540,7 +546,8 @@ static void check_queue(struct sim *sim)
         struct core_job_view view;
         if (!ready(sim, job) || !core_job_get(sim->main, job->submit.job, &view))
             continue;
-        if ((view.reason == CORE_REASON_APPROVAL) == model_approved(sim, job))
+        if ((view.reason == CORE_REASON_APPROVAL) ==
+            (model_approved(sim, job) && !model_guards_keep(sim, job)))
             sim_fail(sim, "job %u: the view is wrong about approval", i);
         if (view.reason == CORE_REASON_APPROVAL || view.reason == CORE_REASON_RESERVATION)
             continue;
@@ -565,7 +572,7 @@ static void check_why(struct sim *sim)
         sim_fail(sim, "job %llu is lost", (unsigned long long)job->submit.job.v);
     if (!held)
         return;
-    if (ready(sim, job) && why.approval_missing == model_approved(sim, job))
+    if (ready(sim, job) && why.approval_missing == (model_approved(sim, job) && !model_guards_keep(sim, job)))
         sim_fail(sim, "why is wrong about the approval of job %llu", (unsigned long long)job->submit.job.v);
     if (why.state != job->state || why.promised_ms != job->promised_ms)
         sim_fail(sim, "why tells another state of job %llu", (unsigned long long)job->submit.job.v);

@@ -74,6 +74,8 @@ static void take_gpus(struct sim *sim, const struct mjob *job, struct mnode *nod
         node->gpu_used[at] += lease->gpu_milli_each;
         if (node->gpu_used[at] > RESOURCE_GPU_WHOLE)
             sim_fail(sim, "GPU %u of node %u is leased beyond the whole of it", at, id.v);
+        if ((r->gpu_models_closed >> g->model) & 1)
+            sim_fail(sim, "GPU %u of node %u is for those alone who are approved", at, id.v);
         if (!(r->flags & RESOURCE_EXCLUSIVE) && model_gpu_takes(g, r) != lease->gpu_milli_each)
             sim_fail(sim, "GPU %u of node %u is not of the kind that was asked for, or another share", at,
                      id.v);

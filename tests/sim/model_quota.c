@@ -101,10 +101,13 @@ bool model_approved(const struct sim *sim, const struct mjob *job)
 void model_quota_event(struct sim *sim, const struct core_event *event)
 {
     const struct core_quota *q = &event->as.quota;
-    if (event->kind == CORE_EVENT_FAMILY)
+    if (event->kind == CORE_EVENT_FAMILY) {
         sim->restricted[event->as.family.id] = event->as.family.restricted;
-    else
+        sim->guards[event->as.family.id] = event->as.family;
+    } else {
         sim->quotas[q->scope][q->id][q->family] = *q;
+    }
+    model_guards_follow(sim);
 }
 
 void model_quota_refused(struct sim *sim, const struct core_submit *submit, const struct core_decision *d)

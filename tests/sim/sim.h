@@ -139,6 +139,7 @@ struct sim {
     struct core_config config;
     struct core_quota quotas[CORE_QUOTA_SCOPE_COUNT][SIM_TENANTS][SIM_FAMILIES];
     bool restricted[SIM_FAMILIES];
+    struct core_family guards[SIM_FAMILIES];
     struct core_caps caps[CORE_QUOTA_WORKSPACE + 1][SIM_TENANTS]; /* by id; principal 0: everyone's */
     uint32_t licences[RESOURCE_LICENCES_MAX];
     uint64_t overdue_ms; /* when last some task had outlived its time, or a pass was put off */
@@ -154,6 +155,10 @@ _Noreturn void sim_fail(const struct sim *sim, const char *fmt, ...) __attribute
 
 /* drive.c: one event through the three cores, then its decisions to model and world */
 void drive(struct sim *sim, const struct core_event *event);
+
+/* model_guard.c */
+void model_guards_follow(struct sim *sim); /* rules or jobs have changed */
+bool model_guards_keep(const struct sim *sim, const struct mjob *job);
 
 /* model_authority.c */
 bool model_cap_refuses(const struct sim *sim, const struct core_submit *s);

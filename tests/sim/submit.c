@@ -229,6 +229,8 @@ static void restrict_family(struct sim *sim, uint32_t family, bool restricted)
     struct core_event event = {.kind = CORE_EVENT_FAMILY};
     event.as.family.id = family;
     event.as.family.restricted = restricted;
+    event.as.family.gpu_models = rng_chance(&sim->rng, 50) ? rng_below(&sim->rng, 4) : 0;
+    event.as.family.labels = rng_chance(&sim->rng, 70) ? 0 : rng_below(&sim->rng, 4);
     drive(sim, &event);
 }
 

@@ -13,7 +13,7 @@ static void quota(struct fixture *f, struct core_quota q)
 static void restrict_family(struct fixture *f, uint32_t family, bool restricted)
 {
     struct core_event event = {.kind = CORE_EVENT_FAMILY};
-    event.as.family = (struct core_family){family, restricted};
+    event.as.family = (struct core_family){.id = family, .restricted = restricted};
     fed(f, &event);
 }
 
@@ -206,6 +206,86 @@ static void families_at_their_limit_are_taken_and_one_past_it_refused(void **sta
     }
 }
 
+static void guard(struct fixture *f, uint32_t family, uint64_t models, uint64_t labels)
+{
+    struct core_event event = {.kind = CORE_EVENT_FAMILY};
+    event.as.family = (struct core_family){family, true, models, labels};
+    fed(f, &event);
+}
+
+/* Two GPUs of model 1 and two of model 2, and the labels. */
+static void mixed_node_up(struct fixture *f, uint32_t id, uint64_t labels)
+{
+    struct core_inventory *inv = inventory_of((struct shape){8, 1, 4, 1, GIB});
+    for (uint32_t i = 0; i < 4; i++)
+        inv->gpus[i].model = i < 2 ? 1 : 2;
+    inv->labels = labels;
+    node_hello(f, id, inv);
+}
+
+static uint32_t models_of(const struct fixture *f, uint64_t job)
+{
+    const struct resource_lease *lease = leased(f, job);
+    uint32_t models = 0;
+    for (uint32_t i = 0; lease && i < 4; i++)
+        models |= (lease->gpus >> i) & 1 ? i < 2 ? 1u : 2u : 0;
+    return models;
+}
+
+static void a_guarded_model_is_for_the_approved_however_it_is_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    struct core_why why;
+    guard(f, 5, 1 << 1, 0); /* before the node comes */
+    mixed_node_up(f, 1, 0);
+    submit(f, wanting(1, 1, 2, 0));
+    assert_int_equal(models_of(f, 1), 2); /* the other two */
+    submit(f, wanting(2, 1, 3, 0));
+    assert_false(runs(f, 2));
+    assert_true(core_why(f->core, (struct job_id){2}, &why));
+    assert_int_equal(job_view(f, 2).reason, CORE_REASON_APPROVAL);
+    assert_int_equal(why.approval_family, 5);
+    struct core_submit half = wanting(3, 1, 0, 0);
+    half.request.gpu_milli = 500;
+    half.request.gpu_models = 1 << 1;
+    submit(f, half);
+    assert_int_equal(job_view(f, 3).reason, CORE_REASON_APPROVAL);
+    struct core_submit whole = wanting(4, 1, 0, 0);
+    whole.request.flags = RESOURCE_EXCLUSIVE;
+    submit(f, whole);
+    assert_int_equal(job_view(f, 4).reason, CORE_REASON_APPROVAL);
+    submit(f, wanting(5, 1, 0, 0));
+    assert_true(runs(f, 5)); /* the cores are everybody's */
+    cancel(f, 2, false);
+    cancel(f, 4, false);
+    struct core_event approve = {.kind = CORE_EVENT_QUOTA};
+    approve.as.quota = (struct core_quota){.id = 1, .family = 5, .approved = true};
+    fed(f, &approve);
+    assert_true(runs(f, 3));
+    approve.as.quota.approved = false;
+    fed(f, &approve);
+    assert_true(runs(f, 3)); /* what runs goes on */
+    submit(f, wanting(6, 1, 3, 0));
+    assert_int_equal(job_view(f, 6).reason, CORE_REASON_APPROVAL);
+}
+
+static void a_guarded_label_closes_its_nodes(void **state)
+{
+    struct fixture *f = *state;
+    mixed_node_up(f, 1, 1 << 3);
+    guard(f, 5, 0, 1 << 3);
+    submit(f, wanting(1, 1, 0, 0));
+    assert_int_equal(job_view(f, 1).reason, CORE_REASON_APPROVAL);
+    node_up(f, 2, 1, 0, GIB);
+    assert_true(runs(f, 1)); /* elsewhere */
+    submit(f, wanting(2, 1, 0, 0));
+    assert_int_equal(job_view(f, 2).reason, CORE_REASON_WAITING);
+    struct core_event off = {.kind = CORE_EVENT_FAMILY};
+    off.as.family = (struct core_family){5, false, 0, 1 << 3};
+    fed(f, &off);
+    assert_true(runs(f, 2));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +297,8 @@ int main(void)
         TEST(everyones_quota_is_not_a_quota_in_each_family),
         TEST(a_listing_of_quotas_has_families_approvals_and_what_is_used),
         TEST(families_at_their_limit_are_taken_and_one_past_it_refused),
+        TEST(a_guarded_model_is_for_the_approved_however_it_is_asked_for),
+        TEST(a_guarded_label_closes_its_nodes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

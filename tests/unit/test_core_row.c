@@ -52,7 +52,7 @@ static uint32_t make_events(struct core_event *events)
             e.as.caps =
                 (struct core_caps){CORE_QUOTA_WORKSPACE, 7, true, PRIORITY_HIGH, CORE_DURATION_MAX_MS};
         } else if (kind == CORE_EVENT_FAMILY) {
-            e.as.family = (struct core_family){CORE_FAMILIES_MAX - 1, true};
+            e.as.family = (struct core_family){CORE_FAMILIES_MAX - 1, true, UINT64_MAX, 5};
         } else if (kind == CORE_EVENT_LICENCES) {
             e.as.licences.id = 3;
             e.as.licences.total = 9;
