@@ -31,5 +31,6 @@ extern const struct verb verb_replay;
 extern const struct verb verb_size;
 extern const struct verb verb_workspace;
 extern const struct verb verb_df;
+extern const struct verb verb_family;
 
 #endif

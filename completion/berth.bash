@@ -37,6 +37,7 @@ _berth()
         show | logs | wait | cancel | why | outputs | hold | release | update | df)
             mapfile -t COMPREPLY < <(compgen -W "$(berth __complete jobs 2>/dev/null)" -- "$cur") ;;
         quota) mapfile -t COMPREPLY < <(compgen -W "list set remove user workspace everyone request requests approve deny withdraw" -- "$cur") ;;
+        family) mapfile -t COMPREPLY < <(compgen -W "list restrict unrestrict" -- "$cur") ;;
         size | workspace)
             if ((COMP_CWORD == 2)); then
                 mapfile -t COMPREPLY < <(compgen -W "list show create update delete" -- "$cur")

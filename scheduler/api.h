@@ -87,6 +87,8 @@ void api_get_sizes(struct http_request *req, void *context);
 void api_post_size(struct http_request *req, void *context);
 void api_post_size_update(struct http_request *req, void *context);
 void api_post_size_delete(struct http_request *req, void *context);
+void api_get_families(struct http_request *req, void *context);
+void api_post_family(struct http_request *req, void *context);
 void api_get_workspaces(struct http_request *req, void *context);
 void api_post_workspace(struct http_request *req, void *context);
 void api_post_workspace_update(struct http_request *req, void *context);

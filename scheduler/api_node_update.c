@@ -34,16 +34,21 @@ static bool read_labels(struct daemon *d, const cJSON *body, const char *field, 
 
 static bool change(struct daemon *d, struct node *node, const cJSON *body, struct error *err)
 {
-    uint64_t add = 0, take = 0, before = node->labels;
-    struct core_node_view view;
+    uint64_t add = 0, take = 0;
     if (!json_get(body, "labels") && !json_get(body, "unlabel"))
         return error_set(err, ERROR_INVALID, "nothing is to be changed: give labels, or unlabel");
     /* What is taken away is looked at first: a refusal makes no name. */
     if (!read_labels(d, body, "unlabel", false, &take, err) ||
         !read_labels(d, body, "labels", true, &add, err))
         return false;
-    if (add & take)
-        return error_field(err, "unlabel", "a label can't be given and taken away at once");
+    return (!(add & take) || error_field(err, "unlabel", "a label can't be given and taken away at once")) &&
+           node_change_labels(d, node, add, take, err);
+}
+
+bool node_change_labels(struct daemon *d, struct node *node, uint64_t add, uint64_t take, struct error *err)
+{
+    struct core_node_view view;
+    uint64_t before = node->labels;
     node->labels = (node->labels | add) & ~take;
     if (node->labels == before)
         return true;

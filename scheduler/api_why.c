@@ -264,7 +264,8 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
     cJSON_AddItemToObject(o, "quota",
                           why->quota_reached ? quota_explain(d, why, view, text) : cJSON_CreateNull());
     cJSON_AddItemToObject(o, "approval",
-                          why->approval_missing ? approval_explain(d, view, text) : cJSON_CreateNull());
+                          why->approval_missing ? approval_explain(d, view, why->approval_family, text)
+                                                : cJSON_CreateNull());
     why_nodes(d, view, o, text);
     for (uint32_t i = 0; i < why->blocker_count; i++)
         add_blocker(d, blockers, text, &why->blockers[i], best ? best->name : "?");

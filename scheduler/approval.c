@@ -21,14 +21,14 @@ void approval_request_command(const struct daemon *d, uint32_t family, uint64_t 
 }
 
 /* To ask for it, or where that was done to decide. */
-static void next_command(const struct daemon *d, const struct core_job_view *view,
+static void next_command(const struct daemon *d, const struct core_job_view *view, uint32_t family,
                          const struct quota_request *request, char out[APPROVAL_COMMAND_MAX])
 {
     uint64_t cpus = view->request.cores ? view->request.cores : view->request.cpus;
     if (request && request->state == REQUEST_OPEN)
         snprintf(out, APPROVAL_COMMAND_MAX, "berth quota approve %llu", (unsigned long long)request->id);
     else
-        approval_request_command(d, view->family, cpus * view->instance_count,
+        approval_request_command(d, family, cpus * view->instance_count,
                                  (uint64_t)view->request.gpu_milli * view->instance_count, out);
 }
 
@@ -37,12 +37,16 @@ static void say(cJSON *text, const struct buf *line)
     cJSON_AddItemToArray(text, cJSON_CreateString(line->data));
 }
 
-static void say_all(const struct daemon *d, const struct core_job_view *view, const struct quota_request *r,
-                    const char *command, cJSON *text)
+static void say_all(const struct daemon *d, const struct core_job_view *view, uint32_t family,
+                    const struct quota_request *r, const char *command, cJSON *text)
 {
     _cleanup_buf_ struct buf line = {0}, next = {0};
-    buf_printf(&line, "the size family %s is restricted, and %s is not approved for it",
-               names_text(d, NAME_FAMILY, view->family), principals_name(&d->principals, view->principal.v));
+    buf_printf(&line,
+               view->family == family
+                   ? "the size family %s is restricted, and %s is not approved for it"
+                   : "the nodes that could hold it are guarded by the restricted size family "
+                     "%s, and %s is not approved for it",
+               names_text(d, NAME_FAMILY, family), principals_name(&d->principals, view->principal.v));
     say(text, &line);
     if (r && r->state == REQUEST_OPEN)
         buf_printf(&next, "request %llu for %u cores is open: an administrator decides it (%s)",
@@ -56,13 +60,14 @@ static void say_all(const struct daemon *d, const struct core_job_view *view, co
     say(text, &next);
 }
 
-cJSON *approval_explain(const struct daemon *d, const struct core_job_view *view, cJSON *text)
+cJSON *approval_explain(const struct daemon *d, const struct core_job_view *view, uint32_t family,
+                        cJSON *text)
 {
     char command[APPROVAL_COMMAND_MAX];
-    const struct quota_request *r = requests_latest(&d->requests, view->principal.v, view->family);
+    const struct quota_request *r = requests_latest(&d->requests, view->principal.v, family);
     cJSON *o = cJSON_CreateObject();
-    next_command(d, view, r, command);
-    json_add_str(o, "family", names_text(d, NAME_FAMILY, view->family));
+    next_command(d, view, family, r, command);
+    json_add_str(o, "family", names_text(d, NAME_FAMILY, family));
     if (r)
         json_add_int(o, "request", (int64_t)r->id);
     else
@@ -72,7 +77,7 @@ cJSON *approval_explain(const struct daemon *d, const struct core_job_view *view
                             : r && r->state == REQUEST_DENIED ? "denied"
                                                               : "none");
     json_add_str(o, "command", command);
-    say_all(d, view, r, command, text);
+    say_all(d, view, family, r, command, text);
     return o;
 }
 
@@ -130,9 +135,13 @@ char *approval_missing(const struct daemon *d, uint64_t job)
     char command[APPROVAL_COMMAND_MAX];
     if (!core_job_get(d->core, (struct job_id){job}, &view) || view.reason != CORE_REASON_APPROVAL)
         return NULL;
-    next_command(d, &view, requests_latest(&d->requests, view.principal.v, view.family), command);
+    struct core_why why;
+    if (!core_why(d->core, (struct job_id){job}, &why) || !why.approval_family)
+        return NULL;
+    uint32_t family = why.approval_family;
+    next_command(d, &view, family, requests_latest(&d->requests, view.principal.v, family), command);
     _cleanup_json_ cJSON *o = cJSON_CreateObject();
-    json_add_str(o, "family", names_text(d, NAME_FAMILY, view.family));
+    json_add_str(o, "family", names_text(d, NAME_FAMILY, family));
     json_add_str(o, "command", command);
     _cleanup_free_ char *text = json_text(o);
     return xasprintf("\"approval\":%s", text);

@@ -14,8 +14,10 @@ struct daemon;
 /* The command that asks for so much of a family. */
 void approval_request_command(const struct daemon *d, uint32_t family, uint64_t cores, uint64_t gpu_milli,
                               char out[APPROVAL_COMMAND_MAX]);
-/* Of a job that misses it: the object `approval` of why; sentences are added to `text`. The caller owns. */
-cJSON *approval_explain(const struct daemon *d, const struct core_job_view *view, cJSON *text);
+/* Of a job that misses that of the family: the object `approval` of why; sentences are added to `text`. The
+ * caller owns. */
+cJSON *approval_explain(const struct daemon *d, const struct core_job_view *view, uint32_t family,
+                        cJSON *text);
 /* Of one that a quota holds back: the object `quota` of why, likewise. */
 cJSON *quota_explain(const struct daemon *d, const struct core_why *why, const struct core_job_view *view,
                      cJSON *text);

@@ -63,6 +63,8 @@ bool family_restrict(struct daemon *d, uint32_t id, bool restricted, struct erro
 {
     if (core_family_restricted(d->core, id) == restricted)
         return true;
-    struct core_event event = {.kind = CORE_EVENT_FAMILY, .as.family = {id, restricted}};
+    struct core_event event = {.kind = CORE_EVENT_FAMILY, .as.family = {.id = id}};
+    core_family_get(d->core, id, &event.as.family);
+    event.as.family.restricted = restricted;
     return engine_step(d, &event, err);
 }

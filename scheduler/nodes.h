@@ -115,6 +115,8 @@ bool node_name_valid(const char *name, struct error *err);
  * batch. */
 void node_set_drain(struct node *node, struct node_drain *which, const char *by, const char *text,
                     int64_t since_ms);
+/* api_node_update.c: gives and takes labels, as bits of their numbers; the core hears of it. */
+bool node_change_labels(struct daemon *d, struct node *node, uint64_t add, uint64_t take, struct error *err);
 /* The API's node object. */
 cJSON *node_object(const struct node *node);
 

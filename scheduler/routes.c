@@ -81,6 +81,8 @@ const struct http_route people_routes[] = {
      .path = "/v1/sizes/{size}/delete",
      .body_max_bytes = 4096,
      .handle = api_post_size_delete},
+    {.method = "GET", .path = "/v1/families", .handle = api_get_families},
+    {.method = "POST", .path = "/v1/families/{family}", .body_max_bytes = 16384, .handle = api_post_family},
     {.method = "GET", .path = "/v1/workspaces", .handle = api_get_workspaces},
     {.method = "POST", .path = "/v1/workspaces", .body_max_bytes = 16384, .handle = api_post_workspace},
     {.method = "POST",
