@@ -14,10 +14,15 @@
 struct workspace_args {
     struct args_base base;
     const char *description;
+    struct opt_list members;
+    bool open;
 };
 
 static const struct opt workspace_opts[] = {
     {"description", 0, "TEXT", "what it is for", OPT_STRING, offsetof(struct workspace_args, description)},
+    {"member", 0, "USER", "a user whose jobs may be in it, and no others' (may be repeated: all of them)",
+     OPT_LIST, offsetof(struct workspace_args, members)},
+    {"open", 0, NULL, "everybody's jobs may be in it", OPT_FLAG, offsetof(struct workspace_args, open)},
     OPT_HOST(struct workspace_args),
     OPT_OUTPUT(struct workspace_args),
     {0},
@@ -26,8 +31,9 @@ static const struct opt workspace_opts[] = {
 static const struct named kind = {.noun = "workspace", .path = "/v1/workspaces"};
 
 static const struct table_column columns[] = {
-    {"NAME", false, 1, 8, 0}, {"RUNNING", true, 0, 0, 0}, {"QUEUED", true, 0, 0, 0},
-    {"CORES", true, 0, 0, 0}, {"GPUS", true, 0, 0, 0},    {"DESCRIPTION", false, 2, 11, 0},
+    {"NAME", false, 1, 8, 0},         {"RUNNING", true, 0, 0, 0}, {"QUEUED", true, 0, 0, 0},
+    {"CORES", true, 0, 0, 0},         {"GPUS", true, 0, 0, 0},    {"MEMBERS", false, 8, 8, 1},
+    {"DESCRIPTION", false, 2, 11, 0},
 };
 
 static void add_workspace(struct table *table, const cJSON *w)
@@ -37,6 +43,11 @@ static void add_workspace(struct table *table, const cJSON *w)
     table_addf(table, "%lld", (long long)json_int(w, "queued", 0));
     table_addf(table, "%lld", (long long)json_int(w, "cores", 0));
     table_addf(table, "%g", cJSON_GetNumberValue(json_get(w, "gpus")));
+    _cleanup_buf_ struct buf members = {0};
+    const cJSON *member;
+    cJSON_ArrayForEach(member, json_get(w, "members")) if (cJSON_IsString(member))
+        buf_printf(&members, "%s%s", members.len ? ", " : "", member->valuestring);
+    table_add(table, members.data, TERM_PLAIN);
     table_add(table, json_str(w, "description", NULL), TERM_PLAIN);
 }
 
@@ -68,15 +79,22 @@ static int change(const struct workspace_args *args, const char *verb, const cha
 {
     struct error err = {0};
     bool create = strcmp(verb, "create") == 0, delete = strcmp(verb, "delete") == 0;
-    if (delete &&args->description)
+    bool given = args->description || args->members.count || args->open;
+    if (args->open && args->members.count)
+        return cli_usage("workspace", "--open and --member can't stand together");
+    if (delete &&given)
         return cli_usage("workspace", "delete takes no more than the workspace's name");
-    if (!create && !delete &&!args->description)
-        return cli_usage("workspace", "update needs --description");
+    if (!create && !delete &&!given)
+        return cli_usage("workspace", "update needs --description, --member or --open");
     _cleanup_json_ cJSON *body = cJSON_CreateObject();
     if (create)
         json_add_str(body, "name", name);
     if (args->description)
         json_add_str(body, "description", args->description);
+    cJSON *members =
+        given && (args->open || args->members.count) ? cJSON_AddArrayToObject(body, "members") : NULL;
+    for (size_t i = 0; i < args->members.count; i++)
+        cJSON_AddItemToArray(members, cJSON_CreateString(args->members.items[i]));
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
     _cleanup_json_ cJSON *answer = client ? named_change(&kind, client, verb, name, body, &err) : NULL;
     if (!answer)
@@ -105,12 +123,13 @@ static int run_workspace(void *p, int argc, char **argv)
 
 const struct verb verb_workspace = {
     .name = "workspace",
-    .synopsis = "[list] [-o json]\nshow NAME...\ncreate NAME [--description TEXT]\n"
-                "update NAME --description TEXT\ndelete NAME",
+    .synopsis = "[list] [-o json]\nshow NAME...\ncreate NAME [--description TEXT] [--member USER]\n"
+                "update NAME [--description TEXT] [--member USER|--open]\ndelete NAME",
     .summary = "list the workspaces that jobs belong to, or change them",
     .details = "A job is in the workspace `default` unless --workspace, `workspace:` in its file or "
-               "$BERTH_WORKSPACE names another.\nQuotas may be set for each. Jobs' names are unique over all "
-               "workspaces.",
+               "$BERTH_WORKSPACE names another.\nQuotas may be set for each. With members, jobs of others "
+               "are refused (not administrators');\nwhat was "
+               "accepted before goes on.",
     .operands = WORD_NAME,
     .options = workspace_opts,
     .args_size = sizeof(struct workspace_args),

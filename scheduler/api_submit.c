@@ -244,6 +244,7 @@ static void go_on(struct daemon *d, struct http_request *req, struct job_spec *s
     cJSON *notes = cJSON_AddArrayToObject(extra, "submit_notes");
     struct caller caller = api_caller(d, req);
     if (!check(d, caller.principal, spec, file, &err) || !submit_take_names(d, spec, &names, &err) ||
+        (!caller.admin && !workspace_admits(d, names.workspace, caller.principal, &err)) ||
         !dependency_find(d, caller.principal, spec, names.after, &err) ||
         !authority_fit(d, &caller, names.workspace, spec, notes, &err)) {
         job_spec_destroy(spec);

@@ -22,6 +22,9 @@ static cJSON *workspace_object(const struct daemon *d, uint32_t id, const char *
         json_add_int(o, "created_ms", w->created_ms);
     else
         cJSON_AddNullToObject(o, "created_ms");
+    cJSON *members = cJSON_AddArrayToObject(o, "members");
+    for (size_t i = 0; w && i < w->member_count; i++)
+        cJSON_AddItemToArray(members, cJSON_CreateString(principals_name(&d->principals, w->members[i])));
     json_add_int(o, "running", view.running);
     json_add_int(o, "queued", view.queued);
     json_add_int(o, "cores", (int64_t)view.cores);
@@ -58,6 +61,29 @@ static bool read_description(const cJSON *body, struct workspace *w, struct erro
     return true;
 }
 
+/* The whole list of those whose jobs may be in it; [] for everybody. */
+static bool read_members(struct daemon *d, const cJSON *body, struct workspace *w, struct error *err)
+{
+    const cJSON *list = json_get(body, "members"), *item;
+    if (!list)
+        return true;
+    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) > WORKSPACE_MEMBERS_MAX)
+        return error_field(err, "members", "members must be a list of at most %d users",
+                           WORKSPACE_MEMBERS_MAX);
+    _cleanup_free_ uint32_t *members = xcalloc((size_t)cJSON_GetArraySize(list) + 1, sizeof *members);
+    size_t count = 0;
+    cJSON_ArrayForEach(item, list)
+    {
+        if (!cJSON_IsString(item))
+            return error_field(err, "members", "members must be a list of users' names");
+        if (!api_find_user(d, item->valuestring, "members", &members[count++], err))
+            return false;
+    }
+    if (w)
+        workspace_set_members(w, take_ptr(members), count);
+    return true;
+}
+
 /* One that is there, and not the default one. */
 static struct workspace *need(struct daemon *d, struct http_request *req, const char *what, struct error *err)
 {
@@ -87,13 +113,13 @@ void api_post_workspace(struct http_request *req, void *context)
     struct daemon *d = context;
     struct error err = {0};
     _cleanup_json_ cJSON *body =
-        api_need_admin(d, req, "make workspaces") ? api_body(req, "name description") : NULL;
-    if (!body)
+        api_need_admin(d, req, "make workspaces") ? api_body(req, "name description members") : NULL;
+    if (!body || !api_look_up_users(d, req, json_get(body, "members"), api_post_workspace))
         return;
     const char *name = json_str(body, "name", "");
     uint32_t id;
-    bool ok =
-        engine_writable(d, &err) && workspace_name_valid(name, &err) && read_description(body, NULL, &err);
+    bool ok = engine_writable(d, &err) && workspace_name_valid(name, &err) &&
+              read_description(body, NULL, &err) && read_members(d, body, NULL, &err);
     if (ok && workspace_need(d, name, &id, NULL))
         ok = error_set(&err, ERROR_EXISTS, "there is a workspace %s already", name);
     ok = ok && workspace_add(d, name, api_caller(d, req).name, &err);
@@ -103,6 +129,7 @@ void api_post_workspace(struct http_request *req, void *context)
     }
     struct workspace *w = workspaces_get(&d->workspaces, name);
     read_description(body, w, &err);
+    read_members(d, body, w, &err);
     workspace_write(d, w);
     answer(d, req, 201, w, "made");
 }
@@ -112,11 +139,12 @@ void api_post_workspace_update(struct http_request *req, void *context)
     struct daemon *d = context;
     struct error err = {0};
     _cleanup_json_ cJSON *body =
-        api_need_admin(d, req, "change workspaces") ? api_body(req, "description") : NULL;
-    if (!body)
+        api_need_admin(d, req, "change workspaces") ? api_body(req, "description members") : NULL;
+    if (!body || !api_look_up_users(d, req, json_get(body, "members"), api_post_workspace_update))
         return;
     struct workspace *w = need(d, req, "changed", &err);
-    if (!w || !read_description(body, w, &err)) {
+    if (!w || !read_members(d, body, NULL, &err) || !read_description(body, w, &err) ||
+        !read_members(d, body, w, &err)) {
         http_respond_error(req, &err);
         return;
     }

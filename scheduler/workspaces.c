@@ -16,6 +16,7 @@ static void finish(struct workspace *w)
 {
     free(w->description);
     free(w->created_by);
+    free(w->members);
 }
 
 void workspaces_finish(struct workspace_table *t)
@@ -46,6 +47,36 @@ void workspaces_load(struct daemon *d, const char *key, const char *doc)
     w->description = xstrdup(json_str(o, "description", NULL));
     w->created_ms = json_int(o, "created_ms", 0);
     w->created_by = xstrdup(json_str(o, "created_by", NULL));
+    const cJSON *list = json_get(o, "members"), *item;
+    uint32_t *members = xcalloc((size_t)cJSON_GetArraySize(list) + 1, sizeof *members);
+    size_t count = 0;
+    cJSON_ArrayForEach(item, list) if (cJSON_IsNumber(item)) members[count++] = (uint32_t)item->valuedouble;
+    workspace_set_members(w, members, count);
+}
+
+void workspace_set_members(struct workspace *w, uint32_t *members, size_t count)
+{
+    free(w->members);
+    w->members = members;
+    w->member_count = count;
+}
+
+bool workspace_admits(const struct daemon *d, uint32_t id, uint32_t principal, struct error *err)
+{
+    for (size_t i = 0; i < d->workspaces.count; i++) {
+        const struct workspace *w = &d->workspaces.items[i];
+        if (w->id != id || !w->member_count)
+            continue;
+        for (size_t m = 0; m < w->member_count; m++)
+            if (w->members[m] == principal)
+                return true;
+        error_set(err, ERROR_DENIED, "the workspace %s is for its members, and you are not one of them",
+                  w->name);
+        if (err)
+            snprintf(err->field, sizeof err->field, "workspace");
+        return error_hint(err, "ask an administrator: berth workspace update %s --member NAME", w->name);
+    }
+    return true;
 }
 
 void workspace_write(struct daemon *d, const struct workspace *w)
@@ -54,6 +85,9 @@ void workspace_write(struct daemon *d, const struct workspace *w)
     json_add_str(o, "description", w->description);
     json_add_int(o, "created_ms", w->created_ms);
     json_add_str(o, "created_by", w->created_by);
+    cJSON *members = cJSON_AddArrayToObject(o, "members");
+    for (size_t i = 0; i < w->member_count; i++)
+        cJSON_AddItemToArray(members, json_int_item(w->members[i]));
     _cleanup_free_ char *text = json_text(o);
     journal_add_record(d->journal, JOURNAL_WORKSPACE, w->name, text);
 }

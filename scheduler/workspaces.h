@@ -16,6 +16,7 @@
 #define WORKSPACE_NAME_MAX 64
 #define WORKSPACE_TEXT_MAX 1024 /* bytes of a description */
 #define WORKSPACES_MAX 4096     /* that there are at once */
+#define WORKSPACE_MEMBERS_MAX 1024
 
 struct workspace {
     uint32_t id;
@@ -23,6 +24,8 @@ struct workspace {
     char *description;
     int64_t created_ms;
     char *created_by;
+    uint32_t *members; /* principals; none: everybody */
+    size_t member_count;
 };
 
 struct workspace_table {
@@ -38,6 +41,10 @@ struct workspace *workspaces_get(struct workspace_table *t, const char *name); /
 /* The number of one that there is; the default one's for NULL. ERROR_NOT_FOUND of `workspace`, with the
  * nearest name and the command that makes it. */
 bool workspace_need(const struct daemon *d, const char *name, uint32_t *id, struct error *err);
+/* Whether that principal's jobs may be in it. ERROR_DENIED of `workspace`, with the next step. */
+bool workspace_admits(const struct daemon *d, uint32_t id, uint32_t principal, struct error *err);
+/* Takes the list, which may be empty: everybody then. */
+void workspace_set_members(struct workspace *w, uint32_t *members, size_t count);
 bool workspace_name_valid(const char *name, struct error *err);
 /* Makes it (a deleted one of the name comes back, with its number). */
 bool workspace_add(struct daemon *d, const char *name, const char *by, struct error *err);
