@@ -31,8 +31,11 @@ static void tell_job(const cJSON *job)
         buf_printf(&text, ": %lld CPU%s (%lld core%s), %s memory", (long long)cpus, cpus == 1 ? "" : "s",
                    (long long)cores, cores == 1 ? "" : "s",
                    show_bytes(json_int(resources, "memory_bytes", 0), memory));
+        int64_t gpu_memory = json_int(resources, "gpu_memory_bytes", 0);
         if (gpus > 0)
             buf_printf(&text, ", %g GPU%s", gpus, gpus <= 1 ? "" : "s");
+        else if (gpu_memory)
+            buf_printf(&text, ", a share of a GPU with %s", show_bytes(gpu_memory, time));
         buf_printf(&text, ", image %s, ", json_str(job, "image", "host"));
         if (limit_s)
             buf_printf(&text, "ends after %s", units_format_exact(limit_s * 1000, time));

@@ -242,6 +242,25 @@ static int update_nodes(struct client *client, const struct node_args *args, int
     return code;
 }
 
+/* What of nodes is kept for some, now or later. */
+static void add_reservations(struct client *client, struct buf *out)
+{
+    struct error err = {0};
+    _cleanup_json_ cJSON *list = client_list(client, "/v1/reservations", "reservations", &err);
+    const cJSON *r, *node;
+    cJSON_ArrayForEach(r, list)
+    {
+        char from[32], until[32];
+        cJSON_ArrayForEach(node, json_get(r, "nodes"))
+        {
+            const char *name = cJSON_IsString(node) ? node->valuestring : json_str(node, "name", "?");
+            buf_printf(out, "%s: reserved from %s until %s (%s)\n", name,
+                       show_time(json_int(r, "from_ms", 0), from),
+                       show_time(json_int(r, "until_ms", 0), until), json_str(r, "name", "?"));
+        }
+    }
+}
+
 static int run_node(void *p, int argc, char **argv)
 {
     struct node_args *args = p;
@@ -294,6 +313,7 @@ static int run_node(void *p, int argc, char **argv)
         snprintf(start, sizeof start, "%.*s: ", NAME_SHOWN, json_str(node, "name", "?"));
         add_drains(&drains, node, start);
     }
+    add_reservations(client, &drains);
     if (drains.len)
         print_out("\n%s", drains.data);
     return EXIT_OK;

@@ -94,9 +94,16 @@ static void add_job(struct table *table, const cJSON *job, int64_t now)
     add_start(table, job, now);
     table_addf(table, "%lld", (long long)json_int(resources, "cpus", 0));
     table_add(table, show_bytes(json_int(resources, "memory_bytes", 0), text), TERM_PLAIN);
-    table_addf(table, "%g", cJSON_GetNumberValue(json_get(resources, "gpus")));
+    double gpus = cJSON_GetNumberValue(json_get(resources, "gpus"));
+    int64_t gpu_memory = json_int(resources, "gpu_memory_bytes", 0);
+    if (gpus > 0 || !gpu_memory)
+        table_addf(table, "%g", gpus);
+    else
+        table_addf(table, "%s", show_bytes(gpu_memory, text)); /* a share with so much of one's memory */
     table_add(table, show_ago(json_int(job, "submitted_ms", 0), now, text), TERM_PLAIN);
-    table_add(table, show_elapsed(json_int(job, "started_ms", 0), json_int(job, "ended_ms", 0), now, text),
+    /* Of the attempt: what an earlier one took is not its time. */
+    table_add(table,
+              show_elapsed(json_int(job, "attempt_started_ms", 0), json_int(job, "ended_ms", 0), now, text),
               TERM_PLAIN);
     const cJSON *command = json_get(job, "command");
     _cleanup_free_ char *line =

@@ -65,7 +65,10 @@ static void add_cell(struct table *table, const cJSON *quota, const char *field)
 
 static void add_quota(struct table *table, const cJSON *quota)
 {
-    table_add(table, json_str(quota, "scope", "?"), TERM_PLAIN);
+    if (json_bool(quota, "everyones", false))
+        table_add(table, "user, as everyone", TERM_PLAIN);
+    else
+        table_add(table, json_str(quota, "scope", "?"), TERM_PLAIN);
     table_add(table, json_str(quota, "name", NULL), TERM_PLAIN);
     table_add(table, json_str(quota, "family", NULL), TERM_PLAIN);
     table_add(table, json_bool(quota, "approved", false) ? "yes" : NULL, TERM_PLAIN);

@@ -23,11 +23,10 @@ static const struct opt why_opts[] = {
 static void add_amount(struct buf *out, const cJSON *blocker, const char *field, bool bytes)
 {
     char text[32];
-    int64_t n = json_int(blocker, field, 0);
     if (bytes)
-        buf_add_str(out, show_bytes(n, text));
+        buf_add_str(out, show_bytes(json_int(blocker, field, 0), text));
     else
-        buf_printf(out, "%lld", (long long)n);
+        buf_printf(out, "%g", cJSON_GetNumberValue(json_get(blocker, field)));
 }
 
 static void add_blocker(struct buf *out, const cJSON *blocker)

@@ -73,6 +73,7 @@ static cJSON *quota_object(const struct daemon *d, struct core_quota_view *view)
                                     : principals_name(&d->principals, q->id));
     json_add_str(o, "family", q->family ? names_text(d, NAME_FAMILY, q->family) : NULL);
     cJSON_AddBoolToObject(o, "approved", q->approved);
+    cJSON_AddBoolToObject(o, "everyones", view->everyones);
     for (size_t i = 0; i < LIMIT_COUNT; i++) {
         uint32_t value = *limit_of(&view->quota, &limits[i]);
         if (value)

@@ -250,6 +250,23 @@ static void explain_smaller(const struct smaller *smaller, const struct core_job
         explain_all_smaller(&smaller->all, cpus, list, text);
 }
 
+/* Whose end nobody knows, of those that hold what it wants. */
+static void say_no_estimate(struct daemon *d, const struct core_why *why, cJSON *text)
+{
+    for (uint32_t b = 0; b < why->blocker_count; b++) {
+        const struct core_why_blocker *blocker = &why->blockers[b];
+        for (uint32_t i = 0; i < blocker->holder_count && i < CORE_WHY_JOBS_MAX; i++) {
+            const struct job *job = jobs_get(&d->jobs, blocker->holders[i].v);
+            uint64_t declared, expected;
+            core_job_ends(d->core, blocker->holders[i], &declared, &expected);
+            if (!job || declared)
+                continue;
+            say(text, "no estimate yet: %s has no time limit", job->name);
+            return;
+        }
+    }
+}
+
 static void explain_queued(struct daemon *d, const struct core_why *why, const struct core_job_view *view,
                            const struct smaller *smaller, cJSON *o, cJSON *text)
 {
@@ -278,9 +295,11 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
     add_time(o, "preempts_ms", preempts);
     if (preempts)
         say(text, "preemptible jobs of a lower class give way to it %s", when(preempts, at));
-    why_reserved(d, &why->reserved, o, text);
+    why_reserved(d, &why->reserved, view, o, text);
     if (why->promised_ms)
         say(text, "it starts at the latest %s", when(why->promised_ms, at));
+    if (!why->expected_ms && !why->promised_ms)
+        say_no_estimate(d, why, text);
     if (why->expected_ms && !why->fits_now && why->expected_ms != why->promised_ms)
         say(text, "it should start %s%s", when(why->expected_ms, at),
             why->promised_ms ? "" : "; no start is promised");

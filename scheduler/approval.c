@@ -110,13 +110,18 @@ cJSON *quota_explain(const struct daemon *d, const struct core_why *why, const s
     cJSON *quota = cJSON_CreateObject();
     cJSON_AddStringToObject(quota, "scope", scopes[why->quota_scope]);
     json_add_str(quota, "name", name);
+    if (why->quota_everyones)
+        cJSON_AddTrueToObject(quota, "everyones");
     json_add_str(quota, "family", family);
     cJSON_AddStringToObject(quota, "limit", limits[why->quota_limit].field);
     cJSON_AddNumberToObject(quota, "used", used);
     cJSON_AddNumberToObject(quota, "max", max);
     _cleanup_buf_ struct buf line = {0};
-    buf_printf(&line, "the quota of %s %s", name ? scopes[why->quota_scope] : "all users",
-               name ? name : "together");
+    if (why->quota_everyones)
+        buf_printf(&line, "the quota that everyone has, %s too,", name);
+    else
+        buf_printf(&line, "the quota of %s %s", name ? scopes[why->quota_scope] : "all users",
+                   name ? name : "together");
     if (family)
         buf_printf(&line, " in the size family %s", family);
     buf_printf(&line, " allows %.10g %s at once; %.10g are in use", max, limits[why->quota_limit].what, used);

@@ -85,6 +85,17 @@ static void span_of(const struct task *tasks, uint32_t count, int64_t *started_m
     *ended_ms = open ? 0 : *ended_ms;
 }
 
+int64_t attempts_started_ms(const struct job *job, uint32_t attempt)
+{
+    int64_t first = 0;
+    for (uint32_t i = 0; i < job->task_count; i++) {
+        const struct task *task = &job->tasks[i];
+        if (task->attempt == attempt && task->started_ms && (!first || task->started_ms < first))
+            first = task->started_ms;
+    }
+    return first;
+}
+
 cJSON *attempts_object(const struct job *job, uint32_t first, uint32_t count, bool causes)
 {
     const struct task *task = &job->tasks[first];

@@ -18,6 +18,8 @@ struct attempt_end {
 void attempts_end(struct job *job, enum core_reason next, int64_t now_ms);
 struct attempt_end *attempts_end_create(enum end_kind kind, int64_t at_ms, const char *text);
 
+/* When the first task of that attempt began; 0: none has. */
+int64_t attempts_started_ms(const struct job *job, uint32_t attempt);
 /* In the journal's doc, as "attempt_end" of a task; absent where there is none. */
 void attempts_write_end(const struct task *task, cJSON *out);
 void attempts_read_end(struct task *task, const cJSON *in);

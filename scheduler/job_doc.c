@@ -340,6 +340,7 @@ void job_object_write(const struct job *job, unsigned parts, const char *extra, 
     json_add_int(o, "attempt", job->attempt);
     json_add_int(o, "submitted_ms", job->submitted_ms);
     add_ms(o, "started_ms", job->started_ms);
+    add_ms(o, "attempt_started_ms", attempts_started_ms(job, job->attempt));
     add_ms(o, "ended_ms", job->ended_ms);
     cJSON *tasks = cJSON_AddArrayToObject(o, "tasks");
     int64_t log_bytes = 0;

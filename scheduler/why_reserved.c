@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "proto/units.h"
 
 #include <stdarg.h>
 #include <time.h>
@@ -34,7 +35,25 @@ static void day_of(uint64_t at_ms, char out[64])
         snprintf(out, 64, "?");
 }
 
-void why_reserved(const struct daemon *d, const struct core_why_reserved *r, cJSON *o, cJSON *text)
+/* The gap before it: what the job would need of it, grace period and all. */
+static void say_gap(const struct core_why_reserved *r, const struct core_job_view *view, cJSON *text)
+{
+    char end[64], reach[64], grace[32];
+    int64_t now = clock_wall_ms();
+    if ((int64_t)r->begin_ms <= now)
+        return;
+    day_of(r->begin_ms, end);
+    if (!view->time_limit_ms) {
+        say(text, "it would have to end by %s; it has no time limit (berth update --time)", end);
+        return;
+    }
+    day_of((uint64_t)now + view->time_limit_ms + view->grace_ms, reach);
+    say(text, "it would have to end by %s; its limit and %s of grace reach %s", end,
+        units_format_exact(view->grace_ms, grace), reach);
+}
+
+void why_reserved(const struct daemon *d, const struct core_why_reserved *r, const struct core_job_view *view,
+                  cJSON *o, cJSON *text)
 {
     char from[64], until[64];
     const char *name = names_text(d, NAME_RESERVATION, r->reservation);
@@ -52,11 +71,9 @@ void why_reserved(const struct daemon *d, const struct core_why_reserved *r, cJS
     day_of(r->end_ms, until);
     switch (r->kind) {
     case CORE_WHY_RESERVATION_KEPT:
-        say(text, "node %s keeps its room for the reservation %s, from %s until %s%s",
-            node ? node->name : "?", name, from, until,
-            (int64_t)r->begin_ms > clock_wall_ms()
-                ? "; it starts before that where its time limit ends before"
-                : "");
+        say(text, "node %s keeps what is free for the reservation %s, from %s until %s",
+            node ? node->name : "?", name, from, until);
+        say_gap(r, view, text);
         break;
     case CORE_WHY_RESERVATION_LATER:
         say(text, "it runs inside the reservation %s, which begins at %s", name, from);

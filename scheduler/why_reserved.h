@@ -5,6 +5,7 @@
 #include "scheduler/daemon.h"
 
 /* Adds `reservation` to o (null: nothing), and a line to text. */
-void why_reserved(const struct daemon *d, const struct core_why_reserved *r, cJSON *o, cJSON *text);
+void why_reserved(const struct daemon *d, const struct core_why_reserved *r, const struct core_job_view *view,
+                  cJSON *o, cJSON *text);
 
 #endif

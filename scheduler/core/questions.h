@@ -144,7 +144,8 @@ struct core_why {
     uint64_t expected_ms; /* when there should be room for it if nobody goes before; 0: unknown */
     bool licence_short;   /* of `licence` it wants more than is left */
     uint32_t licence, licence_wanted, licence_total, licence_used;
-    bool quota_reached; /* its principal or workspace may not have more */
+    bool quota_reached;   /* its principal or workspace may not have more */
+    bool quota_everyones; /* of a principal: the limit is everyone's, not its own */
     enum core_quota_scope quota_scope;
     enum core_quota_limit quota_limit;
     uint64_t quota_max, quota_used;
@@ -188,11 +189,13 @@ bool core_why_nodes(const struct core *core, struct job_id job, struct core_why_
 /* A quota and what whoever it is for has now. */
 struct core_quota_view {
     struct core_quota quota; /* with everyone's (PRINCIPAL, 0) nothing is used */
+    bool everyones;          /* a listing's: the limits are everyone's, not the principal's own */
     uint64_t cores, gpu_milli;
     uint32_t running, queued;
 };
 
-/* Walks the quotas that limit anything: everyone's first, then those of their own. *cursor starts at 0; false
+/* Walks the quotas that limit anything: everyone's first, then those of their own, and of principals who have
+ * something, under everyone's. *cursor starts at 0; false
  * at the end. Only between steps. */
 bool core_quota_next(const struct core *core, uint32_t *cursor, struct core_quota_view *out);
 /* The quota of one (of those in a family, where that isn't 0), without limits where it has none of its own;

@@ -54,6 +54,11 @@ bool core_quota_next(const struct core *core, uint32_t *cursor, struct core_quot
         const struct tenant *t = &core->tenants[(*cursor)++];
         view_tenant(core, t, out);
         const struct core_quota *q = &out->quota;
+        bool everyones = q->scope == CORE_QUOTA_PRINCIPAL && !q->family && !t->facts.own_limits &&
+                         limits_anything(f->everyone) && (t->running || t->queued);
+        if (everyones)
+            set_limits(&out->quota, f->everyone);
+        out->everyones = everyones;
         if (q->approved || t->facts.own_caps ||
             limits_anything((const uint32_t[4]){q->cores, q->gpu_milli, q->running, q->queued}))
             return true;
@@ -93,10 +98,10 @@ static uint64_t later(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* Neither declared nor learned: plans take something, which nobody should be told. */
+/* Not declared: plans take something, which is no estimate for people. */
 static bool only_assumed(const struct task_facts *task)
 {
-    return task->ends_ms == CORE_NEVER && task->guess_ms - task->began_ms >= ORDER_EST_NONE_MS;
+    return task->ends_ms == CORE_NEVER;
 }
 
 void core_job_ends(const struct core *core, struct job_id id, uint64_t *declared_ms, uint64_t *expected_ms)

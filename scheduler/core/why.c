@@ -114,6 +114,17 @@ static void name_ahead(struct core_why *out, uint64_t id)
         out->ahead[out->ahead_listed++].v = id;
 }
 
+/* What waits for its own quota, licence or reservation has nobody behind it, but for jobs of the same user.
+ */
+static bool held_by_its_own(const struct core *core, uint32_t slot, const struct klass *klass)
+{
+    const struct job_facts *head = &core->jobs[klass->head].facts;
+    if (head->principal == core->jobs[slot].facts.principal)
+        return false;
+    enum core_reason why = queue_standing(core, klass->head);
+    return why == CORE_REASON_QUOTA || why == CORE_REASON_LICENCE || why == CORE_REASON_RESERVATION;
+}
+
 /* Those before it in the order of classes, which is that of the policy but for how long each has waited. */
 static void list_ahead(const struct core *core, uint32_t slot, struct core_why *out)
 {
@@ -127,6 +138,8 @@ static void list_ahead(const struct core *core, uint32_t slot, struct core_why *
         bool beside = klass->key.tier == mine->tier && klass->key.place == mine->place;
         if (!before && !beside)
             return;
+        if (held_by_its_own(core, slot, klass))
+            continue;
         uint32_t count = before ? core->jobs[klass->root].size : treap_rank(members, klass->root, slot);
         uint32_t job = klass->head;
         out->ahead_count += count;
@@ -176,6 +189,8 @@ static void list_limits(const struct core *core, const struct job_facts *job, st
             if (!limits[limit] || have[limit] + more[limit] <= limits[limit])
                 continue;
             out->quota_reached = true;
+            out->quota_everyones =
+                all[i].scope == CORE_QUOTA_PRINCIPAL && !all[i].family && !t->facts.own_limits;
             out->quota_scope = all[i].scope;
             out->quota_family = all[i].family;
             out->quota_limit = (enum core_quota_limit)limit;

@@ -243,7 +243,7 @@ static const char *const seen_by_all[] = {
     "id",        "name",          "state",        "reason",    "promised_start_ms",
     "cause",     "exit_code",     "attempt",      "attempts",  "started_ms",
     "ended_ms",  "tasks",         "submitted_ms", "log_bytes", "display_name",
-    "principal", "kept_until_ms", "number",       "superseded"};
+    "principal", "attempt_started_ms", "kept_until_ms", "number",       "superseded"};
 static const char *const seen_by_owner[] = {"advice", "notes", "code"};
 
 static bool is_in(const char *const *list, size_t count, const char *word)
