@@ -101,6 +101,10 @@ static bool apply_begin(cJSON *file, const char *text, struct error *err)
     int64_t ms;
     char moment[32];
     struct tm tm;
+    struct error unread = {0};
+    const char *own = text ? NULL : json_str(file, "begin", NULL);
+    if (own && *own != '+' && when_read_moment("begin", own, clock_wall_ms(), &ms, &unread))
+        text = own; /* else the check of the file says what is wrong, and where */
     if (text && !when_read_moment("--begin", text, clock_wall_ms(), &ms, err))
         return false;
     if (!text || *text == '+') {

@@ -13,13 +13,20 @@
 
 struct policy_args {
     struct args_base base;
-    const char *preempt, *age, *half_life;
+    const char *preempt, *age, *half_life, *min_run, *on_node_loss, *fence;
     struct opt_number weight;
 };
 
 static const struct opt policy_opts[] = {
     {"preempt", 0, "on|off", "whether preemptible jobs give way to those of a higher class", OPT_STRING,
      offsetof(struct policy_args, preempt)},
+    {"min-run", 0, "T", "what an attempt has run before it may be preempted", OPT_STRING,
+     offsetof(struct policy_args, min_run)},
+    {"on-node-loss", 0, "RULE",
+     "of jobs that don't say: wait, requeue, or auto (gangs are queued again, others wait)", OPT_STRING,
+     offsetof(struct policy_args, on_node_loss)},
+    {"fence", 0, "T", "for how long a node may be silent before such a job is queued again", OPT_STRING,
+     offsetof(struct policy_args, fence)},
     {"age", 0, "T", "a job that has waited so long counts as one class higher (0: never)", OPT_STRING,
      offsetof(struct policy_args, age)},
     {"share-weight", 0, "N",
@@ -36,7 +43,11 @@ static void show(const cJSON *o)
     char age[32], half[32];
     int64_t age_s = json_int(o, "age_s", 0);
     print_line(PRINT_OUT, "policy        %s", json_str(o, "policy", "?"));
-    print_line(PRINT_OUT, "preemption    %s", json_bool(o, "preempt", false) ? "on" : "off");
+    print_line(PRINT_OUT, "preemption    %s, of what has run %s",
+               json_bool(o, "preempt", false) ? "on" : "off",
+               units_format_exact(json_int(o, "preempt_min_run_s", 0) * 1000, age));
+    print_line(PRINT_OUT, "node loss     %s, fence after %s", json_str(o, "on_node_loss", "?"),
+               units_format_exact(json_int(o, "fence_after_s", 0) * 1000, half));
     print_line(PRINT_OUT, "ageing        %s", age_s ? units_format_exact(age_s * 1000, age) : "never");
     int64_t weight = json_int(o, "share_weight", 0);
     if (weight)
@@ -82,9 +93,13 @@ static int run_policy(void *p, int argc, char **argv)
         return cli_usage("policy", "--preempt takes on or off, not \"%s\"", args->preempt);
     if (args->preempt)
         cJSON_AddBoolToObject(body, "preempt", strcmp(args->preempt, "on") == 0);
+    if (args->on_node_loss)
+        json_add_bytes(body, "on_node_loss", args->on_node_loss);
     if (args->weight.given)
         json_add_int(body, "share_weight", args->weight.value);
     if (!add_duration(body, "age_s", "age", args->age, &code) ||
+        !add_duration(body, "preempt_min_run_s", "min-run", args->min_run, &code) ||
+        !add_duration(body, "fence_after_s", "fence", args->fence, &code) ||
         !add_duration(body, "share_half_life_s", "half-life", args->half_life, &code))
         return code;
     if (set != (body->child != NULL))
@@ -104,7 +119,8 @@ static int run_policy(void *p, int argc, char **argv)
 
 const struct verb verb_policy = {
     .name = "policy",
-    .synopsis = "[show]\nset [NAME] [--preempt on|off] [--age T] [--share-weight N] [--half-life T]",
+    .synopsis = "[show]\nset [NAME] [--preempt on|off] [--age T] [--share-weight N] [--half-life T] "
+                "[--min-run T]\n    [--on-node-loss wait|requeue|auto] [--fence T]",
     .summary = "show or set how jobs are put in order: fcfs, easy, easy-sjbf, conservative, berth",
     .options = policy_opts,
     .args_size = sizeof(struct policy_args),

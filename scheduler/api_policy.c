@@ -18,6 +18,7 @@ static cJSON *policy_object(const struct daemon *d)
     json_add_int(o, "age_s", (int64_t)(config.age_ms / 1000));
     json_add_int(o, "share_weight", config.share_weight);
     json_add_int(o, "share_half_life_s", (int64_t)(config.share_half_life_ms / 1000));
+    loss_rule_write(&d->loss_rule, o);
     json_add_int(o, "promises_voided", (int64_t)core_promises_voided(d->core));
     for (int i = 0; i < CORE_POLICY_COUNT; i++)
         cJSON_AddItemToArray(known, cJSON_CreateString(core_policy_name((enum core_policy)i)));
@@ -60,15 +61,19 @@ void api_post_policy(struct http_request *req, void *context)
     struct error err = {0};
     _cleanup_json_ cJSON *body =
         api_need_admin(d, req, "change the policy")
-            ? api_body(req, "policy preempt preempt_min_run_s age_s share_weight share_half_life_s")
+            ? api_body(req, "policy preempt preempt_min_run_s age_s share_weight share_half_life_s "
+                            "on_node_loss fence_after_s")
             : NULL;
     if (!body)
         return;
     struct core_event event = {.kind = CORE_EVENT_CONFIG};
     core_config_get(d->core, &event.as.config);
-    bool ok =
-        engine_writable(d, &err) && read_policy(body, &event.as.config, &err) && engine_step(d, &event, &err);
-    if (!ok) {
+    struct loss_rule rule = d->loss_rule;
+    bool ok = engine_writable(d, &err) && read_policy(body, &event.as.config, &err) &&
+              loss_rule_read(body, &rule, &err);
+    if (ok && memcmp(&rule, &d->loss_rule, sizeof rule) != 0)
+        loss_rule_set(d, &rule);
+    if (!ok || !engine_step(d, &event, &err)) {
         http_respond_error(req, &err);
         return;
     }

@@ -169,6 +169,8 @@ static void load_record(void *data, uint32_t kind, const char *key, const char *
         workspaces_load(d, key, doc);
     else if (kind == JOURNAL_SHARE)
         shares_load(&d->shares, key, doc);
+    else if (kind == JOURNAL_SETTING)
+        loss_rule_load(&d->loss_rule, key, doc);
 }
 
 static void load_node(void *data, const struct journal_node *row)

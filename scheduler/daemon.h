@@ -12,6 +12,7 @@
 #include "scheduler/jobs.h"
 #include "scheduler/journal.h"
 #include "scheduler/logins.h"
+#include "scheduler/loss_rule.h"
 #include "scheduler/names.h"
 #include "scheduler/nodes.h"
 #include "scheduler/owners.h"
@@ -85,7 +86,8 @@ struct daemon {
     struct pool pool;
     unsigned pool_work;      /* in the thread pool; the end waits for it */
     int64_t clock_offset_ms; /* fences.c: wall clock less boot clock, when last looked at */
-    bool may_sleep;          /* this machine may: gangs wait for silent nodes unless they say otherwise */
+    struct loss_rule loss_rule;
+    bool may_sleep; /* this machine may: gangs wait for silent nodes unless they say otherwise */
 };
 
 bool daemon_init(struct daemon *d, const struct daemon_options *options, struct error *err);

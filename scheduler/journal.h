@@ -87,7 +87,13 @@ struct journal_loader {
 
 /* Small things that the daemon keeps as one JSON document each, by a key. Values are written into journals:
  * never renumber. */
-enum journal_record { JOURNAL_SIZE = 1, JOURNAL_QUOTA_REQUEST = 2, JOURNAL_WORKSPACE = 3, JOURNAL_SHARE = 4 };
+enum journal_record {
+    JOURNAL_SIZE = 1,
+    JOURNAL_QUOTA_REQUEST = 2,
+    JOURNAL_WORKSPACE = 3,
+    JOURNAL_SHARE = 4,
+    JOURNAL_SETTING = 5
+};
 
 /* Opens or makes it, takes the lock of the folder. Refuses a newer format, a network filesystem, and a folder
  * that another scheduler has open. */

@@ -49,11 +49,14 @@ static bool add_licences(struct daemon *d, const struct job_spec *spec, struct c
 
 uint64_t submit_fence_ms(const struct daemon *d, const struct job_spec *spec)
 {
-    bool requeue = spec->on_node_loss == JOB_LOSS_REQUEUE ||
-                   (spec->on_node_loss == JOB_LOSS_DEFAULT && spec->instance_count > 1 && !d->may_sleep);
+    const struct loss_rule *site = &d->loss_rule;
+    enum job_loss rule = spec->on_node_loss == JOB_LOSS_DEFAULT ? site->rule : spec->on_node_loss;
+    bool requeue =
+        rule == JOB_LOSS_REQUEUE || (rule == JOB_LOSS_DEFAULT && spec->instance_count > 1 && !d->may_sleep);
     if (!requeue)
         return 0;
-    return (uint64_t)(spec->fence_after_ms ? spec->fence_after_ms : JOB_FENCE_DEFAULT_MS);
+    int64_t fence_ms = spec->fence_after_ms ? spec->fence_after_ms : site->fence_after_ms;
+    return (uint64_t)(fence_ms ? fence_ms : JOB_FENCE_DEFAULT_MS);
 }
 
 bool submit_life(struct daemon *d, const struct job_spec *spec, const struct submit_resources *resources,
