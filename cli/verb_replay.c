@@ -1,9 +1,14 @@
 /* berth replay: what a kept journal says. It needs no Berth that runs. */
 #include "cli/verbs.h"
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "cli/daemons.h"
 #include "cli/where.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 struct replay_args {
     struct args_base base;
@@ -21,6 +26,22 @@ static const struct opt replay_opts[] = {
     {0},
 };
 
+/* The state directory of the Berth that $BERTH_HOST names: that of its socket. NULL with an error where no
+ * journal of this machine is meant. */
+static char *named_by_host(const char *host, struct error *err)
+{
+    const char *slash = strrchr(host, '/');
+    _cleanup_free_ char *directory =
+        *host == '/' && slash != host ? xstrndup(host, (size_t)(slash - host)) : NULL;
+    _cleanup_free_ char *journal = directory ? xasprintf("%s/journal", directory) : NULL;
+    if (journal && access(journal, F_OK) == 0)
+        return take_ptr(directory);
+    error_set(err, ERROR_INVALID, "replay reads a journal of this machine, and BERTH_HOST=%s names none",
+              host);
+    error_hint(err, "berth replay --state-dir DIR");
+    return NULL;
+}
+
 static int run_replay(void *p, int argc, char **argv)
 {
     const struct replay_args *args = p;
@@ -32,7 +53,9 @@ static int run_replay(void *p, int argc, char **argv)
         return cli_usage("replay", "replay takes no operands, not \"%s\"", argv[0]);
     if (args->at && args->policy)
         return cli_usage("replay", "--at and --policy exclude each other");
-    _cleanup_free_ char *state_dir = where_state_dir(args->base.state_dir, &err);
+    const char *host = args->base.state_dir ? NULL : getenv("BERTH_HOST");
+    _cleanup_free_ char *state_dir =
+        host && *host ? named_by_host(host, &err) : where_state_dir(args->base.state_dir, &err);
     return state_dir ? daemon_replay(state_dir, args->at, args->policy, json) : cli_fail(&err);
 }
 

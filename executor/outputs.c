@@ -18,6 +18,7 @@
 
 #define KEPT "outputs"
 #define APART "work"
+#define OPEN_TRIES 16
 
 struct collection {
     const struct outputs_request *request;
@@ -404,15 +405,40 @@ static void count_tree(int folder, int depth, int64_t *files, int64_t *bytes)
     }
 }
 
+/* Another task of the job may take an empty parent away at the same moment. */
 static int open_folder(const char *to, const char *name, struct error *err)
 {
     _cleanup_free_ char *path = xasprintf("%s/%s", to, name);
-    if (!fs_mkdirs(path, 0700, err))
-        return -1;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        error_errno(err, errno, "can't open %s", path);
-    return fd;
+    for (int try = 0; try < OPEN_TRIES; try++) {
+        struct error failed = {0};
+        int fd =
+            fs_mkdirs(path, 0700, &failed) ? open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+        if (fd >= 0)
+            return fd;
+        if (failed.code == ERROR_NONE)
+            error_errno(&failed, errno, "can't open %s", path);
+        if (err)
+            *err = failed;
+    }
+    return -1;
+}
+
+/* A task that made nothing leaves nothing: whoever reads takes what is missing for empty. */
+static void remove_empty(const char *to)
+{
+    static const char *const parts[] = {KEPT, APART};
+    _cleanup_free_ char *job = xstrdup(to);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        _cleanup_free_ char *path = xasprintf("%s/%s", to, parts[i]);
+        rmdir(path);
+    }
+    if (rmdir(to) != 0)
+        return;
+    char *slash = strrchr(job, '/');
+    if (slash && slash != job) {
+        *slash = '\0';
+        rmdir(job);
+    }
 }
 
 bool outputs_collect(const struct outputs_request *request, struct outputs_report *report, struct error *err)
@@ -437,6 +463,7 @@ bool outputs_collect(const struct outputs_request *request, struct outputs_repor
     count_tree(kept, 0, &report->files, &report->bytes);
     hard_links_finish(&c->links);
     free(c);
+    remove_empty(request->to);
     return true;
 }
 
