@@ -71,3 +71,14 @@ int daemon_gpu_probe(void *args, int argc, char **argv)
     return cli_usage(NULL, "this build has no GPU probe (%d words after %s)", argc - 1, argv[0]);
 #endif
 }
+
+cJSON *daemon_log(const char *state_dir, const struct audit_query *query, struct error *err)
+{
+#ifdef BERTH_HAVE_SCHEDULER
+    return audit_kept(state_dir, query, err);
+#else
+    (void)query;
+    error_set(err, ERROR_INVALID, "this build has no scheduler, which reads %s", state_dir);
+    return NULL;
+#endif
+}

@@ -2,6 +2,9 @@
 #ifndef BERTH_CLI_DAEMONS_H
 #define BERTH_CLI_DAEMONS_H
 
+#include "base/error.h"
+
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 
 int daemon_scheduler(void *args, int argc, char **argv);
@@ -14,5 +17,8 @@ const char *daemon_sim_option(unsigned index); /* without the dashes; NULL past 
 
 /* berth replay on a state folder; see replay_run. */
 int daemon_replay(const char *state_dir, const char *at, const char *policy, bool json);
+/* berth log on a state folder; see audit_kept. */
+struct audit_query;
+cJSON *daemon_log(const char *state_dir, const struct audit_query *query, struct error *err);
 
 #endif

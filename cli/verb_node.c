@@ -10,6 +10,7 @@
 #include "cli/table.h"
 #include "proto/units.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 #define NAME_SHOWN 64
@@ -79,6 +80,18 @@ static const char *node_state_words(const cJSON *node, char *out, size_t size)
     return out;
 }
 
+/* One line, whatever the names and reasons in it hold. */
+__attribute__((format(printf, 2, 3))) static void add_line(struct buf *out, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    _cleanup_buf_ struct buf line = {0};
+    buf_vprintf(&line, fmt, args);
+    va_end(args);
+    term_add_safe(out, line.data, false);
+    buf_printf(out, "\n");
+}
+
 /* Why it gets no jobs: who drained it, or what of it doesn't work. */
 static void add_drains(struct buf *out, const cJSON *node, const char *indent)
 {
@@ -86,14 +99,14 @@ static void add_drains(struct buf *out, const cJSON *node, const char *indent)
     char ago[32];
     if (cJSON_IsObject(drained)) {
         const char *reason = json_str(drained, "reason", NULL);
-        buf_printf(out, "%sdrained by %s %s%s%s\n", indent, json_str(drained, "by", "?"),
-                   show_ago(json_int(drained, "since_ms", 0), clock_wall_ms(), ago), reason ? ": " : "",
-                   reason ? reason : "");
+        add_line(out, "%sdrained by %s %s%s%s", indent, json_str(drained, "by", "?"),
+                 show_ago(json_int(drained, "since_ms", 0), clock_wall_ms(), ago), reason ? ": " : "",
+                 reason ? reason : "");
     }
     if (cJSON_IsObject(fault))
-        buf_printf(out, "%sdrained itself %s, and is probed: %s\n", indent,
-                   show_ago(json_int(fault, "since_ms", 0), clock_wall_ms(), ago),
-                   json_str(fault, "reason", "?"));
+        add_line(out, "%sdrained itself %s, and is probed: %s", indent,
+                 show_ago(json_int(fault, "since_ms", 0), clock_wall_ms(), ago),
+                 json_str(fault, "reason", "?"));
 }
 
 static void add_node(struct table *table, const cJSON *node)
@@ -254,9 +267,9 @@ static void add_reservations(struct client *client, struct buf *out)
         cJSON_ArrayForEach(node, json_get(r, "nodes"))
         {
             const char *name = cJSON_IsString(node) ? node->valuestring : json_str(node, "name", "?");
-            buf_printf(out, "%s: reserved from %s until %s (%s)\n", name,
-                       show_time(json_int(r, "from_ms", 0), from),
-                       show_time(json_int(r, "until_ms", 0), until), json_str(r, "name", "?"));
+            add_line(out, "%s: reserved from %s until %s (%s)", name,
+                     show_time(json_int(r, "from_ms", 0), from), show_time(json_int(r, "until_ms", 0), until),
+                     json_str(r, "name", "?"));
         }
     }
 }

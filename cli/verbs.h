@@ -32,5 +32,6 @@ extern const struct verb verb_size;
 extern const struct verb verb_workspace;
 extern const struct verb verb_df;
 extern const struct verb verb_family;
+extern const struct verb verb_log;
 
 #endif

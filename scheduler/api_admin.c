@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "scheduler/api_page.h"
+#include "scheduler/audit.h"
 #include "scheduler/engine.h"
 #include "scheduler/unrecorded.h"
 
@@ -121,6 +122,10 @@ void api_post_shutdown(struct http_request *req, void *context)
         return;
     }
     log_info("shutdown asked for by %s (jobs: %s)", api_caller(d, req).name, jobs);
+    struct caller caller = api_caller(d, req);
+    cJSON *after = cJSON_CreateObject();
+    cJSON_AddStringToObject(after, "jobs", jobs);
+    audit_add(d, &caller, "shutdown", NULL, NULL, after);
     if (cancel && d->jobs.live_count && !engine_writable(d, &err)) {
         leave_unrecorded(d, req, &err);
         return;
@@ -176,6 +181,8 @@ void api_post_node(struct http_request *req, void *context)
         http_respond_error(req, &err);
         return;
     }
+    struct caller caller = api_caller(d, req);
+    audit_add(d, &caller, "node add", name, NULL, NULL);
     const struct node *node = nodes_find(&d->nodes, name);
     _cleanup_json_ cJSON *o = cJSON_CreateObject();
     json_add_str(o, "name", node->name);

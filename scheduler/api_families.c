@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "scheduler/audit.h"
 #include "scheduler/engine.h"
 #include "scheduler/hardware.h"
 #include "scheduler/sizes.h"
@@ -141,17 +142,22 @@ void api_post_family(struct http_request *req, void *context)
     struct core_event event = {.kind = CORE_EVENT_FAMILY};
     struct core_family *family = &event.as.family;
     uint32_t id = 0;
+    cJSON *before = NULL;
     bool ok = engine_writable(d, &err) && family_need(d, http_request_param(req, 0), &id, &err);
     if (ok) {
         core_family_get(d->core, id, family);
+        before = family_object(d, id);
         ok = api_take_bool(body, "restricted", &family->restricted, &err) &&
              read_guards(d, body, family, &err) && guard_nodes(d, body, family, &err) &&
              engine_step(d, &event, &err);
     }
     if (!ok) {
+        cJSON_Delete(before);
         http_respond_error(req, &err);
         return;
     }
+    struct caller caller = api_caller(d, req);
+    audit_add(d, &caller, "family", names_text(d, NAME_FAMILY, id), before, family_object(d, id));
     _cleanup_json_ cJSON *o = family_object(d, id);
     _cleanup_free_ char *text = json_text(o);
     log_info("family %s set by %s: %s", names_text(d, NAME_FAMILY, id), api_caller(d, req).name, text);

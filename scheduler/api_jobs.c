@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "proto/kv.h"
 #include "scheduler/arrays.h"
+#include "scheduler/audit.h"
 #include "scheduler/engine.h"
 #include "scheduler/job_change.h"
 #include "scheduler/secret_values.h"
@@ -169,6 +170,9 @@ bool job_change_cancel(struct daemon *d, const struct caller *caller, struct job
     if (!engine_step(d, &event, err))
         return false;
     struct job *made = jobs_get(&d->jobs, id); /* an element that had not begun has a record now */
+    cJSON *how = cJSON_CreateObject();
+    cJSON_AddBoolToObject(how, "force", force);
+    audit_add_job(d, caller, "cancel", made ? made : job, NULL, how);
     if (made && made != job && !made->canceled_by) {
         made->canceled_by = xstrdup(job->canceled_by);
         free(made->cause_text);

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "scheduler/audit.h"
 #include "scheduler/engine.h"
 #include "scheduler/hardware.h"
 
@@ -78,11 +79,21 @@ void api_post_node_update(struct http_request *req, void *context)
         ok = error_set(&err, ERROR_NOT_FOUND, "there is no node %.64s", name);
         error_hint(&err, "berth node list");
     }
+    cJSON *before = cJSON_CreateObject();
+    if (ok && node) {
+        _cleanup_json_ cJSON *was = node_object(node);
+        cJSON_AddItemToObject(before, "labels", cJSON_Duplicate(json_get(was, "labels"), true));
+    }
     if (!ok || !node || !change(d, node, body, &err)) {
+        cJSON_Delete(before);
         http_respond_error(req, &err);
         return;
     }
     log_info("node %s: labels changed by %s", name, api_caller(d, req).name);
+    struct caller caller = api_caller(d, req);
     _cleanup_json_ cJSON *o = node_object(node);
+    cJSON *after = cJSON_CreateObject();
+    cJSON_AddItemToObject(after, "labels", cJSON_Duplicate(json_get(o, "labels"), true));
+    audit_add(d, &caller, "node update", name, before, after);
     engine_answer(d, req, 200, json_text(o), NULL, 0);
 }

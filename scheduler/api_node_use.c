@@ -1,10 +1,12 @@
 /* What a node is used for: an administrator drains it, resumes it, or gives it up. */
 #include "scheduler/api.h"
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "scheduler/audit.h"
 #include "scheduler/engine.h"
 
 #include <string.h>
@@ -89,6 +91,11 @@ void api_post_node_use(struct http_request *req, void *context)
         http_respond_error(req, &err);
         return;
     }
+    struct caller caller = api_caller(d, req);
+    cJSON *after = cJSON_CreateObject();
+    json_add_str(after, "reason", reason);
+    _cleanup_free_ char *what = xasprintf("node %s", use);
+    audit_add(d, &caller, what, name, NULL, after);
     log_info("node %s: %s by %s%s%s", name, use, api_caller(d, req).name, reason ? ": " : "",
              reason ? reason : "");
     engine_answer(d, req, 204, NULL, NULL, 0);

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "scheduler/audit.h"
 #include "scheduler/engine.h"
 
 #include <string.h>
@@ -68,16 +69,20 @@ void api_post_policy(struct http_request *req, void *context)
         return;
     struct core_event event = {.kind = CORE_EVENT_CONFIG};
     core_config_get(d->core, &event.as.config);
+    cJSON *before = policy_object(d);
     struct loss_rule rule = d->loss_rule;
     bool ok = engine_writable(d, &err) && read_policy(body, &event.as.config, &err) &&
               loss_rule_read(body, &rule, &err);
     if (ok && memcmp(&rule, &d->loss_rule, sizeof rule) != 0)
         loss_rule_set(d, &rule);
     if (!ok || !engine_step(d, &event, &err)) {
+        cJSON_Delete(before);
         http_respond_error(req, &err);
         return;
     }
     log_info("policy set by %s: %s", api_caller(d, req).name, core_policy_name(event.as.config.policy));
+    struct caller caller = api_caller(d, req);
+    audit_add(d, &caller, "policy set", NULL, before, policy_object(d));
     _cleanup_json_ cJSON *o = policy_object(d);
     engine_answer(d, req, 200, json_text(o), NULL, 0);
 }

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "scheduler/api_page.h"
+#include "scheduler/audit.h"
 #include "scheduler/engine.h"
 
 #include <string.h>
@@ -242,6 +243,24 @@ static void add_notes(const struct core_quota_view *view, cJSON *o)
     }
 }
 
+/* The quota as it stands, without what is used of it. */
+static cJSON *stated(struct daemon *d, const struct core_quota *q)
+{
+    struct core_quota_view view;
+    core_quota_get(d->core, q->scope, q->id, q->family, &view);
+    cJSON *o = quota_object(d, &view);
+    cJSON_DeleteItemFromObjectCaseSensitive(o, "used");
+    return o;
+}
+
+static const char *subject_of(const struct daemon *d, const struct core_quota *q)
+{
+    return q->scope == CORE_QUOTA_FAMILY                ? names_text(d, NAME_FAMILY, q->family)
+           : q->scope == CORE_QUOTA_WORKSPACE           ? names_text(d, NAME_WORKSPACE, q->id)
+           : q->scope == CORE_QUOTA_PRINCIPAL && !q->id ? "everyone"
+                                                        : principals_name(&d->principals, q->id);
+}
+
 void api_post_quota(struct http_request *req, void *context)
 {
     struct daemon *d = context;
@@ -256,6 +275,8 @@ void api_post_quota(struct http_request *req, void *context)
     bool remove = cJSON_IsTrue(json_get(body, "remove"));
     bool ok = engine_writable(d, &err) && read_quota(d, body, &event.as.quota, &err);
     bool capped = has_caps(body) || (remove && !event.as.quota.family);
+    struct core_quota_view view;
+    cJSON *before = ok ? stated(d, &event.as.quota) : NULL;
     caps.as.caps.scope = event.as.quota.scope;
     caps.as.caps.id = event.as.quota.id;
     if (remove && event.as.quota.scope == CORE_QUOTA_PRINCIPAL &&
@@ -266,11 +287,14 @@ void api_post_quota(struct http_request *req, void *context)
     ok = ok && (!has_caps(body) || read_caps(d, body, &event.as.quota, &caps.as.caps, &err)) &&
          engine_step(d, &event, &err) && (!capped || engine_step(d, &caps, &err));
     if (!ok) {
+        cJSON_Delete(before);
         http_respond_error(req, &err);
         return;
     }
-    struct core_quota_view view;
     core_quota_get(d->core, event.as.quota.scope, event.as.quota.id, event.as.quota.family, &view);
+    struct caller caller = api_caller(d, req);
+    audit_add(d, &caller, remove ? "quota remove" : "quota set", subject_of(d, &event.as.quota), before,
+              stated(d, &event.as.quota));
     _cleanup_json_ cJSON *o = quota_object(d, &view);
     add_notes(&view, o);
     _cleanup_free_ char *text = json_text(o);
@@ -325,11 +349,19 @@ void api_post_licence(struct http_request *req, void *context)
     if (!body)
         return;
     struct core_event event = {.kind = CORE_EVENT_LICENCES};
-    bool ok = engine_writable(d, &err) && read_licence(d, body, &event, &err) && engine_step(d, &event, &err);
-    if (!ok) {
+    bool ok = engine_writable(d, &err) && read_licence(d, body, &event, &err);
+    uint32_t was = 0, used;
+    if (ok)
+        core_licence_get(d->core, event.as.licences.id, &was, &used);
+    if (!ok || !engine_step(d, &event, &err)) {
         http_respond_error(req, &err);
         return;
     }
+    struct caller caller = api_caller(d, req);
+    cJSON *before = cJSON_CreateObject(), *after = cJSON_CreateObject();
+    json_add_int(before, "total", was);
+    json_add_int(after, "total", event.as.licences.total);
+    audit_add(d, &caller, "licence set", json_str(body, "name", "?"), before, after);
     log_info("licence %s set by %s: %u", json_str(body, "name", "?"), api_caller(d, req).name,
              event.as.licences.total);
     _cleanup_json_ cJSON *o = licence_object(d, event.as.licences.id);

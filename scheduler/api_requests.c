@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "scheduler/audit.h"
 #include "scheduler/engine.h"
 
 #include <stdlib.h>
@@ -92,6 +93,7 @@ void api_post_request(struct http_request *req, void *context)
     r.principal = principals_ensure(&d->principals, d->journal, caller.name);
     r.why = xstrdup(why);
     _cleanup_json_ cJSON *o = request_object(d, requests_add(d, &r));
+    audit_add(d, &caller, "quota request", caller.name, NULL, cJSON_Duplicate(o, true));
     engine_answer(d, req, 201, json_text(o), NULL, 0);
 }
 
@@ -191,6 +193,9 @@ void api_post_request_decision(struct http_request *req, void *context)
     }
     log_info("request %llu for quota: %s, by %s", (unsigned long long)r->id, word, caller.name);
     _cleanup_json_ cJSON *o = request_object(d, r);
+    _cleanup_free_ char *what = xasprintf("quota %s", word);
+    audit_add(d, &caller, what, principals_name(&d->principals, r->principal), NULL,
+              cJSON_Duplicate(o, true));
     requests_trim(d);
     engine_answer(d, req, 200, json_text(o), NULL, 0);
 }

@@ -10,6 +10,7 @@
 #include "proto/jobspec.h"
 #include "proto/units.h"
 #include "scheduler/api_page.h"
+#include "scheduler/audit.h"
 #include "scheduler/engine.h"
 
 #include <stdio.h>
@@ -331,5 +332,8 @@ void api_post_reservation(struct http_request *req, void *context)
     log_info("reservation %s %s by %s", json_str(body, "name", "?"), there ? "made" : "taken away",
              api_caller(d, req).name);
     _cleanup_json_ cJSON *o = there ? reservation_object(d, &view) : cJSON_CreateObject();
+    struct caller caller = api_caller(d, req);
+    audit_add(d, &caller, there ? "reserve" : "reserve delete", json_str(body, "name", "?"), NULL,
+              cJSON_Duplicate(o, true));
     engine_answer(d, req, 200, json_text(o), NULL, 0);
 }

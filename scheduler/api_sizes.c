@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "scheduler/audit.h"
 #include "scheduler/engine.h"
 
 #include <string.h>
@@ -60,10 +61,12 @@ static bool change(struct daemon *d, const cJSON *body, struct size *size, struc
 }
 
 static void answer(struct daemon *d, struct http_request *req, unsigned status, const char *name,
-                   const char *what)
+                   const char *what, cJSON *before)
 {
     _cleanup_json_ cJSON *o = size_object(d, sizes_find(&d->sizes, name));
     _cleanup_free_ char *text = json_text(o);
+    struct caller caller = api_caller(d, req);
+    audit_add(d, &caller, before ? "size update" : "size create", name, before, cJSON_Duplicate(o, true));
     log_info("size %s by %s: %s", what, api_caller(d, req).name, text);
     engine_answer(d, req, status, take_ptr(text), NULL, 0);
 }
@@ -88,7 +91,7 @@ void api_post_size(struct http_request *req, void *context)
         memcpy(size.name, name, strlen(name) + 1);
     ok = ok && change(d, body, &size, &err);
     if (ok)
-        answer(d, req, 201, size.name, "made");
+        answer(d, req, 201, size.name, "made", NULL);
     else
         http_respond_error(req, &err);
 }
@@ -107,11 +110,13 @@ void api_post_size_update(struct http_request *req, void *context)
         ok = error_set(&err, ERROR_INVALID, "nothing is to be changed");
         error_hint(&err, "give some of: " SIZE_FIELDS);
     }
-    ok = ok && change(d, body, &size, &err);
-    if (ok)
-        answer(d, req, 200, size.name, "changed");
-    else
-        http_respond_error(req, &err);
+    cJSON *before = ok ? size_object(d, there) : NULL;
+    if (ok && change(d, body, &size, &err)) {
+        answer(d, req, 200, size.name, "changed", before);
+        return;
+    }
+    cJSON_Delete(before);
+    http_respond_error(req, &err);
 }
 
 void api_post_size_delete(struct http_request *req, void *context)
@@ -127,6 +132,8 @@ void api_post_size_delete(struct http_request *req, void *context)
         return;
     }
     log_info("size %s removed by %s", there->name, api_caller(d, req).name);
+    struct caller caller = api_caller(d, req);
+    audit_add(d, &caller, "size delete", there->name, size_object(d, there), NULL);
     sizes_remove(d, there);
     engine_answer(d, req, 204, NULL, NULL, 0);
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "scheduler/audit.h"
 #include "scheduler/engine.h"
 #include "scheduler/storage.h"
 
@@ -137,6 +138,9 @@ void api_post_storage(struct http_request *req, void *context)
         return;
     }
     shares_set(d, name ? name : SHARES_EVERYONE, bytes);
+    struct caller caller = api_caller(d, req);
+    cJSON *after = cJSON_Duplicate(body, true);
+    audit_add(d, &caller, "storage", name ? name : "everyone", NULL, after);
     log_info("storage limits of %s set by %s", name ? name : "everyone", api_caller(d, req).name);
     cJSON *o = cJSON_CreateObject();
     json_add_str(o, "name", name);
@@ -198,6 +202,8 @@ void api_post_results_delete(struct http_request *req, void *context)
     _cleanup_free_ char *note = xasprintf("its logs and outputs were removed by %s", api_caller(d, req).name);
     job_note(job, clock_wall_ms(), note);
     jobs_touch(&d->jobs, job);
+    struct caller caller = api_caller(d, req);
+    audit_add_job(d, &caller, "results delete", job, NULL, NULL);
     struct removal *r = xcalloc(1, sizeof *r);
     r->daemon = d;
     r->req = req;

@@ -8,6 +8,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "scheduler/approval.h"
+#include "scheduler/audit.h"
 #include "scheduler/authority.h"
 #include "scheduler/arrays.h"
 #include "scheduler/dependency.h"
@@ -231,6 +232,21 @@ static bool came_before(struct daemon *d, struct http_request *req)
     return true;
 }
 
+/* What it asks for; nothing of what it runs. */
+static void audit_submit(struct daemon *d, const struct caller *caller, const struct job *job)
+{
+    static const char *const shown[] = {"resources", "priority", "workspace", "time_limit_s"};
+    struct error ignored = {0};
+    _cleanup_json_ cJSON *fixed = json_parse(job->fixed, strlen(job->fixed), &ignored);
+    cJSON *after = cJSON_CreateObject();
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+        if (json_get(fixed, shown[i]))
+            cJSON_AddItemToObject(after, shown[i], cJSON_Duplicate(json_get(fixed, shown[i]), true));
+    if (job->array)
+        json_add_int(after, "array", job->array->indices.count);
+    audit_add_job(d, caller, "submit", job, NULL, after);
+}
+
 /* Takes spec. */
 static void go_on(struct daemon *d, struct http_request *req, struct job_spec *spec, const cJSON *file)
 {
@@ -276,6 +292,7 @@ static void go_on(struct daemon *d, struct http_request *req, struct job_spec *s
     const cJSON *note;
     cJSON_ArrayForEach(note, notes) job_note(job, job->submitted_ms, note->valuestring);
     jobs_touch(&d->jobs, job);
+    audit_submit(d, &caller, job);
     struct buf body = {0};
     _cleanup_free_ char *approval = approval_missing(d, id), *words = json_text(notes);
     _cleanup_free_ char *more =

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "scheduler/audit.h"
 #include "scheduler/engine.h"
 
 #include <stdlib.h>
@@ -104,6 +105,11 @@ static void answer(struct daemon *d, struct http_request *req, unsigned status, 
                    const char *what)
 {
     _cleanup_json_ cJSON *o = workspace_object(d, w->id, w->name, w);
+    struct caller caller = api_caller(d, req);
+    cJSON *after = cJSON_CreateObject();
+    cJSON_AddItemToObject(after, "description", cJSON_Duplicate(json_get(o, "description"), true));
+    cJSON_AddItemToObject(after, "members", cJSON_Duplicate(json_get(o, "members"), true));
+    audit_add(d, &caller, status == 201 ? "workspace create" : "workspace update", w->name, NULL, after);
     log_info("workspace %s %s by %s", w->name, what, api_caller(d, req).name);
     engine_answer(d, req, status, json_text(o), NULL, 0);
 }
@@ -191,7 +197,9 @@ void api_post_workspace_delete(struct http_request *req, void *context)
         http_respond_error(req, &err);
         return;
     }
-    log_info("workspace %s removed by %s", w->name, api_caller(d, req).name);
+    struct caller caller = api_caller(d, req);
+    audit_add(d, &caller, "workspace delete", w->name, NULL, NULL);
+    log_info("workspace %s removed by %s", w->name, caller.name);
     workspace_drop(d, w);
     engine_answer(d, req, 204, NULL, NULL, 0);
 }

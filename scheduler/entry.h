@@ -2,7 +2,11 @@
 #ifndef BERTH_SCHEDULER_ENTRY_H
 #define BERTH_SCHEDULER_ENTRY_H
 
+#include "base/error.h"
+
+#include <cjson/cJSON.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* `berth scheduler`: runs the daemon until it is told to end; argv[0] is the verb. Returns the exit code. */
 int scheduler_main(int argc, char **argv);
@@ -20,5 +24,17 @@ const char *sim_option(unsigned index);
  * was refused or differs, 2 for words that make no sense.
  */
 int replay_run(const char *state_dir, const char *at, const char *policy, bool json);
+
+/* What `berth log` asks for. Zero or NULL: no bound. */
+struct audit_query {
+    int64_t since_ms, until_ms; /* since 1970 */
+    const char *user, *what;    /* who made the change; the kind ("submit") */
+    uint64_t job;               /* the id */
+    uint32_t limit;             /* lines */
+};
+
+/* `berth log` where no Berth runs: the lines of a state folder's journal, the newest first, as GET /v1/audit has
+ * them, whether or not its Berth runs. The caller deletes the array. NULL with *err. */
+cJSON *audit_kept(const char *state_dir, const struct audit_query *query, struct error *err);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "proto/array.h"
 #include "proto/units.h"
+#include "scheduler/audit.h"
 #include "scheduler/authority.h"
 #include "scheduler/engine.h"
 
@@ -138,6 +139,45 @@ static void hold_noted(struct daemon *d, struct job *job, const struct caller *c
     jobs_touch(&d->jobs, job);
 }
 
+static void add_ms(cJSON *o, const char *field, uint64_t ms, double unit)
+{
+    if (ms)
+        cJSON_AddNumberToObject(o, field, (double)ms / unit);
+    else
+        cJSON_AddNullToObject(o, field);
+}
+
+static void audit_update(struct daemon *d, const struct caller *caller, const struct job *job,
+                         const struct core_job_view *was, const struct core_update *u)
+{
+    cJSON *before = cJSON_CreateObject(), *after = cJSON_CreateObject();
+    if (u->set_held) {
+        cJSON_AddBoolToObject(before, "held", was->reason == CORE_REASON_HELD);
+        cJSON_AddBoolToObject(after, "held", u->held);
+    }
+    if (u->set_priority) {
+        cJSON_AddStringToObject(before, "priority", priority_class_name(was->priority_class));
+        cJSON_AddStringToObject(after, "priority", priority_class_name(u->priority_class));
+        json_add_int(before, "priority_level", was->priority);
+        json_add_int(after, "priority_level", u->priority);
+    }
+    if (u->set_time_limit) {
+        add_ms(before, "time_limit_s", was->time_limit_ms, 1000);
+        add_ms(after, "time_limit_s", u->time_limit_ms, 1000);
+    }
+    if (u->set_begin) {
+        add_ms(before, "begin_ms", was->begin_ms, 1);
+        add_ms(after, "begin_ms", u->begin_ms, 1);
+    }
+    if (u->set_array_limit) {
+        json_add_int(before, "array_limit", was->array_limit);
+        json_add_int(after, "array_limit", u->array_limit);
+    }
+    bool hold_alone =
+        u->set_held && !u->set_priority && !u->set_time_limit && !u->set_begin && !u->set_array_limit;
+    audit_add_job(d, caller, !hold_alone ? "update" : u->held ? "hold" : "release", job, before, after);
+}
+
 bool job_change_update(struct daemon *d, const struct caller *caller, struct job *job, const cJSON *body,
                        bool defer, struct error *err)
 {
@@ -160,6 +200,8 @@ bool job_change_update(struct daemon *d, const struct caller *caller, struct job
         !authority_allows(d, job, &event.as.update, err) || !engine_step(d, &event, err))
         return false;
     job = jobs_get(&d->jobs, id);
+    if (job)
+        audit_update(d, caller, job, &view, &event.as.update);
     if (job && event.as.update.set_held)
         hold_noted(d, job, caller, event.as.update.held);
     if (job)

@@ -297,6 +297,17 @@ void journal_add_record(struct journal *j, enum journal_record kind, const char 
     op->doc = xstrdup(doc);
 }
 
+void journal_add_audit(struct journal *j, const struct journal_audit *line)
+{
+    struct journal_op *op = add_op(j, OP_AUDIT, line->principal);
+    op->now_ms = line->at_ms;
+    op->audit = *line;
+    op->name = xstrdup(line->user);
+    op->extra = xstrdup(line->what);
+    op->request = xstrdup(line->subject);
+    op->doc = xstrdup(line->doc);
+}
+
 void journal_add_blob(struct journal *j, const struct journal_blob *blob)
 {
     struct journal_op *op = add_op(j, OP_BLOB, blob->principal);

@@ -87,6 +87,28 @@ struct journal_loader {
 
 /* Small things that the daemon keeps as one JSON document each, by a key. Values are written into journals:
  * never renumber. */
+/* One change by a person. Texts are borrowed. */
+struct journal_audit {
+    uint64_t id; /* when it is read: grows with time */
+    int64_t at_ms;
+    uint32_t principal, uid;                 /* who */
+    uint64_t job;                            /* 0: none */
+    uint32_t owner;                          /* the job's principal; 0: none */
+    bool open;                               /* everybody may read it */
+    const char *user, *what, *subject, *doc; /* doc: JSON, {"before","after"} */
+};
+
+/* Which lines; 0 and NULL: all. The newest first. */
+struct journal_audit_filter {
+    int64_t since_ms, until_ms;
+    uint64_t before; /* ids below it; 0: the newest */
+    uint64_t job;
+    const char *user, *what;
+    bool all;        /* else those alone that `reader` may see: his acts, acts on his jobs, and open ones */
+    uint32_t reader; /* principal */
+    uint32_t limit;
+};
+
 enum journal_record {
     JOURNAL_SIZE = 1,
     JOURNAL_QUOTA_REQUEST = 2,
@@ -124,6 +146,7 @@ void journal_add_principal(struct journal *j, uint32_t id, const char *name);
 void journal_add_name(struct journal *j, uint32_t kind, uint32_t id, const char *text); /* names.h */
 /* In place of what the key had; NULL: there is none any more. */
 void journal_add_record(struct journal *j, enum journal_record kind, const char *key, const char *doc);
+void journal_add_audit(struct journal *j, const struct journal_audit *line);
 
 /* In place of the entry that (principal, sha) had. */
 void journal_add_blob(struct journal *j, const struct journal_blob *blob);
@@ -144,6 +167,7 @@ void journal_limit_pages(struct journal *j, uint32_t pages);
 
 /* Readers: a connection of their own, one for each thread that reads. */
 struct journal_reader;
+
 /* NULL with *err: none is there, it can't be read, or its format is newer. */
 struct journal_reader *journal_reader_open(const char *folder, struct error *err);
 void journal_reader_close(struct journal_reader *r);
@@ -164,6 +188,10 @@ struct journal_query {
 bool journal_read_jobs(struct journal_reader *r, const struct journal_query *query,
                        void (*each)(void *data, const struct journal_job *job), void *data,
                        struct error *err);
+/* Who changed what, the newest first. Calls `take` for each, at most filter->limit. */
+bool journal_read_audit(struct journal_reader *r, const struct journal_audit_filter *filter,
+                        void (*take)(void *data, const struct journal_audit *line), void *data,
+                        struct error *err);
 /* One job; false with ERROR_NOT_FOUND. */
 bool journal_read_job(struct journal_reader *r, uint64_t id,
                       void (*each)(void *data, const struct journal_job *job), void *data, struct error *err);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define AUDIT_KEPT "100000"    /* lines of each principal */
 #define DROP_ROWS_AT_ONCE 5000 /* of one transaction, so that commits go on in between */
 
 #define JOBS_TABLE                                                                                           \
@@ -51,7 +52,17 @@ static const char schema[] =
     " PRIMARY KEY(kind, key)) WITHOUT ROWID;"
     /* by principal first: a look-up never reads another's entries */
     "CREATE TABLE IF NOT EXISTS blob_owners(principal INTEGER NOT NULL, sha BLOB NOT NULL, bytes INTEGER NOT "
-    "NULL, used_ms INTEGER NOT NULL, PRIMARY KEY(principal, sha)) WITHOUT ROWID;";
+    "NULL, used_ms INTEGER NOT NULL, PRIMARY KEY(principal, sha)) WITHOUT ROWID;"
+    /* who changed what: of each principal the newest alone, so that nobody pushes out another's */
+    "CREATE TABLE IF NOT EXISTS audit(id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, principal INTEGER NOT "
+    "NULL, n INTEGER NOT NULL, user TEXT NOT NULL, uid INTEGER NOT NULL, what TEXT NOT NULL, job INTEGER NOT "
+    "NULL, owner INTEGER NOT NULL, open INTEGER NOT NULL, subject TEXT NOT NULL, doc TEXT NOT NULL,"
+    " UNIQUE(principal, n));"
+    "CREATE INDEX IF NOT EXISTS audit_job ON audit(job, id) WHERE job != 0;"
+    "CREATE INDEX IF NOT EXISTS audit_owner ON audit(owner, id) WHERE owner != 0;"
+    "CREATE TRIGGER IF NOT EXISTS audit_bound AFTER INSERT ON audit BEGIN DELETE FROM audit WHERE principal "
+    "= "
+    "NEW.principal AND n <= NEW.n - " AUDIT_KEPT "; END;";
 
 /* A job is inserted with its fixed part and later updated without it: ?8 is NULL then. */
 static const char *const statement_sql[STATEMENT_MAX] = {
@@ -71,6 +82,10 @@ static const char *const statement_sql[STATEMENT_MAX] = {
     [OP_BLOB] = "INSERT OR REPLACE INTO blob_owners(principal, sha, bytes, used_ms)"
                 " VALUES(?1, ?2, ?3, ?4)",
     [OP_NO_BLOB] = "DELETE FROM blob_owners WHERE principal = ?1 AND sha = ?2",
+    [OP_AUDIT] =
+        "INSERT INTO audit(principal, n, at_ms, user, uid, what, job, owner, open, subject, doc)"
+        " VALUES(?1, (SELECT coalesce(max(n), 0) + 1 FROM audit WHERE principal = ?1), ?2, ?3, ?4, ?5, "
+        "?6, ?7, ?8, ?9, ?10)",
     [OP_KIND_COUNT] = "INSERT INTO segments(first_seq, now_ms, checkpoint) VALUES(?1, ?2, ?3)",
 };
 
@@ -244,6 +259,17 @@ static void bind_op(sqlite3_stmt *s, const struct journal_op *op)
         break;
     case OP_NO_BLOB:
         sqlite3_bind_blob64(s, 2, op->doc, op->bytes, SQLITE_STATIC);
+        break;
+    case OP_AUDIT:
+        sqlite3_bind_int64(s, 2, op->now_ms);
+        bind_text(s, 3, op->name);
+        sqlite3_bind_int64(s, 4, op->audit.uid);
+        bind_text(s, 5, op->extra);
+        sqlite3_bind_int64(s, 6, (int64_t)op->audit.job);
+        sqlite3_bind_int64(s, 7, op->audit.owner);
+        sqlite3_bind_int(s, 8, op->audit.open);
+        bind_text(s, 9, op->request);
+        bind_text(s, 10, op->doc);
         break;
     case OP_KIND_COUNT:
         break;

@@ -18,6 +18,7 @@ enum journal_op_kind {
     OP_NO_RECORD,
     OP_BLOB,
     OP_NO_BLOB,
+    OP_AUDIT,
     OP_KIND_COUNT
 };
 
@@ -32,7 +33,8 @@ struct journal_op {
     char *name, *extra,
         *doc;      /* owned; name: a record's key; extra: a job's fixed part, a node's instance_id */
     char *request; /* owned; a job's key */
-    size_t bytes;  /* row, blob: length of doc */
+    struct journal_audit audit; /* audit: its numbers; user in name, what in extra, subject in request */
+    size_t bytes;               /* row, blob: length of doc */
 };
 
 enum { STATEMENT_MAX = OP_KIND_COUNT + 1 };

@@ -1,0 +1,31 @@
+/* Who changed what, from a kept journal, whether or not its Berth runs: for who may read the files. */
+#include "scheduler/audit.h"
+#include "scheduler/entry.h"
+
+#include "base/cleanup.h"
+#include "scheduler/sim_journal.h"
+
+static void take_line(void *data, const struct journal_audit *line)
+{
+    cJSON_AddItemToArray(data, audit_object(line));
+}
+
+cJSON *audit_kept(const char *state_dir, const struct audit_query *query, struct error *err)
+{
+    struct journal_audit_filter filter = {.since_ms = query->since_ms,
+                                          .until_ms = query->until_ms,
+                                          .user = query->user,
+                                          .what = query->what,
+                                          .job = query->job,
+                                          .all = true,
+                                          .limit = query->limit};
+    _cleanup_free_ char *folder = sim_journal_folder(state_dir);
+    struct journal_reader *reader = journal_reader_open(folder, err);
+    cJSON *lines = reader ? cJSON_CreateArray() : NULL;
+    if (lines && !journal_read_audit(reader, &filter, take_line, lines, err)) {
+        cJSON_Delete(lines);
+        lines = NULL;
+    }
+    journal_reader_close(reader);
+    return lines;
+}
