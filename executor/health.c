@@ -4,9 +4,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "executor/probe.h"
+#include "executor/reclaim.h"
 #include "executor/work.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -15,8 +17,8 @@ struct health {
     const struct executor_config *config;
     struct health_callbacks callbacks;
     void *data;
-    pthread_mutex_t lock; /* held by the one probe that runs; guards passed_ms */
-    int64_t passed_ms;    /* boot clock: when the last probe passed; 0: it did not, or never ran */
+    pthread_mutex_t lock; /* held by the one probe that runs; guards began_ms */
+    int64_t began_ms;     /* boot clock: when the last probe began; 0: it did not pass, or never ran */
     int in_row;
     bool faulty, probing;
     int64_t wait_ms, healed_ms;
@@ -39,16 +41,17 @@ bool health_may_be_the_nodes(const char *kind)
     return strcmp(kind, "start_error") == 0 || strcmp(kind, "disk_full") == 0;
 }
 
-/* On a worker. With `fresh` a probe that passed just now serves again, so that a user's failing jobs cost
- * little. */
-static bool probe(struct health *h, bool fresh, struct error *err)
+/* On a worker. One that began after the failure answers all who wait for it; one that began before says
+ * nothing about a node that broke since. */
+static bool probe(struct health *h, int64_t asked_ms, struct error *err)
 {
     memset(err, 0, sizeof *err);
     pthread_mutex_lock(&h->lock);
-    bool passes = fresh && h->passed_ms && clock_boot_ms() - h->passed_ms < HEALTH_FRESH_MS;
+    bool passes = h->began_ms > asked_ms;
     if (!passes) {
+        int64_t began_ms = clock_boot_ms();
         passes = probe_run(h->config, err);
-        h->passed_ms = passes ? clock_boot_ms() : 0;
+        h->began_ms = passes ? began_ms : 0;
     }
     pthread_mutex_unlock(&h->lock);
     return passes;
@@ -77,7 +80,7 @@ static void timer_probed(void *data)
 static void timer_probe(void *data)
 {
     struct health *h = data;
-    h->passes = probe(h, false, &h->err);
+    h->passes = probe(h, clock_boot_ms(), &h->err);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -131,7 +134,10 @@ void health_started(struct health *h)
 static void ask_run(void *data)
 {
     struct health_question *q = data;
-    q->node = !probe(q->health, true, &q->err);
+    struct error err;
+    if (q->took && !reclaim_remove_tree(AT_FDCWD, q->took, &err))
+        log_warn("%s can't be removed: %s", q->took, err.message);
+    q->node = !probe(q->health, q->asked_ms, &q->err);
 }
 
 static void ask_done(void *data)
@@ -157,5 +163,6 @@ static void ask_done(void *data)
 void health_ask(struct health *h, struct health_question *q)
 {
     q->health = h;
+    q->asked_ms = clock_boot_ms();
     work_start(h->loop, ask_run, ask_done, q);
 }

@@ -20,7 +20,6 @@
 #include <uv.h>
 
 #define HEALTH_ROW 3               /* failures of the node in a row that drain it */
-#define HEALTH_FRESH_MS 10000      /* a probe that passed speaks for failures that follow within this */
 #define HEALTH_PROBE_FIRST_MS 2000 /* after the drain; doubles up to */
 #define HEALTH_PROBE_MAX_MS 300000
 #define HEALTH_STEADY_MS 600000 /* without a fault: the next probe comes early again */
@@ -35,11 +34,15 @@ struct health_callbacks {
 struct health *health_create(uv_loop_t *loop, const struct executor_config *config,
                              const struct health_callbacks *callbacks, void *data);
 
-/* One failure that is to be judged. Zero it, set `kind` and `sys_errno`, and keep it until `judged`. */
+/* One failure that is to be judged. Zero it, set `kind`, `sys_errno` and `took`, and keep it until `judged`.
+ */
 struct health_question {
     struct health *health;
     const char *kind; /* of its cause */
     int sys_errno;    /* 0: not known */
+    const char
+        *took; /* removed ahead of the probe: what a job filled the disk with is its own; NULL: nothing */
+    int64_t asked_ms; /* boot clock, set by health_ask: no earlier probe answers */
     void (*judged)(struct health_question *q);
     bool node;        /* answer: the node's */
     struct error err; /* the probe's, where it failed */

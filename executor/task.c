@@ -306,6 +306,7 @@ static void on_closed(uv_handle_t *handle)
     order_destroy(task->order);
     cJSON_Delete(task->exit);
     free(task->failure);
+    free(task->took);
     cJSON_Delete(task->finishing.outputs);
     free(task);
 }

@@ -12,7 +12,8 @@
 
 static void ask(struct task *task, const char *kind, int sys_errno, void (*judged)(struct health_question *q))
 {
-    task->question = (struct health_question){.kind = kind, .sys_errno = sys_errno, .judged = judged};
+    task->question =
+        (struct health_question){.kind = kind, .sys_errno = sys_errno, .took = task->took, .judged = judged};
     task->working = true;
     task->judging = true;
     health_ask(task->context->health, &task->question);
@@ -30,6 +31,7 @@ static void failure_judged(struct health_question *q)
 {
     struct task *task = answered(q);
     _cleanup_free_ char *text = take_ptr(task->failure);
+    free(take_ptr(task->took));
     if (task_remove_if_done(task))
         return;
     if (task->stop.wanted)
@@ -48,6 +50,8 @@ void task_end_failed(struct task *task, const char *kind, const struct error *er
     }
     free(task->failure);
     task->failure = xstrdup(text);
+    free(task->took);
+    task->took = task->no_folder || err->code != ERROR_NO_SPACE ? NULL : xasprintf("%s/work", task->folder);
     ask(task, kind, err->sys_errno, failure_judged);
 }
 

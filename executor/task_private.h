@@ -37,6 +37,7 @@ struct task {
     bool judging;    /* it is found out whose failure its end is */
     bool judged;     /* that was found out for its exit record */
     char *failure;   /* what failed before it had a shim, while it is judged */
+    char *took;      /* its working directory, where it found no space on the disk */
     struct health_question question;
     int collect_tries;
     struct error accept_err;
