@@ -67,13 +67,18 @@ static void add_labels(struct buf *out, const cJSON *node)
     }
 }
 
-/* A node that says nothing: for how long. */
+#define SAYS_SOMETHING_MS 25000 /* a keepalive of 15 s, and some time for it to come */
+
+/* A node that says nothing: for how long. What is drained or given up stays that. */
 static const char *node_state_words(const cJSON *node, char *out, size_t size)
 {
     const char *state = json_str(node, "state", "?");
     int64_t seen = json_int(node, "last_seen_ms", 0), now = clock_wall_ms();
     char time[32];
-    if (strcmp(state, "notresponding") != 0 || !seen)
+    bool up = strcmp(state, "idle") == 0 || strcmp(state, "running") == 0;
+    bool silent = strcmp(state, "notresponding") == 0 ||
+                  (up && (!json_bool(node, "connected", true) || now - seen > SAYS_SOMETHING_MS));
+    if (!silent || !seen)
         return state;
     int64_t silent_ms = now > seen ? now - seen : 0;
     snprintf(out, size, "silent %s", units_format_duration(silent_ms / 1000 * 1000, time));
@@ -124,7 +129,7 @@ static void add_node(struct table *table, const cJSON *node)
     table_add(table, show_bytes(json_int(inventory, "memory_bytes", 0), text), TERM_PLAIN);
     table_add(table, show_bytes(json_int(free, "memory_bytes", 0), text), TERM_PLAIN);
     table_addf(table, "%lld", (long long)amount(inventory, "gpus"));
-    table_addf(table, "%lld", (long long)amount(free, "gpus"));
+    table_addf(table, "%g", cJSON_GetNumberValue(json_get(free, "gpus")));
     table_addf(table, "%d", cJSON_GetArraySize(json_get(node, "tasks")));
     table_add(table, gpu ? json_str(gpu, "name", "") : json_str(inventory, "cpu_model", ""), TERM_DIM);
     _cleanup_buf_ struct buf labels = {0};

@@ -40,7 +40,7 @@ static void add_times(struct buf *out, const cJSON *job, int64_t now)
         if (ms)
             buf_printf(out, "%-12s %s (%s)\n", times[i].title, show_time(ms, at), show_ago(ms, now, ago));
     }
-    int64_t started = json_int(job, "started_ms", 0), limit_s = json_int(job, "time_limit_s", 0);
+    int64_t started = json_int(job, "attempt_started_ms", 0), limit_s = json_int(job, "time_limit_s", 0);
     if (started)
         buf_printf(out, "%-12s %s\n", "time", show_elapsed(started, json_int(job, "ended_ms", 0), now, at));
     if (limit_s)
@@ -60,10 +60,16 @@ static void add_resources(struct buf *out, const cJSON *job)
     char memory[32];
     if (!r)
         return;
-    int64_t cpus = json_int(r, "cpus", 0), cores = json_int(r, "cores", 0), gpus = json_int(r, "gpus", 0);
-    buf_printf(out, "%-12s %lld CPU%s on %lld core%s, %s memory, %lld GPU%s\n", "resources", (long long)cpus,
+    int64_t cpus = json_int(r, "cpus", 0), cores = json_int(r, "cores", 0);
+    int64_t gpu_memory = json_int(r, "gpu_memory_bytes", 0);
+    double gpus = cJSON_GetNumberValue(json_get(r, "gpus"));
+    buf_printf(out, "%-12s %lld CPU%s on %lld core%s, %s memory, ", "resources", (long long)cpus,
                cpus == 1 ? "" : "s", (long long)cores, cores == 1 ? "" : "s",
-               show_bytes(json_int(r, "memory_bytes", 0), memory), (long long)gpus, gpus == 1 ? "" : "s");
+               show_bytes(json_int(r, "memory_bytes", 0), memory));
+    if (gpu_memory && !(gpus > 0))
+        buf_printf(out, "%s memory of a GPU\n", show_bytes(gpu_memory, memory));
+    else
+        buf_printf(out, "%g GPU%s\n", gpus > 0 ? gpus : 0, gpus == 1 ? "" : "s");
     if (json_int(r, "processes_per_instance", 1) > 1)
         buf_printf(out, "%-12s %lld on each node; lines of the log begin with their rank\n", "processes",
                    (long long)json_int(r, "processes_per_instance", 1));

@@ -73,7 +73,7 @@ void api_post_policy(struct http_request *req, void *context)
     struct loss_rule rule = d->loss_rule;
     bool ok = engine_writable(d, &err) && read_policy(body, &event.as.config, &err) &&
               loss_rule_read(body, &rule, &err);
-    if (ok && memcmp(&rule, &d->loss_rule, sizeof rule) != 0)
+    if (ok && (rule.rule != d->loss_rule.rule || rule.fence_after_ms != d->loss_rule.fence_after_ms))
         loss_rule_set(d, &rule);
     if (!ok || !engine_step(d, &event, &err)) {
         cJSON_Delete(before);

@@ -121,7 +121,7 @@ static cJSON *holders_of(struct daemon *d, const struct core_why_blocker *b, uin
 }
 
 static void add_blocker(struct daemon *d, cJSON *blockers, cJSON *text, const struct core_why_blocker *b,
-                        const char *node)
+                        const struct core_job_view *view, const char *node)
 {
     char wanted[32], have[32], total[32];
     _cleanup_buf_ struct buf holders = {0}, names = {0};
@@ -136,6 +136,12 @@ static void add_blocker(struct daemon *d, cJSON *blockers, cJSON *text, const st
     cJSON_AddItemToObject(o, "held_by", names_of(d, b->holders, listed, &names));
     cJSON_AddItemToObject(o, "holders", holders_of(d, b, listed, &holders));
     cJSON_AddItemToArray(blockers, o);
+    if (b->resource == RESOURCE_GPUS && view->request.gpu_memory_bytes) {
+        say(text, "it wants a share of a GPU with %s of its memory; no GPU of node %s has so much free%s%s",
+            units_format_bytes((int64_t)view->request.gpu_memory_bytes, wanted), node,
+            holders.len ? "; held by " : "", holders.len ? holders.data : "");
+        return;
+    }
     say(text, "it wants %s %s; of node %s's %s there are %s free%s%s%s",
         amount(b->resource, b->wanted, wanted), resource_names[b->resource], node,
         amount(b->resource, b->total, total), amount(b->resource, b->free, have),
@@ -250,6 +256,27 @@ static void explain_smaller(const struct smaller *smaller, const struct core_job
         explain_all_smaller(&smaller->all, cpus, list, text);
 }
 
+/* There is room for it, and still it may not start: it would run into the start that a job before it was
+ * promised. */
+static bool say_promised(struct daemon *d, const struct core_why *why, const struct core_job_view *view,
+                         cJSON *text)
+{
+    uint64_t ends = view->time_limit_ms ? core_now(d->core) + view->time_limit_ms : UINT64_MAX;
+    char at[64];
+    for (uint32_t i = 0; i < why->ahead_listed; i++) {
+        struct core_why other;
+        const struct job *job = jobs_get(&d->jobs, why->ahead[i].v);
+        if (!job || !core_why(d->core, why->ahead[i], &other) || !other.promised_ms ||
+            other.promised_ms >= ends)
+            continue;
+        say(text, "there is room for it, which %s is promised %s: %s", job->name, when(other.promised_ms, at),
+            view->time_limit_ms ? "its time limit reaches beyond that"
+                                : "without a time limit it might run beyond that");
+        return true;
+    }
+    return false;
+}
+
 /* Whose end nobody knows, of those that hold what it wants. */
 static void say_no_estimate(struct daemon *d, const struct core_why *why, cJSON *text)
 {
@@ -284,8 +311,9 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
                           why->approval_missing ? approval_explain(d, view, why->approval_family, text)
                                                 : cJSON_CreateNull());
     why_nodes(d, view, o, text);
-    for (uint32_t i = 0; i < why->blocker_count; i++)
-        add_blocker(d, blockers, text, &why->blockers[i], best ? best->name : "?");
+    if (!(view->request.flags & RESOURCE_EXCLUSIVE)) /* a whole node: why_nodes has which would do */
+        for (uint32_t i = 0; i < why->blocker_count; i++)
+            add_blocker(d, blockers, text, &why->blockers[i], view, best ? best->name : "?");
     json_add_int(o, "nodes_wanted", why->nodes_wanted);
     json_add_int(o, "nodes_fit", why->nodes_fit);
     if (why->nodes_wanted > 1)
@@ -309,7 +337,7 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
     else if (why->kept_until_ms)
         say(text, "free capacity is kept for short jobs until %s, or until more is free",
             until(why->kept_until_ms, at));
-    else if (why->fits_now)
+    else if (why->fits_now && !say_promised(d, why, view, text))
         say(text, "there is room for it: it starts as soon as its turn comes");
     explain_smaller(smaller, view, o, text);
 }

@@ -312,6 +312,7 @@ cJSON *node_object(const struct node *node)
     cJSON_AddStringToObject(o, "name", node->name);
     cJSON_AddStringToObject(o, "state", state);
     cJSON_AddBoolToObject(o, "session", node->in_session);
+    cJSON_AddBoolToObject(o, "connected", node->in_session && node->stream);
     cJSON_AddItemToObject(o, "drained", drain_object(&node->drained, true));
     cJSON_AddItemToObject(o, "fault", drain_object(&node->fault, false));
     json_add_str(o, "version", node->version);
@@ -326,7 +327,8 @@ cJSON *node_object(const struct node *node)
     cJSON *free_amounts = cJSON_AddObjectToObject(o, "free");
     json_add_int(free_amounts, "cores", known ? view.free.cores : 0);
     json_add_int(free_amounts, "memory_bytes", known ? (int64_t)view.free.memory_bytes : 0);
-    json_add_int(free_amounts, "gpus", known ? view.free.gpu_milli / RESOURCE_GPU_WHOLE : 0);
+    cJSON_AddNumberToObject(free_amounts, "gpus",
+                            known ? (double)view.free.gpu_milli / RESOURCE_GPU_WHOLE : 0);
     cJSON *tasks = cJSON_AddArrayToObject(o, "tasks");
     struct task_id ids[CORE_NODE_TASKS_MAX];
     uint32_t count =

@@ -114,15 +114,14 @@ static void name_ahead(struct core_why *out, uint64_t id)
         out->ahead[out->ahead_listed++].v = id;
 }
 
-/* What waits for its own quota, licence or reservation has nobody behind it, but for jobs of the same user.
- */
+/* What waits for its own quota, licence or reservation has nobody behind it; in a quota stand jobs of the
+ * same user behind one another. */
 static bool held_by_its_own(const struct core *core, uint32_t slot, const struct klass *klass)
 {
     const struct job_facts *head = &core->jobs[klass->head].facts;
-    if (head->principal == core->jobs[slot].facts.principal)
-        return false;
     enum core_reason why = queue_standing(core, klass->head);
-    return why == CORE_REASON_QUOTA || why == CORE_REASON_LICENCE || why == CORE_REASON_RESERVATION;
+    return why == CORE_REASON_LICENCE || why == CORE_REASON_RESERVATION ||
+           (why == CORE_REASON_QUOTA && head->principal != core->jobs[slot].facts.principal);
 }
 
 /* Those before it in the order of classes, which is that of the policy but for how long each has waited. */

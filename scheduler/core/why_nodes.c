@@ -6,7 +6,9 @@
 
 static bool has_amounts(const struct node *node, const struct shape_key *key)
 {
-    struct caps want = caps_of(node, &key->request);
+    struct resource_request alone = key->request;
+    alone.flags &= ~(uint32_t)RESOURCE_EXCLUSIVE; /* else the whole node, which no leased one has free */
+    struct caps want = caps_of(node, &alone);
     return caps_fit(&want, &node->free);
 }
 

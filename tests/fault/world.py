@@ -171,7 +171,7 @@ class Berth:
         with open(os.path.join(self.root, "job.json"), "w") as f:
             json.dump({"name": NAME, "command": "exec /bin/sh job.sh", "code": self.code, "cpus": 1, "memory": "64M", "gpus": 0,
                        "environment_variables": {"TEE": self.tee}, "mounts": [self.tee + ":rw"], "limits": {"grace": 1}}, f)
-        return ["submit", os.path.join(self.root, "job.json")]
+        return ["submit", "--request", "once", os.path.join(self.root, "job.json")]  # tried again it is the same job, also once that has ended
 
     def submit(self, kill_after_s=None):
         """Submits the job for good, however often that takes; the first try is killed after so long where that is wanted."""
