@@ -244,7 +244,8 @@ const struct verb verb_quota = {
         "refused. Administrators set\nquotas, everybody may list them; the list shows what is held of "
         "each limit.\nOwners may raise priority and time limit of their jobs up to --max-priority and "
         "--max-time, and "
-        "never past a\nreservation; a user's own stand in place of everyone's. Without more, everyone has "
+        "never past a\nreservation; a user's own cap stands in place of everyone's, each for itself. Without "
+        "more, everyone has "
         "medium.\nSizes of a restricted family need approval: ask for it with quota request. "
         "Approval gives a quota in that family,\nand the jobs that wait for it start.",
     .operands = WORD_NAME,

@@ -29,12 +29,13 @@ static const struct verb verb_gpu_probe = {
     .name = "gpu-probe", .synopsis = "[options]", .run = daemon_gpu_probe};
 
 const struct verb *const verb_table[] = {
-    &verb_run,       &verb_submit,   &verb_ps,        &verb_show,    &verb_logs,      &verb_wait,
-    &verb_cancel,    &verb_why,      &verb_hold,      &verb_release, &verb_update,    &verb_outputs,
-    &verb_node,      &verb_policy,   &verb_quota,     &verb_licence, &verb_up,        &verb_down,
-    &verb_doctor,    &verb_validate, &verb_job,       &verb_sim,     &verb_replay,    &verb_complete,
-    &verb_scheduler, &verb_executor, &verb_gpu_probe, &verb_size,    &verb_workspace, &verb_reserve,
-    &verb_df,        &verb_family,   &verb_log,       NULL,
+    &verb_run,      &verb_submit,    &verb_ps,     &verb_show,      &verb_logs,
+    &verb_wait,     &verb_cancel,    &verb_why,    &verb_hold,      &verb_release,
+    &verb_update,   &verb_outputs,   &verb_node,   &verb_policy,    &verb_quota,
+    &verb_licence,  &verb_up,        &verb_down,   &verb_doctor,    &verb_validate,
+    &verb_job,      &verb_sim,       &verb_replay, &verb_complete,  &verb_scheduler,
+    &verb_executor, &verb_gpu_probe, &verb_size,   &verb_workspace, &verb_reserve,
+    &verb_df,       &verb_family,    &verb_log,    &verb_share,     NULL,
 };
 
 const struct verb *verb_find(const char *name)

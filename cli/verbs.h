@@ -33,5 +33,6 @@ extern const struct verb verb_workspace;
 extern const struct verb verb_df;
 extern const struct verb verb_family;
 extern const struct verb verb_log;
+extern const struct verb verb_share;
 
 #endif

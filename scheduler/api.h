@@ -88,6 +88,7 @@ void api_post_size(struct http_request *req, void *context);
 void api_post_size_update(struct http_request *req, void *context);
 void api_post_size_delete(struct http_request *req, void *context);
 void api_get_audit(struct http_request *req, void *context);
+void api_get_shares(struct http_request *req, void *context);
 void api_get_families(struct http_request *req, void *context);
 void api_post_family(struct http_request *req, void *context);
 void api_get_workspaces(struct http_request *req, void *context);

@@ -8,6 +8,7 @@
 #include "scheduler/approval.h"
 #include "scheduler/arrays.h"
 #include "scheduler/engine.h"
+#include "scheduler/shares_view.h"
 #include "scheduler/forecast.h"
 #include "scheduler/smaller.h"
 #include "scheduler/why_nodes.h"
@@ -319,6 +320,7 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
     if (why->nodes_wanted > 1)
         say(text, "it wants %u nodes at once; %u have room now", why->nodes_wanted, why->nodes_fit);
     explain_ahead(d, why, o, text);
+    shares_explain(d, view, o, text);
     uint64_t preempts = why->ahead_count ? 0 : core_preempt_at(d->core);
     add_time(o, "preempts_ms", preempts);
     if (preempts)

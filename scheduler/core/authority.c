@@ -32,8 +32,8 @@ void core_caps_in_force(const struct core *core, uint32_t principal, uint32_t wo
     const struct header_facts *h = &core->h->facts;
     const struct tenant_facts *p = &core->tenants[tenant_find(core, CORE_QUOTA_PRINCIPAL, principal)].facts;
     const struct tenant_facts *w = &core->tenants[tenant_find(core, CORE_QUOTA_WORKSPACE, workspace)].facts;
-    uint64_t class_cap = p->own_caps ? p->cap_class : h->everyone_class;
-    uint64_t time_cap = p->own_caps ? p->cap_time_limit_ms : h->everyone_time_limit_ms;
+    uint64_t class_cap = p->cap_class ? p->cap_class : h->everyone_class;
+    uint64_t time_cap = p->cap_time_limit_ms ? p->cap_time_limit_ms : h->everyone_time_limit_ms;
     class_cap = stricter(class_cap, w->cap_class);
     *out =
         (struct core_caps){.scope = CORE_QUOTA_PRINCIPAL,
@@ -120,18 +120,19 @@ static bool priority_refused(const struct core *core, const struct job_facts *f,
                              struct core_update_answer *out)
 {
     struct core_caps caps;
-    bool higher = u->priority_class > f->priority_class ||
-                  (u->priority_class == f->priority_class && u->priority > f->priority);
-    if (!u->set_priority || !higher)
+    bool class_up = u->priority_class > f->priority_class;
+    bool up = class_up || (u->priority_class == f->priority_class && u->priority > f->priority);
+    /* A number above 0 neither rises nor goes along to a higher class, by whatever way. */
+    bool level_up = u->priority > 0 && (class_up || u->priority > f->priority);
+    if (!u->set_priority || (!up && !level_up))
         return false;
     core_caps_in_force(core, f->principal, f->workspace, &caps);
     out->highest = caps.priority_class;
-    out->refusal =
-        f->by_operator & SET_PRIORITY ? CORE_UPDATE_PRIORITY_SET
-        : caps.set_class && u->priority_class > caps.priority_class && u->priority_class > f->priority_class
-            ? CORE_UPDATE_PRIORITY_CAP
-        : u->priority > 0 && u->priority > f->priority ? CORE_UPDATE_LEVEL
-                                                       : CORE_UPDATE_TAKEN;
+    out->refusal = up && (f->by_operator & SET_PRIORITY) ? CORE_UPDATE_PRIORITY_SET
+                   : caps.set_class && u->priority_class > caps.priority_class && class_up
+                       ? CORE_UPDATE_PRIORITY_CAP
+                   : level_up ? CORE_UPDATE_LEVEL
+                              : CORE_UPDATE_TAKEN;
     return out->refusal != CORE_UPDATE_TAKEN;
 }
 

@@ -184,6 +184,21 @@ struct core_why_nodes {
 /* False: the core doesn't hold it, or it doesn't wait. A pass over the nodes. */
 bool core_why_nodes(const struct core *core, struct job_id job, struct core_why_nodes *out);
 
+/* ---- share.c: fair share ---- */
+
+struct core_share_view {
+    struct principal_id principal;
+    uint64_t core_s; /* core-seconds (a GPU counts as a core): what runs in full, what ended decayed */
+    uint64_t width;  /* cores and GPUs that it holds now */
+    uint32_t place;  /* how far back its jobs stand; 0 without a share weight */
+    uint32_t queued; /* its waiting jobs */
+};
+
+/* Walks the principals who use, have used or wait for anything, as of now_ms (an earlier time than the last
+ * event's counts as that). *cursor starts at 0; false at the end. Only
+ * between steps. */
+bool core_share_next(const struct core *core, uint64_t now_ms, uint32_t *cursor, struct core_share_view *out);
+
 /* ---- rules_view.c: the rules in force, and what would go by them ---- */
 
 /* A quota and what whoever it is for has now. */

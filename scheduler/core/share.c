@@ -71,16 +71,27 @@ void share_end(struct core *core, const struct job *job, const struct task *task
     charge(core, job, share_width(task) * ((core->h->facts.now_ms - task->facts.began_ms) / 1000));
 }
 
+/* Core-seconds: what is left of what ended, and what runs. */
+static uint64_t used(const struct core *core, const struct tenant *t, uint64_t now_ms)
+{
+    uint64_t had = decayed(t->facts.use, now_ms - t->facts.use_at_ms, core->h->facts.share_half_life_ms);
+    return had + (t->busy * now_ms - t->busy_since) / 1000;
+}
+
+static uint32_t place_of(const struct core *core, uint64_t used_core_s)
+{
+    uint64_t hours = used_core_s / SHARE_LEAST_CORE_S;
+    uint64_t doublings = hours ? 64 - (uint64_t)__builtin_clzll(hours) : 0;
+    uint64_t place = doublings * core->h->facts.share_weight;
+    return place < SHARE_PLACE_MAX ? (uint32_t)place : SHARE_PLACE_MAX;
+}
+
 uint32_t share_place(const struct core *core, const struct tenant *t)
 {
     const struct header_facts *f = &core->h->facts;
     if (!f->share_weight || t->facts.scope != CORE_QUOTA_PRINCIPAL || t->facts.family)
         return 0;
-    uint64_t had = decayed(t->facts.use, f->now_ms - t->facts.use_at_ms, f->share_half_life_ms);
-    uint64_t hours = (had + (t->busy * f->now_ms - t->busy_since) / 1000) / SHARE_LEAST_CORE_S;
-    uint64_t doublings = hours ? 64 - (uint64_t)__builtin_clzll(hours) : 0;
-    uint64_t place = doublings * f->share_weight;
-    return place < SHARE_PLACE_MAX ? (uint32_t)place : SHARE_PLACE_MAX;
+    return place_of(core, used(core, t, f->now_ms));
 }
 
 /* The jobs of one class that stand at another place than the principal's gives them move to theirs. */
@@ -138,4 +149,22 @@ void shares_follow_time(struct step *step, uint64_t before_ms)
             moved += share_follow(step, slot);
     }
     step->want_place = step->want_place || moved;
+}
+
+bool core_share_next(const struct core *core, uint64_t now_ms, uint32_t *cursor, struct core_share_view *out)
+{
+    uint64_t at_ms = now_ms > core->h->facts.now_ms ? now_ms : core->h->facts.now_ms;
+    while (++*cursor <= core->h->facts.tenant_count) {
+        const struct tenant *t = &core->tenants[*cursor];
+        if (t->facts.scope != CORE_QUOTA_PRINCIPAL || t->facts.family)
+            continue;
+        *out = (struct core_share_view){.principal = {t->facts.id},
+                                        .core_s = used(core, t, at_ms),
+                                        .width = t->busy,
+                                        .queued = t->queued};
+        out->place = place_of(core, out->core_s);
+        if (out->core_s || out->width || out->queued)
+            return true;
+    }
+    return false;
 }

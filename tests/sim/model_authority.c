@@ -25,10 +25,9 @@ static void caps_of(const struct sim *sim, const struct core_submit *s, uint64_t
 {
     const struct core_caps *own = &sim->caps[CORE_QUOTA_PRINCIPAL][s->principal.v];
     const struct core_caps *work = &sim->caps[CORE_QUOTA_WORKSPACE][s->workspace];
-    if (!own->set_class && !own->time_limit_ms)
-        own = &sim->caps[CORE_QUOTA_PRINCIPAL][0];
-    *class_cap = stricter(class_of(own), class_of(work));
-    *time_cap = stricter(own->time_limit_ms, work->time_limit_ms);
+    const struct core_caps *all = &sim->caps[CORE_QUOTA_PRINCIPAL][0];
+    *class_cap = stricter(class_of(own->set_class ? own : all), class_of(work));
+    *time_cap = stricter(own->time_limit_ms ? own->time_limit_ms : all->time_limit_ms, work->time_limit_ms);
 }
 
 bool model_cap_refuses(const struct sim *sim, const struct core_submit *s)
@@ -43,10 +42,11 @@ static bool priority_refused(const struct mjob *job, const struct core_update *u
 {
     const struct core_submit *s = &job->submit;
     bool same = u->priority_class == s->priority_class, raised = u->priority_class > s->priority_class;
-    if (!u->set_priority || (!raised && !(same && u->priority > s->priority)))
+    if (!u->set_priority)
         return false;
-    return job->set_priority || (raised && class_cap && (uint64_t)u->priority_class >= class_cap) ||
-           (u->priority > 0 && u->priority > s->priority);
+    bool number = u->priority > 0 && (raised || u->priority > s->priority);
+    return number || ((raised || (same && u->priority > s->priority)) && job->set_priority) ||
+           (raised && class_cap && (uint64_t)u->priority_class >= class_cap);
 }
 
 bool model_update_refused(struct sim *sim, struct mjob *job, const struct core_update *u)

@@ -56,6 +56,37 @@ static void what_runs_now_counts(void **state)
     assert_false(runs(f, 3));
 }
 
+static struct core_share_view share_of(const struct fixture *f, uint32_t user)
+{
+    struct core_share_view view, none = {.core_s = 0};
+    for (uint32_t at = 0; core_share_next(f->core, f->now_ms, &at, &view);)
+        if (view.principal.v == user)
+            return view;
+    return none;
+}
+
+static void the_view_counts_as_the_order_does(void **state)
+{
+    struct fixture *f = *state;
+    configure(f);
+    node_up(f, 1, 8, 0, GIB);
+    by(f, ALICE, 1, 4);
+    by(f, BOB, 2, 2);
+    f->now_ms += 4 * HOUR;
+    by(f, CAROL, 3, 8);
+    assert_int_equal(share_of(f, ALICE).core_s, 4 * 4 * 3600);
+    assert_int_equal(share_of(f, ALICE).width, 4);
+    assert_int_equal(share_of(f, BOB).core_s, 2 * 4 * 3600);
+    assert_int_equal(share_of(f, CAROL).queued, 1);
+    assert_true(share_of(f, ALICE).place > share_of(f, BOB).place);
+    assert_int_equal(share_of(f, CAROL).place, 0);
+    over(f, 1);
+    f->now_ms += HALF_LIFE;
+    tick(f);
+    assert_in_range(share_of(f, ALICE).core_s, 2 * 4 * 3600 - 1, 2 * 4 * 3600);
+    assert_int_equal(share_of(f, ALICE).width, 0);
+}
+
 static void what_runs_counts_from_its_own_start(void **state)
 {
     struct fixture *f = *state;
@@ -191,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_runs_now_counts),
+        TEST(the_view_counts_as_the_order_does),
         TEST(what_runs_counts_from_its_own_start),
         TEST(who_has_used_much_goes_later),
         TEST(what_was_used_fades_while_its_user_waits),
