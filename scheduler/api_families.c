@@ -9,13 +9,12 @@
 #include "base/log.h"
 #include "scheduler/audit.h"
 #include "scheduler/engine.h"
+#include "scheduler/guards.h"
 #include "scheduler/hardware.h"
 #include "scheduler/sizes.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define NODE_LABEL "restricted:%s" /* what a node gets that is guarded by its name */
 
 static void add_names(const struct daemon *d, enum name_kind kind, uint64_t bits, cJSON *o, const char *field)
 {
@@ -61,22 +60,12 @@ static bool list_of(const cJSON *body, const char *field, const cJSON **list, st
     return true;
 }
 
-/* A model that a node has, by a part of its name; else one that is still to come, by all of it. */
 static bool read_model(struct daemon *d, const char *text, uint64_t *bits, struct error *err)
 {
-    struct error unknown = {0};
-    uint64_t known;
-    uint32_t id;
-    if (hardware_models(d, text, &known, &unknown)) {
-        *bits |= known;
+    if (guards_name_model(d, text, bits, err))
         return true;
-    }
-    if (!names_intern(d, NAME_GPU_MODEL, text, &id, err)) {
-        snprintf(err->field, sizeof err->field, "gpu_models");
-        return false;
-    }
-    *bits |= UINT64_C(1) << id;
-    return true;
+    snprintf(err->field, sizeof err->field, "gpu_models");
+    return false;
 }
 
 static bool read_label(struct daemon *d, const char *text, uint64_t *bits, struct error *err)
@@ -94,7 +83,8 @@ static bool read_guards(struct daemon *d, const cJSON *body, struct core_family 
     if (!list_of(body, "gpu_models", &models, err) || !list_of(body, "labels", &labels, err))
         return false;
     family->gpu_models = models ? 0 : family->gpu_models;
-    family->labels = labels ? 0 : family->labels;
+    /* Nodes that are guarded by their names stay so. */
+    family->labels &= labels ? guards_node_bit(d, family->id) : UINT64_MAX;
     cJSON_ArrayForEach(item,
                        models) if (!read_model(d, item->valuestring, &family->gpu_models, err)) return false;
     cJSON_ArrayForEach(item,
@@ -106,7 +96,7 @@ static bool read_guards(struct daemon *d, const cJSON *body, struct core_family 
 static bool guard_nodes(struct daemon *d, const cJSON *body, struct core_family *family, struct error *err)
 {
     const cJSON *nodes, *item;
-    char label[HARDWARE_LABEL_MAX + 32];
+    char label[GUARDS_LABEL_MAX];
     uint64_t bit = 0;
     if (!list_of(body, "nodes", &nodes, err))
         return false;
@@ -117,7 +107,7 @@ static bool guard_nodes(struct daemon *d, const cJSON *body, struct core_family 
     }
     if (!cJSON_GetArraySize(nodes))
         return true;
-    snprintf(label, sizeof label, NODE_LABEL, names_text(d, NAME_FAMILY, family->id));
+    guards_node_label(d, family->id, label);
     if (!read_label(d, label, &bit, err))
         return false;
     family->labels |= bit;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "proto/suggest.h"
 #include "scheduler/daemon.h"
+#include "scheduler/guards.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@ struct core_inventory *hardware_for_core(struct daemon *d, const struct node *no
         uint32_t id = 0;
         if (!names_intern(d, NAME_GPU_MODEL, node->inventory->gpus[i].model, &id, &err))
             log_warn("node %s: its GPU's model can't be asked for by name: %s", node->name, err.message);
-        out->gpus[i].model = (uint8_t)id;
+        out->gpus[i].model = (uint8_t)guards_meet_model(d, node->inventory->gpus[i].model, id);
     }
     return out;
 }

@@ -74,7 +74,10 @@ bool workspace_admits(const struct daemon *d, uint32_t id, uint32_t principal, s
                   w->name);
         if (err)
             snprintf(err->field, sizeof err->field, "workspace");
-        return error_hint(err, "ask an administrator: berth workspace update %s --member NAME", w->name);
+        return error_hint(err,
+                          "ask an administrator to name all members again, with you: berth workspace update "
+                          "%s --member NAME...",
+                          w->name);
     }
     return true;
 }

@@ -111,6 +111,18 @@ void apply_approval(struct core *core, uint32_t principal)
     approvals_settle(core, principal);
 }
 
+/* The GPU models that it could get there, as bits. */
+static uint64_t models_wanted(const struct node *node, const struct resource_request *r)
+{
+    uint64_t models = 0,
+             wanted = r->flags & RESOURCE_EXCLUSIVE || !r->gpu_models ? UINT64_MAX : r->gpu_models;
+    if (!r->gpu_milli && !r->gpu_memory_bytes && !(r->flags & RESOURCE_EXCLUSIVE))
+        return 0;
+    for (uint32_t left = node->gpu_present; left; left &= left - 1)
+        models |= UINT64_C(1) << node->gpu_model[__builtin_ctz(left)];
+    return models & wanted;
+}
+
 uint32_t guards_keep(const struct core *core, const struct job_facts *job)
 {
     struct job_facts open = *job;
@@ -125,10 +137,12 @@ uint32_t guards_keep(const struct core *core, const struct job_facts *job)
         if (!node_fits(node, &open_key, true))
             continue;
         could++;
-        may += node_fits(node, &closed_key, true);
+        if (node_fits(node, &closed_key, true)) {
+            may++;
+            continue;
+        }
         labels |= node->labels;
-        for (uint32_t left = node->gpu_present; left; left &= left - 1)
-            models |= UINT64_C(1) << node->gpu_model[__builtin_ctz(left)];
+        models |= models_wanted(node, &job->request);
     }
     if (could < job->instance_count || may >= job->instance_count)
         return 0;

@@ -286,6 +286,28 @@ static void a_guarded_label_closes_its_nodes(void **state)
     assert_true(runs(f, 2));
 }
 
+static void the_family_that_is_named_is_the_one_that_keeps_the_job_out(void **state)
+{
+    struct fixture *f = *state;
+    struct core_why why;
+    guard(f, 4, 1 << 1, 0);
+    guard(f, 5, 1 << 2, 0);
+    guard(f, 3, 0, 1 << 3);
+    mixed_node_up(f, 1, 0);
+    node_up(f, 2, 1, 0, GIB);
+    struct core_submit of_two = wanting(1, 1, 1, 0);
+    of_two.request.gpu_models = 1 << 2;
+    submit(f, of_two);
+    assert_true(core_why(f->core, (struct job_id){1}, &why));
+    assert_int_equal(why.approval_family, 5);
+    mixed_node_up(f, 3, 1 << 3);
+    struct core_submit cores = wanting(2, 2, 0, 0);
+    cores.instance_count = 2; /* one of the nodes may take it, the other is closed */
+    submit(f, cores);
+    assert_true(core_why(f->core, (struct job_id){2}, &why));
+    assert_int_equal(why.approval_family, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +321,7 @@ int main(void)
         TEST(families_at_their_limit_are_taken_and_one_past_it_refused),
         TEST(a_guarded_model_is_for_the_approved_however_it_is_asked_for),
         TEST(a_guarded_label_closes_its_nodes),
+        TEST(the_family_that_is_named_is_the_one_that_keeps_the_job_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
