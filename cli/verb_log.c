@@ -138,7 +138,9 @@ static cJSON *ask(const struct log_args *args, const struct audit_query *query, 
         add_text(&path, "job", args->job);
         _cleanup_json_ cJSON *answer = client_call(client, "GET", path.data, NULL, 0, err);
         if (!answer) {
-            *kept = err->code == ERROR_UNAVAILABLE && client->where.kind != WHERE_NAMED;
+            *more = false;
+            *kept =
+                err->code == ERROR_UNAVAILABLE && (client->where.kind != WHERE_NAMED || args->base.state_dir);
             return NULL;
         }
         cJSON *lines = cJSON_GetObjectItemCaseSensitive(answer, "lines"), *item;

@@ -77,8 +77,11 @@ bool where_resolve(const struct args_base *base, struct where *out, struct error
 {
     *out = (struct where){0};
     const char *named = base->host ? base->host : getenv("BERTH_HOST");
-    if (named && *named)
+    if (named && *named) {
+        if (!base->host && base->state_dir)
+            cli_note("--state-dir does not count here: BERTH_HOST is %s (--host names another)", named);
         return resolve_named(named, out, err);
+    }
     struct stat st;
     if (lstat(WHERE_SYSTEM_SOCKET, &st) == 0) {
         out->kind = WHERE_SYSTEM;

@@ -9,31 +9,46 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PAGE_BYTES (256 << 10) /* of documents; the next page goes on */
+
 struct reading {
     uv_work_t work;
     struct daemon *daemon;
     struct http_request *req;
     struct journal_audit_filter filter;
     char *user, *what, *folder;
-    cJSON *lines;
+    size_t bytes;
+    uint32_t count;
     uint64_t last;
+    bool more;
+    cJSON *lines;
+    char *text;
     struct error err;
 };
 
-static void take_line(void *data, const struct journal_audit *line)
+static bool take_line(void *data, const struct journal_audit *line)
 {
     struct reading *r = data;
     cJSON_AddItemToArray(r->lines, audit_object(line));
     r->last = line->id;
+    r->bytes += strlen(line->doc);
+    r->more = ++r->count == r->filter.limit || r->bytes > PAGE_BYTES;
+    return !r->more;
 }
 
 static void read_lines(uv_work_t *work)
 {
     struct reading *r = container_of(work, struct reading, work);
     struct journal_reader *reader = journal_reader_open(r->folder, &r->err);
-    if (reader)
-        journal_read_audit(reader, &r->filter, take_line, r, &r->err);
+    _cleanup_json_ cJSON *o = cJSON_CreateObject();
+    r->lines = cJSON_AddArrayToObject(o, "lines");
+    bool ok = reader && journal_read_audit(reader, &r->filter, take_line, r, &r->err);
     journal_reader_close(reader);
+    if (r->more)
+        json_add_int(o, "next", (int64_t)r->last);
+    else
+        cJSON_AddNullToObject(o, "next");
+    r->text = ok ? json_text(o) : NULL;
 }
 
 static void answer(uv_work_t *work, int status)
@@ -41,17 +56,10 @@ static void answer(uv_work_t *work, int status)
     (void)status;
     struct reading *r = container_of(work, struct reading, work);
     daemon_work_done(r->daemon);
-    bool more = (uint32_t)cJSON_GetArraySize(r->lines) == r->filter.limit;
-    _cleanup_json_ cJSON *o = cJSON_CreateObject();
-    cJSON_AddItemToObject(o, "lines", r->lines);
-    if (more)
-        json_add_int(o, "next", (int64_t)r->last);
+    if (r->text)
+        engine_answer_view(r->daemon, r->req, r->text);
     else
-        cJSON_AddNullToObject(o, "next");
-    if (r->err.code != ERROR_NONE)
         http_respond_error(r->req, &r->err);
-    else
-        engine_answer_view(r->daemon, r->req, json_text(o));
     free(r->user);
     free(r->what);
     free(r->folder);
@@ -100,7 +108,6 @@ void api_get_audit(struct http_request *req, void *context)
     }
     r->daemon = d;
     r->req = req;
-    r->lines = cJSON_CreateArray();
     r->folder = xasprintf("%s/journal", d->options.state_dir);
     daemon_work_for(d, api_caller(d, req).principal, &r->work, read_lines, answer);
 }

@@ -44,12 +44,31 @@ static bool read_amounts(const cJSON *body, uint32_t *cores, uint32_t *gpu_milli
     return true;
 }
 
+/* Of whom, and these of the request's fields. */
+static void audit_request(struct daemon *d, const struct caller *caller, const char *what,
+                          const cJSON *request, const char *fields)
+{
+    cJSON *after = cJSON_CreateObject();
+    const cJSON *item;
+    cJSON_ArrayForEach(item, request)
+    {
+        const char *at = strstr(fields, item->string);
+        if (strcmp(item->string, "id") == 0 ||
+            (at && (at == fields || at[-1] == ' ') && strchr(" ", at[strlen(item->string)])))
+            cJSON_AddItemToObject(after, item->string, cJSON_Duplicate(item, true));
+    }
+    audit_add(d, caller, what, json_str(request, "user", "?"), NULL, after);
+}
+
 static bool read_text(const cJSON *body, const char *field, const char **out, struct error *err)
 {
     const cJSON *item = json_get(body, field);
     *out = cJSON_IsString(item) && *item->valuestring ? item->valuestring : NULL;
     if ((item && !cJSON_IsNull(item) && !cJSON_IsString(item)) || (*out && strlen(*out) > REQUEST_TEXT_MAX))
         return error_field(err, field, "%s must be text of at most %d bytes", field, REQUEST_TEXT_MAX);
+    for (const char *c = *out; c && *c; c++)
+        if ((unsigned char)*c < ' ' && *c != '\n' && *c != '\t')
+            return error_field(err, field, "%s must be text: it has a control character", field);
     return true;
 }
 
@@ -93,7 +112,7 @@ void api_post_request(struct http_request *req, void *context)
     r.principal = principals_ensure(&d->principals, d->journal, caller.name);
     r.why = xstrdup(why);
     _cleanup_json_ cJSON *o = request_object(d, requests_add(d, &r));
-    audit_add(d, &caller, "quota request", caller.name, NULL, cJSON_Duplicate(o, true));
+    audit_request(d, &caller, "quota request", o, "family cores gpus");
     engine_answer(d, req, 201, json_text(o), NULL, 0);
 }
 
@@ -194,8 +213,8 @@ void api_post_request_decision(struct http_request *req, void *context)
     log_info("request %llu for quota: %s, by %s", (unsigned long long)r->id, word, caller.name);
     _cleanup_json_ cJSON *o = request_object(d, r);
     _cleanup_free_ char *what = xasprintf("quota %s", word);
-    audit_add(d, &caller, what, principals_name(&d->principals, r->principal), NULL,
-              cJSON_Duplicate(o, true));
-    requests_trim(d);
+    audit_request(d, &caller, what, o,
+                  how->state == REQUEST_WITHDRAWN ? "family" : "family cores gpus given reason");
+    requests_trim(d, r->principal);
     engine_answer(d, req, 200, json_text(o), NULL, 0);
 }

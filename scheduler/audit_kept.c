@@ -5,9 +5,10 @@
 #include "base/cleanup.h"
 #include "scheduler/sim_journal.h"
 
-static void take_line(void *data, const struct journal_audit *line)
+static bool take_line(void *data, const struct journal_audit *line)
 {
     cJSON_AddItemToArray(data, audit_object(line));
+    return true;
 }
 
 cJSON *audit_kept(const char *state_dir, const struct audit_query *query, struct error *err)

@@ -173,6 +173,13 @@ static void audit_update(struct daemon *d, const struct caller *caller, const st
         json_add_int(before, "array_limit", was->array_limit);
         json_add_int(after, "array_limit", u->array_limit);
     }
+    /* An administrator's hold over the owner's is another's hold. */
+    bool takes_over = u->set_held && u->held && u->by_operator && !was->held_by_operator;
+    if (cJSON_Compare(before, after, true) && !takes_over) {
+        cJSON_Delete(before);
+        cJSON_Delete(after);
+        return;
+    }
     bool hold_alone =
         u->set_held && !u->set_priority && !u->set_time_limit && !u->set_begin && !u->set_array_limit;
     audit_add_job(d, caller, !hold_alone ? "update" : u->held ? "hold" : "release", job, before, after);

@@ -188,9 +188,10 @@ struct journal_query {
 bool journal_read_jobs(struct journal_reader *r, const struct journal_query *query,
                        void (*each)(void *data, const struct journal_job *job), void *data,
                        struct error *err);
-/* Who changed what, the newest first. Calls `take` for each, at most filter->limit. */
+/* Who changed what, the newest first. Calls `take` for each, at most filter->limit, until it returns false.
+ */
 bool journal_read_audit(struct journal_reader *r, const struct journal_audit_filter *filter,
-                        void (*take)(void *data, const struct journal_audit *line), void *data,
+                        bool (*take)(void *data, const struct journal_audit *line), void *data,
                         struct error *err);
 /* One job; false with ERROR_NOT_FOUND. */
 bool journal_read_job(struct journal_reader *r, uint64_t id,

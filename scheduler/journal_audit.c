@@ -31,7 +31,7 @@ static void bind_filter(sqlite3_stmt *s, const struct journal_audit_filter *f)
 }
 
 bool journal_read_audit(struct journal_reader *r, const struct journal_audit_filter *filter,
-                        void (*take)(void *data, const struct journal_audit *line), void *data,
+                        bool (*take)(void *data, const struct journal_audit *line), void *data,
                         struct error *err)
 {
     r->give_up_ms = clock_boot_ms() + READ_LIMIT_MS;
@@ -52,7 +52,10 @@ bool journal_read_audit(struct journal_reader *r, const struct journal_audit_fil
                                      .open = sqlite3_column_int(s, 8) != 0,
                                      .subject = text_of(s, 9),
                                      .doc = text_of(s, 10)};
-        take(data, &line);
+        if (!take(data, &line)) {
+            rc = SQLITE_DONE;
+            break;
+        }
     }
     bool ok = rc == SQLITE_DONE || journal_db_error(err, r->handle, "be read");
     sqlite3_finalize(s);

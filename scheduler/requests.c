@@ -95,13 +95,15 @@ struct quota_request *requests_add(struct daemon *d, const struct quota_request 
     return there;
 }
 
-void requests_trim(struct daemon *d)
+void requests_trim(struct daemon *d, uint32_t principal)
 {
     struct request_table *t = &d->requests;
-    size_t decided = t->count - requests_open(t);
+    size_t decided = 0;
+    for (size_t i = 0; i < t->count; i++)
+        decided += t->items[i].principal == principal && t->items[i].state != REQUEST_OPEN;
     for (size_t i = 0; i < t->count && decided > REQUESTS_KEPT;) {
         char key[24];
-        if (t->items[i].state == REQUEST_OPEN) {
+        if (t->items[i].principal != principal || t->items[i].state == REQUEST_OPEN) {
             i++;
             continue;
         }

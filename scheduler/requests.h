@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REQUESTS_KEPT 1000 /* decided ones; the oldest are forgotten */
+#define REQUESTS_KEPT 100 /* decided ones of each user; the oldest are forgotten */
 #define REQUESTS_OPEN_MAX 1000
 #define REQUEST_TEXT_MAX 1024 /* bytes of a reason */
 
@@ -43,8 +43,9 @@ void requests_load(struct request_table *t, const char *key, const char *doc);
 struct quota_request *requests_add(struct daemon *d, const struct quota_request *request);
 /* After it was decided. */
 void requests_write(struct daemon *d, const struct quota_request *request);
-/* The oldest decided ones beyond REQUESTS_KEPT go: pointers into the table are stale afterwards. */
-void requests_trim(struct daemon *d);
+/* The oldest decided ones of that user beyond REQUESTS_KEPT go: pointers into the table are stale afterwards.
+ */
+void requests_trim(struct daemon *d, uint32_t principal);
 struct quota_request *requests_get(struct request_table *t, uint64_t id); /* NULL */
 /* The latest one of somebody in a family; NULL: they never asked. */
 const struct quota_request *requests_latest(const struct request_table *t, uint32_t principal,

@@ -68,13 +68,29 @@ static void classes_and_limits_rise_to_their_caps_alone(void **state)
     assert_int_equal(update(f, false, LIMIT(61)), CORE_UPDATE_TIME_CAP);
     assert_int_equal(update(f, false, LIMIT(0)), CORE_UPDATE_TIME_CAP);
     assert_int_equal(update(f, false, LIMIT(5)), CORE_UPDATE_TAKEN);
-    cap(f, CORE_QUOTA_PRINCIPAL, 1, PRIORITY_HIGH, 0); /* his own stands in place of everyone's */
+    cap(f, CORE_QUOTA_PRINCIPAL, 1, PRIORITY_HIGH, 0); /* his own stands in place of everyone's, each alone */
     assert_int_equal(update(f, false, CLASS(PRIORITY_HIGH)), CORE_UPDATE_TAKEN);
-    assert_int_equal(update(f, false, LIMIT(0)), CORE_UPDATE_TAKEN);
+    assert_int_equal(update(f, false, LIMIT(61)), CORE_UPDATE_TIME_CAP);
+    cap(f, CORE_QUOTA_PRINCIPAL, 1, PRIORITY_HIGH, 90 * 60000);
+    assert_int_equal(update(f, false, LIMIT(90)), CORE_UPDATE_TAKEN);
+    assert_int_equal(update(f, false, LIMIT(0)), CORE_UPDATE_TIME_CAP);
     cap(f, CORE_QUOTA_WORKSPACE, 0, PRIORITY_LOW, 0); /* and a workspace's holds beside it */
     assert_int_equal(update(f, false, CLASS(PRIORITY_MEDIUM)), CORE_UPDATE_TAKEN);
     assert_int_equal(update(f, false, CLASS(PRIORITY_HIGH)), CORE_UPDATE_PRIORITY_CAP);
     assert_int_equal(update(f, true, CLASS(PRIORITY_HIGH)), CORE_UPDATE_TAKEN);
+}
+
+static void a_number_above_0_comes_by_no_way_round(void **state)
+{
+    struct fixture *f = *state;
+    struct core_update low = CLASS(PRIORITY_LOW), raised = LEVEL(7);
+    low.priority = 1000000;
+    submit(f, wanting(1, 1, 0, 0));
+    assert_int_equal(update(f, false, low), CORE_UPDATE_LEVEL);
+    assert_int_equal(job_view(f, 1).priority, 0);
+    assert_int_equal(update(f, false, CLASS(PRIORITY_LOW)), CORE_UPDATE_TAKEN);
+    assert_int_equal(update(f, false, raised), CORE_UPDATE_LEVEL);
+    assert_int_equal(job_view(f, 1).priority_class, PRIORITY_LOW);
 }
 
 static void what_an_administrator_set_goes_only_further(void **state)
@@ -150,6 +166,7 @@ int main(void)
         TEST(an_administrators_hold_is_his_to_release),
         TEST(an_owners_hold_is_theirs),
         TEST(classes_and_limits_rise_to_their_caps_alone),
+        TEST(a_number_above_0_comes_by_no_way_round),
         TEST(what_an_administrator_set_goes_only_further),
         TEST(no_owner_runs_into_a_reservation),
         TEST(a_submit_past_a_cap_is_refused),
