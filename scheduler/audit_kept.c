@@ -21,7 +21,13 @@ cJSON *audit_kept(const char *state_dir, const struct audit_query *query, struct
                                           .all = true,
                                           .limit = query->limit};
     _cleanup_free_ char *folder = sim_journal_folder(state_dir);
+    if (!folder) {
+        error_set(err, ERROR_NOT_FOUND, "there is no journal in %s", state_dir);
+        return NULL;
+    }
     struct journal_reader *reader = journal_reader_open(folder, err);
+    if (reader)
+        journal_reader_patient(reader);
     cJSON *lines = reader ? cJSON_CreateArray() : NULL;
     if (lines && !journal_read_audit(reader, &filter, take_line, lines, err)) {
         cJSON_Delete(lines);

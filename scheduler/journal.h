@@ -171,6 +171,8 @@ struct journal_reader;
 /* NULL with *err: none is there, it can't be read, or its format is newer. */
 struct journal_reader *journal_reader_open(const char *folder, struct error *err);
 void journal_reader_close(struct journal_reader *r);
+/* Its readings have no time limit: for programs in which nothing else waits. */
+void journal_reader_patient(struct journal_reader *r);
 
 /* Ended jobs; the live ones are in memory. */
 struct journal_query {

@@ -3,8 +3,6 @@
 
 #include "base/clock.h"
 
-#define READ_LIMIT_MS 10000
-
 static const char select_lines[] =
     "SELECT id, at_ms, principal, user, uid, what, job, owner, open, subject, doc FROM audit WHERE"
     " (?1 = 0 OR at_ms >= ?1) AND (?2 = 0 OR at_ms <= ?2) AND (?3 = 0 OR id < ?3) AND (?4 = 0 OR job = ?4)"
@@ -34,7 +32,7 @@ bool journal_read_audit(struct journal_reader *r, const struct journal_audit_fil
                         bool (*take)(void *data, const struct journal_audit *line), void *data,
                         struct error *err)
 {
-    r->give_up_ms = clock_boot_ms() + READ_LIMIT_MS;
+    r->give_up_ms = clock_boot_ms() + JOURNAL_READ_LIMIT_MS;
     sqlite3_stmt *s = journal_db_prepare(r->handle, select_lines, err);
     if (!s)
         return false;
@@ -57,7 +55,5 @@ bool journal_read_audit(struct journal_reader *r, const struct journal_audit_fil
             break;
         }
     }
-    bool ok = rc == SQLITE_DONE || journal_db_error(err, r->handle, "be read");
-    sqlite3_finalize(s);
-    return ok;
+    return journal_read_finish(r, s, rc, err);
 }

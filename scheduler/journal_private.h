@@ -93,6 +93,7 @@ struct journal {
 struct journal_reader {
     sqlite3 *handle;
     int64_t give_up_ms; /* on the boot clock */
+    bool patient;       /* nobody waits on a loop: no time limit */
     int64_t format;     /* of the tables that it reads */
 };
 
@@ -110,5 +111,9 @@ bool journal_db_drop_old(struct journal_db *db, int64_t now_ms, struct error *er
 /* Reads the columns of a SELECT of jobs; strings are valid until the next step. */
 void journal_db_take_job(sqlite3_stmt *s, struct journal_job *job);
 sqlite3_stmt *journal_db_prepare(sqlite3 *db, const char *sql, struct error *err);
+
+/* Finalizes what was read until sqlite3_step gave `rc`; false with *err where that is a failure or the time
+ * is over. */
+bool journal_read_finish(struct journal_reader *r, sqlite3_stmt *s, int rc, struct error *err);
 
 #endif

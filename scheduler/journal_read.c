@@ -41,7 +41,7 @@ void journal_db_take_job(sqlite3_stmt *s, struct journal_job *job)
 static int on_progress(void *data)
 {
     const struct journal_reader *r = data;
-    return clock_boot_ms() > r->give_up_ms;
+    return !r->patient && clock_boot_ms() > r->give_up_ms;
 }
 
 static bool format_known(sqlite3 *db, int64_t *out, struct error *err)
@@ -86,7 +86,12 @@ void journal_reader_close(struct journal_reader *r)
     free(r);
 }
 
-static bool finish(struct journal_reader *r, sqlite3_stmt *s, int rc, struct error *err)
+void journal_reader_patient(struct journal_reader *r)
+{
+    r->patient = true;
+}
+
+bool journal_read_finish(struct journal_reader *r, sqlite3_stmt *s, int rc, struct error *err)
 {
     if (rc == SQLITE_INTERRUPT)
         error_set(err, ERROR_TIMEOUT, "the listing took longer than %d ms", JOURNAL_READ_LIMIT_MS);
@@ -132,7 +137,7 @@ bool journal_read_jobs(struct journal_reader *r, const struct journal_query *que
         journal_db_take_job(s, &job);
         each(data, &job);
     }
-    return finish(r, s, rc, err);
+    return journal_read_finish(r, s, rc, err);
 }
 
 bool journal_read_job(struct journal_reader *r, uint64_t id,
@@ -150,7 +155,7 @@ bool journal_read_job(struct journal_reader *r, uint64_t id,
         journal_db_take_job(s, &job);
         each(data, &job);
     }
-    if (!finish(r, s, rc, err))
+    if (!journal_read_finish(r, s, rc, err))
         return false;
     return rc == SQLITE_ROW || error_set(err, ERROR_NOT_FOUND, "there is no such job");
 }
@@ -171,7 +176,7 @@ bool journal_read_principals_of(struct journal_reader *r, const uint64_t *jobs, 
             each(data, i, (uint32_t)sqlite3_column_int64(s, 0));
         sqlite3_reset(s);
     }
-    return finish(r, s, rc, err);
+    return journal_read_finish(r, s, rc, err);
 }
 
 bool journal_read_spec(struct journal_reader *r, uint64_t job, struct buf *out, struct error *err)
@@ -184,7 +189,7 @@ bool journal_read_spec(struct journal_reader *r, uint64_t job, struct buf *out, 
     int rc = sqlite3_step(s);
     if (rc == SQLITE_ROW)
         buf_add(out, sqlite3_column_text(s, 0), (size_t)sqlite3_column_bytes(s, 0));
-    if (!finish(r, s, rc, err))
+    if (!journal_read_finish(r, s, rc, err))
         return false;
     return rc == SQLITE_ROW ||
            error_set(err, ERROR_NOT_FOUND, "job %llu has no file in the journal", (unsigned long long)job);
@@ -209,5 +214,5 @@ bool journal_read_nodes(struct journal_reader *r, void (*each)(void *data, const
         };
         each(data, &node);
     }
-    return finish(r, s, rc, err);
+    return journal_read_finish(r, s, rc, err);
 }

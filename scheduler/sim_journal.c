@@ -148,6 +148,8 @@ bool sim_journal_read(const char *path, struct trace *trace, struct error *err)
     if (!folder)
         return error_set(err, ERROR_NOT_FOUND, "there is no journal in %s", path);
     struct journal_reader *reader = journal_reader_open(folder, err);
+    if (reader)
+        journal_reader_patient(reader);
     bool ok = reader && read_all(reader, &reading, err);
     journal_reader_close(reader);
     if (!ok)
