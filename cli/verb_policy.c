@@ -25,8 +25,11 @@ static const struct opt policy_opts[] = {
     {"on-node-loss", 0, "RULE",
      "of jobs that don't say: wait, requeue, or auto (gangs are queued again, others wait)", OPT_STRING,
      offsetof(struct policy_args, on_node_loss)},
-    {"fence", 0, "T", "for how long a node may be silent before such a job is queued again", OPT_STRING,
-     offsetof(struct policy_args, fence)},
+    {"fence", 0, "T",
+     "after so long without contact (15s at least) such a job is ended on its node; it is queued again once "
+     "that "
+     "is certain: 55s and its grace period later",
+     OPT_STRING, offsetof(struct policy_args, fence)},
     {"age", 0, "T", "a job that has waited so long counts as one class higher (0: never)", OPT_STRING,
      offsetof(struct policy_args, age)},
     {"share-weight", 0, "N",

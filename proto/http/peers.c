@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -237,7 +238,10 @@ static bool has_room(struct http_server *server, struct http_user *user, unsigne
 
 /* ---- accepting ---- */
 
-/* For those that no connection can be kept for: the answer without the question. */
+#define UNREAD_PIECES_MAX 256 /* 1 MiB: more than a Unix socket holds */
+
+/* For those that no connection can be kept for: the answer without the question. A socket that is closed with
+ * bytes unread resets its peer, who then loses the answer: no more are let in, and what is there is read. */
 static void refuse(int fd, unsigned status, const struct error *err)
 {
     _cleanup_free_ char *body = http_error_text(err, NULL);
@@ -250,7 +254,11 @@ static void refuse(int fd, unsigned status, const struct error *err)
                : status == 403 ? "Forbidden"
                                : "Service Unavailable",
                strlen(body), body);
+    char unread[4096];
     (void)!send(fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    shutdown(fd, SHUT_RD);
+    for (unsigned i = 0; i < UNREAD_PIECES_MAX && recv(fd, unread, sizeof unread, MSG_DONTWAIT) > 0; i++)
+        ;
     close(fd);
 }
 
@@ -316,6 +324,13 @@ static bool refuse_next(struct http_server *server)
     return fd >= 0;
 }
 
+/* accept(2) without a free descriptor fails before it looks: nobody is put out where nobody waits. */
+static bool somebody_waits(const struct http_server *server)
+{
+    struct pollfd p = {.fd = server->listen_fd, .events = POLLIN};
+    return poll(&p, 1, 0) != 0;
+}
+
 static void accept_all(struct http_server *server)
 {
     bool freed = false;
@@ -331,6 +346,8 @@ static void accept_all(struct http_server *server)
         } else {
             int e = errno;
             bool scarce = e == EMFILE || e == ENFILE;
+            if (scarce && !somebody_waits(server))
+                return;
             if (scarce && !freed) {
                 free_descriptors(server);
                 freed = true;

@@ -215,8 +215,8 @@ class UnixConnection(http.client.HTTPConnection):
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(self.path)  # waits where the queue of the socket is full, which a socket with a timeout does not
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 def main(cases):
