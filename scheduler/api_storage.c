@@ -140,7 +140,10 @@ void api_post_storage(struct http_request *req, void *context)
     shares_set(d, name ? name : SHARES_EVERYONE, bytes);
     struct caller caller = api_caller(d, req);
     cJSON *after = cJSON_Duplicate(body, true);
-    audit_add(d, &caller, "storage", name ? name : "everyone", NULL, after);
+    if (name)
+        audit_add_own(d, &caller, "storage", id, NULL, after);
+    else
+        audit_add(d, &caller, "storage", "everyone", NULL, after);
     log_info("storage limits of %s set by %s", name ? name : "everyone", api_caller(d, req).name);
     cJSON *o = cJSON_CreateObject();
     json_add_str(o, "name", name);

@@ -41,6 +41,14 @@ void audit_add(struct daemon *d, const struct caller *caller, const char *what, 
     add(d, caller, &line, before, after);
 }
 
+void audit_add_own(struct daemon *d, const struct caller *caller, const char *what, uint32_t owner,
+                   cJSON *before, cJSON *after)
+{
+    struct journal_audit line = {
+        .owner = owner, .what = what, .subject = principals_name(&d->principals, owner)};
+    add(d, caller, &line, before, after);
+}
+
 void audit_add_job(struct daemon *d, const struct caller *caller, const char *what, const struct job *job,
                    cJSON *before, cJSON *after)
 {

@@ -14,6 +14,9 @@
  * nothing. Both are taken. */
 void audit_add(struct daemon *d, const struct caller *caller, const char *what, const char *subject,
                cJSON *before, cJSON *after);
+/* A change to what is one user's own affair: read by administrators, that user, and who made the change. */
+void audit_add_own(struct daemon *d, const struct caller *caller, const char *what, uint32_t owner,
+                   cJSON *before, cJSON *after);
 /* A change to a job: read by administrators, its owner, and who made it. */
 void audit_add_job(struct daemon *d, const struct caller *caller, const char *what, const struct job *job,
                    cJSON *before, cJSON *after);

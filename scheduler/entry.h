@@ -33,8 +33,8 @@ struct audit_query {
     uint32_t limit;             /* lines */
 };
 
-/* `berth log` where no Berth runs: the lines of a state folder's journal, the newest first, as GET /v1/audit has
- * them, whether or not its Berth runs. The caller deletes the array. NULL with *err. */
+/* `berth log` where no Berth runs: the lines of a state folder's journal, the newest first, as GET /v1/audit
+ * has them, whether or not its Berth runs. The caller deletes the array. NULL with *err. */
 cJSON *audit_kept(const char *state_dir, const struct audit_query *query, struct error *err);
 
 #endif
