@@ -21,7 +21,7 @@
 #define EVENTS_BATCH_BYTES_MAX (1u << 20) /* and about so many bytes */
 #define EVENTS_LINE_MAX (1u << 20)
 #define EVENTS_DEAD_BYTES_MAX (512u << 10) /* of acknowledged lines, before the file is written anew */
-#define EVENTS_NOTES_MAX 10000           /* unacknowledged notes; older ones are dropped beyond it */
+#define EVENTS_NOTES_MAX 10000             /* unacknowledged notes; older ones are dropped beyond it */
 
 /* What has been said of a task already: once each. */
 enum event_mark {
