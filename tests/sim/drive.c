@@ -130,6 +130,7 @@ void drive(struct sim *sim, const struct core_event *plain)
         if (why)
             sim_fail(sim, "full pass: %s", why);
     }
+    model_authority_settled(sim, event);
     model_settled(sim);
     restart(sim);
 }

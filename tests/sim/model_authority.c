@@ -66,6 +66,24 @@ bool model_update_refused(struct sim *sim, struct mjob *job, const struct core_u
            priority_refused(job, u, class_cap);
 }
 
+void model_authority_settled(struct sim *sim, const struct core_event *event)
+{
+    const struct core_update *u = &event->as.update;
+    struct core_job_view view;
+    if (event->kind != CORE_EVENT_JOB_UPDATE || !core_job_get(sim->main, u->job, &view))
+        return;
+    const struct mjob *job = model_job(sim, u->job);
+    const struct core_submit *s = &job->submit;
+    if (!job->accepted || job_state_is_final(job->state))
+        return;
+    if (view.priority_class != s->priority_class || view.priority != s->priority ||
+        view.time_limit_ms != s->time_limit_ms)
+        sim_fail(sim, "job %llu: an update is taken that its owner may not make, or is not taken",
+                 (unsigned long long)u->job.v);
+    if (model_waits(sim, job) && view.held_by_operator != job->held_by_operator)
+        sim_fail(sim, "job %llu: the view is wrong about whose hold it is", (unsigned long long)u->job.v);
+}
+
 void model_update_marks(struct mjob *job, const struct core_update *u, bool waits)
 {
     if (u->set_held && waits)

@@ -164,6 +164,8 @@ bool model_guards_keep(const struct sim *sim, const struct mjob *job);
 bool model_cap_refuses(const struct sim *sim, const struct core_submit *s);
 bool model_update_refused(struct sim *sim, struct mjob *job, const struct core_update *u);
 void model_update_marks(struct mjob *job, const struct core_update *u, bool waits);
+/* After an update: the core took it where the model did. */
+void model_authority_settled(struct sim *sim, const struct core_event *event);
 
 /* submit.c */
 void submit_one(struct sim *sim);

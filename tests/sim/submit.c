@@ -154,11 +154,13 @@ static void update(struct sim *sim)
     struct core_update *u = &event.as.update;
     if (!sim->job_count)
         return;
-    u->job.v = 1 + rng_below(r, sim->job_count);
+    for (uint32_t i = 0; i < 8 && (!i || job_state_is_final(sim->jobs[u->job.v].state)); i++)
+        u->job.v = 1 + rng_below(r, sim->job_count); /* one that lives, as a rule */
     u->set_held = rng_chance(r, 50);
     u->held = rng_chance(r, 20);
     u->set_priority = rng_chance(r, 30);
     u->priority_class = (enum priority_class)rng_below(r, PRIORITY_CLASS_COUNT);
+    u->priority = !sim->exact && rng_chance(r, 30) ? (int32_t)rng_below(r, 7) - 3 : 0;
     u->set_time_limit = rng_chance(r, 20);
     u->time_limit_ms = 1000 * (sim->exact ? 1 + rng_below(r, 10) : rng_below(r, 1000));
     u->set_begin = rng_chance(r, 20);
@@ -265,7 +267,8 @@ void submit_rules(struct sim *sim)
         world_label(sim, &sim->nodes[rng_below(&sim->rng, sim->node_count)]);
         break;
     case 14:
-        cap(sim, rng_chance(&sim->rng, 60));
+        for (uint32_t i = 0; i < 4; i++) /* rules are rare, and one cap only counts beside another */
+            cap(sim, rng_chance(&sim->rng, 60));
         break;
     case 7:
         if (!sim->exact || rng_chance(&sim->rng, 20))
