@@ -26,7 +26,7 @@ char *show_ago(int64_t then_ms, int64_t now_ms, char *out)
     if (!then_ms)
         snprintf(out, 32, "-");
     else if (s < 5)
-        snprintf(out, 32, "now");
+        snprintf(out, 32, "just now");
     else if (s < 60)
         snprintf(out, 32, "%llds ago", (long long)s);
     else if (s < 3600)

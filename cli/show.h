@@ -9,7 +9,7 @@
 
 /* How its user addresses the job: its name, with its number where a newer one has that name. */
 void show_add_address(const cJSON *job, struct buf *out);
-/* "3m ago", "2d ago", "now"; "-" for 0. out holds at least 32 bytes; returns out. */
+/* "3m ago", "2d ago", "just now"; "-" for 0. out holds at least 32 bytes; returns out. */
 char *show_ago(int64_t then_ms, int64_t now_ms, char *out);
 /* "2026-11-23 18:00:00" in local time. */
 char *show_time(int64_t ms, char *out);

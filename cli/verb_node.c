@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/print.h"
+#include "cli/claims.h"
 #include "cli/client.h"
 #include "cli/node_links.h"
 #include "cli/show.h"
@@ -114,6 +115,18 @@ static void add_drains(struct buf *out, const cJSON *node, const char *indent)
                  json_str(fault, "reason", "?"));
 }
 
+/* What of it is kept for some, now or later. */
+static void add_claims(struct buf *out, const cJSON *node, const char *indent)
+{
+    const cJSON *claim;
+    _cleanup_buf_ struct buf words = {0};
+    cJSON_ArrayForEach(claim, json_get(node, "claims"))
+    {
+        claims_describe(claim, &words);
+        add_line(out, "%s%s", indent, words.data);
+    }
+}
+
 static void add_node(struct table *table, const cJSON *node)
 {
     char text[32];
@@ -147,7 +160,8 @@ static void show_node(const cJSON *node)
     show_add_line(&out, "node", "%s", json_str(node, "name", "?"));
     show_add_line(&out, "state", "%s, last seen %s", json_str(node, "state", "?"),
                   show_ago(json_int(node, "last_seen_ms", 0), clock_wall_ms(), ago));
-    add_drains(&out, node, "            ");
+    add_drains(&out, node, "             ");
+    add_claims(&out, node, "kept         ");
     _cleanup_buf_ struct buf labels = {0};
     add_labels(&labels, node);
     if (labels.len)
@@ -260,25 +274,6 @@ static int update_nodes(struct client *client, const struct node_args *args, int
     return code;
 }
 
-/* What of nodes is kept for some, now or later. */
-static void add_reservations(struct client *client, struct buf *out)
-{
-    struct error err = {0};
-    _cleanup_json_ cJSON *list = client_list(client, "/v1/reservations", "reservations", &err);
-    const cJSON *r, *node;
-    cJSON_ArrayForEach(r, list)
-    {
-        char from[32], until[32];
-        cJSON_ArrayForEach(node, json_get(r, "nodes"))
-        {
-            const char *name = cJSON_IsString(node) ? node->valuestring : json_str(node, "name", "?");
-            add_line(out, "%s: reserved from %s until %s (%s)", name,
-                     show_time(json_int(r, "from_ms", 0), from), show_time(json_int(r, "until_ms", 0), until),
-                     json_str(r, "name", "?"));
-        }
-    }
-}
-
 static int run_node(void *p, int argc, char **argv)
 {
     struct node_args *args = p;
@@ -324,16 +319,16 @@ static int run_node(void *p, int argc, char **argv)
     }
     table_print(&table);
     table_finish(&table);
-    _cleanup_buf_ struct buf drains = {0};
+    _cleanup_buf_ struct buf notes = {0};
     cJSON_ArrayForEach(node, nodes)
     {
         char start[NAME_SHOWN + 4];
         snprintf(start, sizeof start, "%.*s: ", NAME_SHOWN, json_str(node, "name", "?"));
-        add_drains(&drains, node, start);
+        add_drains(&notes, node, start);
+        add_claims(&notes, node, start);
     }
-    add_reservations(client, &drains);
-    if (drains.len)
-        print_out("\n%s", drains.data);
+    if (notes.len)
+        print_out("\n%s", notes.data);
     return EXIT_OK;
 }
 

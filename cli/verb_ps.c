@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/print.h"
+#include "cli/claims.h"
 #include "cli/client.h"
 #include "cli/selectors.h"
 #include "cli/show.h"
@@ -119,7 +120,7 @@ struct listing {
     struct client *client;
     const struct ps_args *args;
     const char *caller; /* NULL: not asked for */
-    bool json;
+    bool json, any_queued;
     int64_t now, left; /* left: of the limit */
     uint64_t shown, more;
     struct table table;
@@ -166,6 +167,7 @@ static void show_job(struct listing *l, const cJSON *job)
         print_line(PRINT_OUT, "%s", address.data);
     } else {
         add_job(&l->table, job, l->now);
+        l->any_queued = l->any_queued || strcmp(json_str(job, "state", ""), "Queued") == 0;
     }
     l->shown++;
     l->left--;
@@ -240,6 +242,8 @@ static bool show_jobs(struct listing *l, struct error *err)
         print_out("… and more than %d more\n", PS_COUNT_MAX);
     else if (l->more)
         print_out("… and %llu more\n", (unsigned long long)l->more);
+    if (l->any_queued)
+        claims_print(l->client);
     return true;
 }
 

@@ -71,6 +71,7 @@ void api_put_blob(struct http_request *req, void *context);
 void api_blob_piece(struct http_request *req, void *context, const char *bytes, size_t n);
 void api_blob_dropped(struct http_request *req, void *context);
 void api_get_nodes(struct http_request *req, void *context);
+void api_get_claims(struct http_request *req, void *context);
 void api_post_node(struct http_request *req, void *context);
 void api_get_policy(struct http_request *req, void *context);
 void api_get_quotas(struct http_request *req, void *context);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "scheduler/api_page.h"
 #include "scheduler/audit.h"
+#include "scheduler/claims.h"
 #include "scheduler/engine.h"
 #include "scheduler/unrecorded.h"
 
@@ -148,11 +149,16 @@ void api_post_shutdown(struct http_request *req, void *context)
 void api_get_nodes(struct http_request *req, void *context)
 {
     struct daemon *d = context;
+    struct claims_kept kept;
     struct api_page page;
     if (!api_page_begin(&page, req, "nodes"))
         return;
-    for (uint32_t i = page.from; i < d->nodes.count && api_page_takes(&page, i); i++)
-        api_page_add(&page, node_object(d->nodes.items[i]));
+    claims_kept_read(d, &kept);
+    for (uint32_t i = page.from; i < d->nodes.count && api_page_takes(&page, i); i++) {
+        cJSON *o = node_object(d->nodes.items[i]);
+        claims_add(o, d->nodes.items[i], &kept);
+        api_page_add(&page, o);
+    }
     api_page_answer(&page, d);
 }
 

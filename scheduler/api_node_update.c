@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "scheduler/audit.h"
+#include "scheduler/claims.h"
 #include "scheduler/engine.h"
 #include "scheduler/hardware.h"
 
@@ -92,6 +93,9 @@ void api_post_node_update(struct http_request *req, void *context)
     log_info("node %s: labels changed by %s", name, api_caller(d, req).name);
     struct caller caller = api_caller(d, req);
     _cleanup_json_ cJSON *o = node_object(node);
+    struct claims_kept kept;
+    claims_kept_read(d, &kept);
+    claims_add(o, node, &kept);
     cJSON *after = cJSON_CreateObject();
     cJSON_AddItemToObject(after, "labels", cJSON_Duplicate(json_get(o, "labels"), true));
     audit_add(d, &caller, "node update", name, before, after);

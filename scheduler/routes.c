@@ -55,6 +55,7 @@ const struct http_route people_routes[] = {
     {.method = "GET", .path = "/v1/nodes", .query = API_PAGE_QUERY, .handle = api_get_nodes},
     {.method = "POST", .path = "/v1/nodes", .body_max_bytes = 4096, .handle = api_post_node},
     {.method = "POST", .path = "/v1/nodes/{node}/use", .body_max_bytes = 4096, .handle = api_post_node_use},
+    {.method = "GET", .path = "/v1/claims", .handle = api_get_claims},
     {.method = "GET", .path = "/v1/storage", .handle = api_get_storage},
     {.method = "POST", .path = "/v1/storage", .body_max_bytes = 4096, .handle = api_post_storage},
     {.method = "POST",

@@ -184,6 +184,38 @@ struct core_why_nodes {
 /* False: the core doesn't hold it, or it doesn't wait. A pass over the nodes. */
 bool core_why_nodes(const struct core *core, struct job_id job, struct core_why_nodes *out);
 
+/* ---- claims_view.c: what of the nodes is kept for somebody ---- */
+
+#define CORE_KEPT_NODES_MAX 256 /* nodes with room that are looked at for one job */
+
+/* A waiting job that has room and leaves it to others until then, as things are. */
+struct core_kept_back {
+    struct job_id job;
+    uint64_t until_ms;
+    bool planned; /* by the plan of the queue; else for short jobs */
+};
+
+struct core_promise {
+    struct job_id job;
+    uint64_t at_ms;  /* the latest start */
+    uint64_t end_ms; /* until when the nodes are kept at most; 0: nobody knows */
+    uint32_t nodes;
+};
+
+/* The first of each class that leaves free capacity to others, as many as fit; returns how many. */
+uint32_t core_kept_back(const struct core *core, struct core_kept_back *out, uint32_t max);
+/* Whether that one has room on the node, which is kept for others. */
+bool core_node_keeps(const struct core *core, struct node_id node, struct job_id job);
+/* On how many nodes, of the first CORE_KEPT_NODES_MAX with room. */
+uint32_t core_nodes_keep(const struct core *core, struct job_id job);
+/* All promises; returns how many. */
+uint32_t core_promises(const struct core *core, struct core_promise out[CORE_PROMISES_MAX]);
+/* Those of a node by their time, and the reservations that have amounts of it, as many as fit; return how
+ * many there are. */
+uint32_t core_node_promises(const struct core *core, struct node_id node, struct core_promise *out,
+                            uint32_t max);
+uint32_t core_node_reservations(const struct core *core, struct node_id node, uint32_t *out, uint32_t max);
+
 /* ---- share.c: fair share ---- */
 
 struct core_share_view {

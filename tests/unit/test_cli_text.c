@@ -313,7 +313,7 @@ static void test_times_are_told_as_people_do(void **state)
     (void)state;
     char out[32];
     assert_string_equal(show_ago(0, 1000, out), "-");
-    assert_string_equal(show_ago(1000, 2000, out), "now");
+    assert_string_equal(show_ago(1000, 2000, out), "just now");
     assert_string_equal(show_ago(1000, 61000, out), "1m ago");
     assert_string_equal(show_ago(1000, 1000 + 72 * 3600000LL, out), "3d ago");
     _cleanup_json_ cJSON *list = json_parse("[0,1,2,5,7,8]", 13, NULL);

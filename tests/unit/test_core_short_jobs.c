@@ -123,6 +123,25 @@ static void cores_with_the_memory_that_short_jobs_want_are_kept(void **state)
     assert_true(runs(f, LONG + 1));
 }
 
+static void the_nodes_that_are_kept_are_told(void **state)
+{
+    struct fixture *f = *state;
+    struct core_kept_back kept[2];
+    pool(f, 2, 8, 0);
+    short_jobs(f, 1, SHORT_JOBS, wanting(1, 1, 0, GIB));
+    assert_true(starts(f, wanting(LONG, 8, 0, 0)));
+    assert_int_equal(core_kept_back(f->core, kept, 2), 0);
+    assert_true(starts(f, wanting(LONG + 1, 4, 0, 0)));
+    assert_false(starts(f, wanting(LONG + 2, 2, 0, 0)));
+    assert_int_equal(core_kept_back(f->core, kept, 2), 1);
+    assert_int_equal(kept[0].job.v, LONG + 2);
+    assert_int_equal(kept[0].until_ms, kept_until(f, LONG + 2));
+    assert_false(kept[0].planned);
+    bool first = core_node_keeps(f->core, (struct node_id){1}, kept[0].job);
+    assert_int_equal(core_node_keeps(f->core, (struct node_id){2}, kept[0].job), !first);
+    assert_int_equal(core_nodes_keep(f->core, kept[0].job), 1);
+}
+
 static void a_job_that_does_not_fit_waits_for_no_short_ones(void **state)
 {
     struct fixture *f = *state;
@@ -304,6 +323,7 @@ int main(void)
         TEST(four_cores_are_too_few_to_keep_one_for_jobs_of_one_core_and_five_are_not),
         TEST(cores_without_the_memory_that_short_jobs_want_are_kept_for_nobody),
         TEST(cores_with_the_memory_that_short_jobs_want_are_kept),
+        TEST(the_nodes_that_are_kept_are_told),
         TEST(a_job_that_does_not_fit_waits_for_no_short_ones),
         TEST(cores_are_not_kept_for_jobs_that_want_gpus_of_which_none_is_free),
         TEST(gpus_are_kept_for_jobs_that_want_gpus),
