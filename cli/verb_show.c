@@ -238,7 +238,9 @@ void show_job(const cJSON *job)
     add_line(&out, "command", words ? words : json_str(job, "command", NULL));
     add_line(&out, "image", json_str(job, "image", NULL));
     add_code(&out, job);
-    add_line(&out, "priority", json_str(job, "priority", NULL));
+    const char *runs_as = json_str(job, "runs_as", NULL);
+    show_add_line(&out, "priority", "%s%s%s", json_str(job, "priority", ""), runs_as ? ", runs as " : "",
+                  runs_as ? runs_as : "");
     add_line(&out, "compute", json_str(job, "compute", NULL));
     add_after(&out, json_get(job, "after"));
     add_names(&out, job);

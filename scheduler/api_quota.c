@@ -284,8 +284,12 @@ void api_post_quota(struct http_request *req, void *context)
         caps.as.caps.set_class = true;
         caps.as.caps.priority_class = PRIORITY_MEDIUM;
     }
+    struct core_caps caps_before;
+    core_caps_get(d->core, event.as.quota.scope, event.as.quota.id, &caps_before);
     ok = ok && (!has_caps(body) || read_caps(d, body, &event.as.quota, &caps.as.caps, &err)) &&
          engine_step(d, &event, &err) && (!capped || engine_step(d, &caps, &err));
+    if (ok && capped)
+        cap_setters_note(d, &caps_before, &caps.as.caps, api_caller(d, req).name);
     if (!ok) {
         cJSON_Delete(before);
         http_respond_error(req, &err);

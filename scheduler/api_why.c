@@ -7,6 +7,7 @@
 #include "proto/units.h"
 #include "scheduler/approval.h"
 #include "scheduler/arrays.h"
+#include "scheduler/authority.h"
 #include "scheduler/engine.h"
 #include "scheduler/shares_view.h"
 #include "scheduler/forecast.h"
@@ -311,6 +312,8 @@ static void explain_queued(struct daemon *d, const struct core_why *why, const s
     cJSON_AddItemToObject(o, "approval",
                           why->approval_missing ? approval_explain(d, view, why->approval_family, text)
                                                 : cJSON_CreateNull());
+    const struct job *job = jobs_get(&d->jobs, view->job.v);
+    authority_explain(d, view, job ? job->name : "?", o, text);
     why_nodes(d, view, o, text);
     if (!(view->request.flags & RESOURCE_EXCLUSIVE)) /* a whole node: why_nodes has which would do */
         for (uint32_t i = 0; i < why->blocker_count; i++)

@@ -1,9 +1,11 @@
 #include "scheduler/authority.h"
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "proto/units.h"
 #include "scheduler/api.h"
 
+#include <string.h>
 #include <time.h>
 
 static const char *moment(uint64_t at_ms, char out[32])
@@ -89,7 +91,7 @@ bool authority_fit(const struct daemon *d, const struct caller *caller, uint32_t
     core_caps_in_force(d->core, caller->principal, workspace, &caps);
     if (caps.set_class && spec->priority > classes[caps.priority_class]) {
         _cleanup_buf_ struct buf text = {0};
-        buf_printf(&text, "priority %s is not granted to you: it runs as %s",
+        buf_printf(&text, "priority %s is not granted to you" AUTHORITY_RUNS_AS "%s",
                    job_priority_name(spec->priority), priority_class_name(caps.priority_class));
         spec->priority = classes[caps.priority_class];
         add_note(notes, &text);
@@ -109,4 +111,102 @@ bool authority_fit(const struct daemon *d, const struct caller *caller, uint32_t
         add_note(notes, &text);
     }
     return true;
+}
+
+void authority_began(struct daemon *d, struct job *job, int64_t now_ms)
+{
+    struct core_job_view view;
+    if (!core_job_get(d->core, (struct job_id){job->id}, &view) || !view.lowered)
+        return;
+    _cleanup_json_ cJSON *fixed = json_parse(job->fixed, strlen(job->fixed), NULL);
+    const char *asked = json_str(fixed, "priority", ""), *runs = priority_class_name(view.priority_class);
+    if (strcmp(asked, runs) == 0)
+        return;
+    _cleanup_free_ char *note = xasprintf("priority %s is above a cap" AUTHORITY_RUNS_AS "%s", asked, runs);
+    job_forget_notes(job, AUTHORITY_RUNS_AS);
+    job_note(job, now_ms, note);
+    jobs_change_rule(&d->jobs, job, "priority", cJSON_CreateString(runs));
+}
+
+/* Whose cap it is: the workspace's where that is the stricter one, else the principal's own or everyone's. */
+struct whose {
+    const struct cap_setters_of *setters; /* NULL: not known */
+    const char *name;
+};
+
+static struct whose whose_cap(const struct daemon *d, const struct core_job_view *view, bool time)
+{
+    struct core_caps own, work, held;
+    core_caps_in_force(d->core, view->principal.v, view->workspace, &held);
+    core_caps_get(d->core, CORE_QUOTA_PRINCIPAL, view->principal.v, &own);
+    core_caps_get(d->core, CORE_QUOTA_WORKSPACE, view->workspace, &work);
+    bool owns = time ? own.time_limit_ms == held.time_limit_ms
+                     : own.set_class && own.priority_class == held.priority_class;
+    bool works = time ? work.time_limit_ms == held.time_limit_ms
+                      : work.set_class && work.priority_class == held.priority_class;
+    if (owns)
+        return (struct whose){cap_setters_find(&d->cap_setters, CORE_QUOTA_PRINCIPAL, view->principal.v),
+                              principals_name(&d->principals, view->principal.v)};
+    if (works)
+        return (struct whose){cap_setters_find(&d->cap_setters, CORE_QUOTA_WORKSPACE, view->workspace),
+                              names_text(d, NAME_WORKSPACE, view->workspace)};
+    return (struct whose){cap_setters_find(&d->cap_setters, CORE_QUOTA_PRINCIPAL, 0), "everyone"};
+}
+
+/* "that root set on 2026-12-01 10:00:00 for everyone" */
+static void add_setter(struct buf *out, const struct cap_setter *setter, const char *whom)
+{
+    char at[32];
+    if (setter && setter->by)
+        buf_printf(out, "that %s set on %s for %s", setter->by, moment((uint64_t)setter->at_ms, at), whom);
+    else
+        buf_printf(out, "of %s", whom);
+}
+
+static void add_cap(cJSON *caps, const char *kind, const struct cap_setter *setter, const char *whom)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "kind", kind);
+    json_add_str(o, "whose", whom);
+    json_add_str(o, "set_by", setter ? setter->by : NULL);
+    if (setter && setter->by)
+        json_add_int(o, "set_ms", setter->at_ms);
+    else
+        cJSON_AddNullToObject(o, "set_ms");
+    cJSON_AddItemToArray(caps, o);
+}
+
+void authority_explain(const struct daemon *d, const struct core_job_view *view, const char *name, cJSON *o,
+                       cJSON *text)
+{
+    struct core_caps held;
+    char limit[32], most[32];
+    cJSON *caps = cJSON_AddArrayToObject(o, "caps");
+    core_caps_in_force(d->core, view->principal.v, view->workspace, &held);
+    if (view->asked_class > view->priority_class) {
+        struct whose whose = whose_cap(d, view, false);
+        const struct cap_setter *setter = whose.setters ? &whose.setters->priority : NULL;
+        _cleanup_buf_ struct buf line = {0};
+        buf_printf(&line, "its priority %s is above the cap of %s ", priority_class_name(view->asked_class),
+                   priority_class_name(view->priority_class));
+        add_setter(&line, setter, whose.name);
+        buf_printf(&line, AUTHORITY_RUNS_AS "%s", priority_class_name(view->priority_class));
+        add_note(text, &line);
+        add_cap(caps, "priority", setter, whose.name);
+    }
+    if (!view->over_cap)
+        return;
+    struct whose whose = whose_cap(d, view, true);
+    const struct cap_setter *setter = whose.setters ? &whose.setters->time : NULL;
+    _cleanup_buf_ struct buf line = {0};
+    units_format_exact((int64_t)held.time_limit_ms, most);
+    if (view->time_limit_ms)
+        buf_printf(&line, "its time limit %s is above the cap of %s ",
+                   units_format_exact((int64_t)view->time_limit_ms, limit), most);
+    else
+        buf_printf(&line, "it has no time limit, and there is a cap of %s ", most);
+    add_setter(&line, setter, whose.name);
+    buf_printf(&line, ": berth update %s --time %s", name, most);
+    add_note(text, &line);
+    add_cap(caps, "time_limit", setter, whose.name);
 }

@@ -169,8 +169,10 @@ static void load_record(void *data, uint32_t kind, const char *key, const char *
         workspaces_load(d, key, doc);
     else if (kind == JOURNAL_SHARE)
         shares_load(&d->shares, key, doc);
-    else if (kind == JOURNAL_SETTING)
+    else if (kind == JOURNAL_SETTING) {
         loss_rule_load(&d->loss_rule, key, doc);
+        cap_setters_load(&d->cap_setters, key, doc);
+    }
 }
 
 static void load_node(void *data, const struct journal_node *row)
@@ -355,6 +357,7 @@ void daemon_finish(struct daemon *d)
     sizes_finish(&d->sizes);
     requests_finish(&d->requests);
     workspaces_finish(&d->workspaces);
+    cap_setters_finish(&d->cap_setters);
     owners_finish(&d->owners);
     shares_finish(&d->shares);
     core_destroy(d->core);

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "proto/http/server.h"
+#include "scheduler/cap_setters.h"
 #include "scheduler/core/core.h"
 #include "scheduler/jobs.h"
 #include "scheduler/journal.h"
@@ -87,6 +88,7 @@ struct daemon {
     unsigned pool_work;      /* in the thread pool; the end waits for it */
     int64_t clock_offset_ms; /* fences.c: wall clock less boot clock, when last looked at */
     struct loss_rule loss_rule;
+    struct cap_setters cap_setters;
     bool may_sleep; /* this machine may: gangs wait for silent nodes unless they say otherwise */
 };
 

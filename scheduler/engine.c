@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "scheduler/arrays.h"
+#include "scheduler/authority.h"
 #include "scheduler/attempts.h"
 #include "scheduler/batch.h"
 #include "scheduler/dependency.h"
@@ -183,6 +184,8 @@ static void on_job_state(struct daemon *d, const struct core_decision *decision,
     job->attempt = decision->as.job.attempt;
     if (job->state == JOB_QUEUED)
         forget_cause(job);
+    if (job->state == JOB_PREPARING && !job->array)
+        authority_began(d, job, now_ms);
     if (job->state == JOB_CANCEL_REQUESTED || job->state == JOB_CANCELED)
         arrays_tell_canceled(&d->jobs, job);
     if (job->state == JOB_RUNNING && !job->started_ms)
@@ -378,6 +381,7 @@ void engine_look(const struct daemon *d, struct job *job)
     job->reason = view.reason;
     job->promised_ms = (int64_t)view.promised_ms;
     job->kept_until_ms = (int64_t)view.kept_until_ms;
+    job->runs_as = view.asked_class > view.priority_class ? priority_class_name(view.priority_class) : NULL;
 }
 
 /* What a site that says nothing gets. */

@@ -235,6 +235,7 @@ static const char *reason_text(const struct job *job, bool private)
         [CORE_REASON_QUOTA] = "waits for its user's or workspace's quota",
         [CORE_REASON_LICENCE] = "waits for licences",
         [CORE_REASON_APPROVAL] = "waits for approval",
+        [CORE_REASON_CAP] = "waits: its time limit is above a cap",
         [CORE_REASON_ARRAY] = "as many of its elements are under way as may be at once",
         [CORE_REASON_RESERVATION] = "waits for the reservation that it names",
         [CORE_REASON_KEPT] = "waits: capacity is kept for short jobs",
@@ -332,6 +333,7 @@ void job_object_write(const struct job *job, unsigned parts, const char *extra, 
     json_add_str(o, "reason", reason_text(job, private));
     add_ms(o, "promised_start_ms", job->state == JOB_QUEUED ? job->promised_ms : 0);
     add_ms(o, "kept_until_ms", job->state == JOB_QUEUED ? job->kept_until_ms : 0);
+    json_add_str(o, "runs_as", job->state == JOB_QUEUED || job->array ? job->runs_as : NULL);
     add_cause(o, job, private);
     if (job->has_exit_code)
         json_add_int(o, "exit_code", job->exit_code);

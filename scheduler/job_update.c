@@ -70,9 +70,11 @@ static void tell_limit(void *data)
 /* What people see, and what orders are written from. */
 static void keep_update(struct daemon *d, struct job *job, const struct core_update *u, bool runs)
 {
-    if (u->set_priority)
+    if (u->set_priority) {
         jobs_change_rule(&d->jobs, job, "priority",
                          cJSON_CreateString(priority_class_name(u->priority_class)));
+        job_forget_notes(job, AUTHORITY_RUNS_AS);
+    }
     if (!u->set_time_limit)
         return;
     double seconds = (double)u->time_limit_ms / 1000;

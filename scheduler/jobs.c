@@ -284,6 +284,18 @@ void job_note(struct job *job, int64_t at_ms, const char *text)
         (struct job_note){at_ms, xstrndup(text, JOB_NOTE_MAX_BYTES), job->attempt};
 }
 
+void job_forget_notes(struct job *job, const char *words)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < job->note_count; i++) {
+        if (strstr(job->notes[i].text, words))
+            free(job->notes[i].text);
+        else
+            job->notes[kept++] = job->notes[i];
+    }
+    job->note_count = kept;
+}
+
 const char *job_last_note(const struct job *job)
 {
     const struct job_note *last = job->note_count ? &job->notes[job->note_count - 1] : NULL;

@@ -71,6 +71,8 @@ struct job {
     int64_t
         promised_ms; /* while it waits: its latest start; 0: none was promised. Not kept: see engine_look */
     int64_t kept_until_ms; /* while it waits: until when it leaves free capacity to others; 0: it doesn't */
+    const char *runs_as; /* while it waits: the class that a cap leaves it; NULL: the one it asked for. Not
+                            kept, as above */
     uint32_t attempt;
     int64_t submitted_ms, started_ms, ended_ms;
     char *fixed; /* JSON object */
@@ -153,6 +155,8 @@ void jobs_ended(struct job_table *t, struct job *job);
 struct task *job_task(const struct job *job, uint32_t attempt, uint32_t rank); /* NULL where it has none */
 struct task *job_add_task(struct job *job, uint32_t attempt, uint32_t rank);
 void job_note(struct job *job, int64_t at_ms, const char *text);
+/* Takes away the notes that hold these words. */
+void job_forget_notes(struct job *job, const char *words);
 /* The last note of the present attempt; NULL. Borrowed. */
 const char *job_last_note(const struct job *job);
 /* Who holds it by an update; NULL: nobody. */

@@ -155,11 +155,14 @@ static void apply_update(struct core *core, const struct core_update *u)
             core->h->spot_running[f->priority_class]--;
             core->h->spot_running[u->priority_class]++;
         }
-        f->priority_class = (uint8_t)u->priority_class;
+        f->priority_class = f->asked_class = (uint8_t)u->priority_class;
+        f->lowered = 0;
         f->priority = u->priority;
     }
     if (u->set_time_limit)
         f->time_limit_ms = u->time_limit_ms;
+    if (waits)
+        caps_settle(core, f);
     if (u->set_begin && waits)
         f->begin_ms = u->begin_ms > core->h->facts.now_ms ? u->begin_ms : 0;
     if (u->set_array_limit && f->array_count)

@@ -37,7 +37,8 @@ static uint32_t job_enter(struct core *core, const struct core_submit *s)
     f->priority = s->priority;
     f->grace_ms = s->grace_ms;
     f->instance_count = s->instance_count;
-    f->priority_class = (uint8_t)s->priority_class;
+    f->priority_class = f->asked_class = (uint8_t)s->priority_class;
+    f->by_operator = s->by_operator ? SET_SUBMIT : 0;
     f->on_node_loss = (uint8_t)s->on_node_loss;
     f->preemptible = s->preemptible;
     f->held = s->held ? HELD_BY_OWNER : 0;
@@ -119,8 +120,11 @@ static const char *apply_job_state(struct core *core, const struct core_event *e
     job_changes(core, job);
     if (leaves)
         learn_leave(core, f, to == JOB_PREPARING && !f->array_count);
-    if (to == JOB_PREPARING && !f->array_count)
+    if (to == JOB_PREPARING && !f->array_count) {
         f->began_ms = core->h->facts.now_ms;
+        f->lowered |= f->priority_class < f->asked_class;
+        f->asked_class = f->priority_class; /* it runs as that from here on */
+    }
     f->state = (uint8_t)to;
     f->reason = (uint8_t)d->as.job.reason;
     if (!same)
@@ -131,8 +135,10 @@ static const char *apply_job_state(struct core *core, const struct core_event *e
         f->end_code = d->as.job.end.code;
         f->end_signal = d->as.job.end.signal;
     } else if (to == JOB_QUEUED) {
-        if (!same && from != JOB_NOT_STARTED)
-            learn_submit(core, f); /* it waits again */
+        if (!same && from != JOB_NOT_STARTED) { /* it waits again */
+            learn_submit(core, f);
+            caps_settle(core, f);
+        }
         f->ended = f->end_kind = f->requeue = 0;
         f->end_code = f->end_signal = 0;
     }

@@ -81,7 +81,10 @@ struct job_facts {
     uint8_t forlorn;     /* a dependency can't be met any more */
     uint8_t stirred;     /* it is in the list of those whose standing must be looked at again */
     uint8_t by_operator; /* enum set_by: what an administrator has set */
-    uint8_t zero[5];
+    uint8_t asked_class; /* what its priority_class is where no cap set since it came is lower */
+    uint8_t over_cap;    /* 1: it waits, and its time limit is above a cap set since it came */
+    uint8_t lowered;     /* 1: a cap had lowered its class when it began */
+    uint8_t zero[2];
     uint32_t family; /* of its size; 0: none */
     uint32_t family_zero;
     uint64_t array;         /* of an element: its array's id; 0: it is none */
@@ -98,7 +101,14 @@ struct job_facts {
 enum held_by { HELD_BY_OWNER = 1, HELD_BY_OPERATOR = 2 };
 
 /* What owners can't take back: they may go further in the same direction. */
-enum set_by { SET_PRIORITY = 1, SET_TIME_LIMIT = 2, SET_BEGIN = 4, SET_ARRAY_LIMIT = 8, SET_ALL = 15 };
+enum set_by {
+    SET_PRIORITY = 1,
+    SET_TIME_LIMIT = 2,
+    SET_BEGIN = 4,
+    SET_ARRAY_LIMIT = 8,
+    SET_SUBMIT = 16, /* an administrator's own job: no cap holds for it */
+    SET_ALL = 31
+};
 
 struct job {
     struct job_facts facts;
@@ -253,7 +263,7 @@ struct klass_key {
     uint32_t place; /* on the policy's scale, with the principal's share; see policy_place */
     uint32_t preemptible;
     uint32_t family;
-    uint32_t family_zero;
+    uint32_t over_cap;    /* 1: such a class is never in the order */
     uint32_t reservation; /* the jobs run inside it alone: such a class is never in the order */
     uint32_t zero_reservation;
 };
@@ -674,6 +684,8 @@ void guards_close(const struct core *core, struct job_facts *job);
 uint32_t guards_keep(const struct core *core, const struct job_facts *job);
 /* False: its family is restricted and its principal not approved there. */
 bool job_approved(const struct core *core, const struct job_facts *job);
+/* It is approved, and under the caps. */
+bool job_permitted(const struct core *core, const struct job_facts *job);
 /* Whether the quotas of all these let as much more start. */
 bool tenants_allow(const struct core *core, const struct job *job, uint64_t cores, uint64_t gpu_milli);
 void apply_family(struct core *core, const struct core_family *family);
@@ -686,6 +698,10 @@ void apply_caps(struct core *core, const struct core_caps *caps);
 /* Whether the submit goes past a cap; CORE_REFUSED_CAP's resource and best. */
 bool caps_refuse(const struct core *core, const struct core_submit *s, uint32_t *resource, uint64_t *wanted,
                  uint64_t *best);
+/* Whether its time limit is above the cap that holds for it now. */
+bool caps_hold_back(const struct core *core, const struct job_facts *job);
+/* What the caps as they are now make of a waiting job. The job must be open, and out of the queue. */
+void caps_settle(const struct core *core, struct job_facts *job);
 /* What an administrator's update marks, and owners can't take back. */
 uint8_t update_marks(const struct core_update *u);
 

@@ -1,11 +1,12 @@
 /*
  * What owners may do with their own jobs. An administrator may do everything; what he has set of a job its
  * owner can only make stricter. Owners raise a class or a time limit up to the caps that hold for them, and
- * a running job's limit never into a reservation on its nodes. Owns the caps of tenants and of everyone.
+ * a running job's limit never into a reservation on its nodes. Owns the caps of tenants and of everyone, and
+ * what they make of jobs that wait: asked_class is kept, so that a cap which is raised again gives it back.
  */
 #include "scheduler/core/reserve.h"
 
-void apply_caps(struct core *core, const struct core_caps *caps)
+static void note_caps(struct core *core, const struct core_caps *caps)
 {
     uint32_t class_cap = caps->set_class ? 1 + (uint32_t)caps->priority_class : 0;
     if (caps->scope == CORE_QUOTA_PRINCIPAL && !caps->id) {
@@ -18,6 +19,49 @@ void apply_caps(struct core *core, const struct core_caps *caps)
     t->facts.cap_class = class_cap;
     t->facts.cap_time_limit_ms = caps->time_limit_ms;
     t->facts.own_caps = class_cap || caps->time_limit_ms;
+}
+
+/* Its class under the caps as they are now. */
+static uint8_t class_under_caps(const struct core *core, const struct job_facts *job)
+{
+    struct core_caps caps;
+    if (job->by_operator & (SET_PRIORITY | SET_SUBMIT))
+        return job->asked_class;
+    core_caps_in_force(core, job->principal, job->workspace, &caps);
+    return caps.set_class && job->asked_class > caps.priority_class ? (uint8_t)caps.priority_class
+                                                                    : job->asked_class;
+}
+
+bool caps_hold_back(const struct core *core, const struct job_facts *job)
+{
+    struct core_caps caps;
+    if (job->by_operator & (SET_TIME_LIMIT | SET_SUBMIT))
+        return false;
+    core_caps_in_force(core, job->principal, job->workspace, &caps);
+    return caps.time_limit_ms && (!job->time_limit_ms || job->time_limit_ms > caps.time_limit_ms);
+}
+
+void caps_settle(const struct core *core, struct job_facts *job)
+{
+    job->priority_class = class_under_caps(core, job);
+    job->over_cap = caps_hold_back(core, job);
+}
+
+void apply_caps(struct core *core, const struct core_caps *caps)
+{
+    note_caps(core, caps);
+    for (uint32_t slot = 1; slot <= core->h->job.high; slot++) {
+        struct job *job = &core->jobs[slot];
+        if (!job->facts.present || !job_waits(&job->facts) ||
+            (class_under_caps(core, &job->facts) == job->facts.priority_class &&
+             caps_hold_back(core, &job->facts) == job->facts.over_cap))
+            continue;
+        queue_leave(core, slot);
+        job_changes(core, job);
+        caps_settle(core, &job->facts);
+        job_set_wake(core, slot);
+        queue_enter(core, slot);
+    }
 }
 
 /* Of two caps, 0 being none, the stricter one. */

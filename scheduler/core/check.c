@@ -34,8 +34,9 @@ static const char *check_job(const struct core *core, uint32_t slot)
     const struct job *job = &core->jobs[slot];
     const struct job_facts *f = &job->facts;
     if (f->present > 1 || f->state >= JOB_STATE_COUNT || f->reason >= CORE_REASON_COUNT ||
-        f->priority_class >= PRIORITY_CLASS_COUNT || f->on_node_loss >= CORE_LOSS_COUNT ||
-        f->end_kind >= END_KIND_COUNT || f->requeue >= CORE_REASON_COUNT || f->ended > 1 || f->forced > 1 ||
+        f->priority_class > f->asked_class || f->asked_class >= PRIORITY_CLASS_COUNT || f->over_cap > 1 ||
+        f->lowered > 1 || f->on_node_loss >= CORE_LOSS_COUNT || f->end_kind >= END_KIND_COUNT ||
+        f->requeue >= CORE_REASON_COUNT || f->ended > 1 || f->forced > 1 ||
         f->held > (HELD_BY_OWNER | HELD_BY_OPERATOR) || f->by_operator > SET_ALL ||
         f->family >= CORE_FAMILIES_MAX || f->aged > 1 || f->forlorn > 1 || f->stirred > 1 ||
         f->preemptible > 1)

@@ -68,7 +68,8 @@ static const char *check_klass(const struct core *core, uint32_t slot, uint32_t 
         return "class: another head, or another shape";
     if (k->key.tier != job_tier(f) || k->key.instance_count != f->instance_count ||
         k->key.principal != f->principal || k->key.family != f->family ||
-        k->key.reservation != f->reservation || k->key.time_limit_ms < f->time_limit_ms)
+        k->key.reservation != f->reservation || k->key.time_limit_ms < f->time_limit_ms ||
+        k->key.over_cap != f->over_cap)
         return "class: its head doesn't belong";
     uint32_t family_tenant = tenant_find_in(core, CORE_QUOTA_PRINCIPAL, f->principal, f->family);
     if (!family_tenant || k->ordered != klass_stands(core, k))

@@ -53,7 +53,7 @@
 
 /* Changes whenever the same events may give other decisions or another state. Written into each row and
  * checkpoint. */
-#define CORE_VERSION 11
+#define CORE_VERSION 12
 
 #ifndef CORE_STEP_WORK      /* the simulator also runs a core with a tiny one */
 #define CORE_STEP_WORK 4096 /* W: units of work that one step may do before it says CONTINUE */
@@ -253,7 +253,9 @@ struct core_quota {
 };
 
 /* How far owners may go: the highest class, and the longest time limit, when they submit or raise one. A
- * principal's own stands in place of everyone's; a workspace's holds beside it. */
+ * principal's own stands in place of everyone's; a workspace's holds beside it. Of jobs that wait already,
+ * those above the class stand (and then run) in it, and those above the time limit don't start; what runs
+ * goes on. */
 struct core_caps {
     enum core_quota_scope scope; /* PRINCIPAL or WORKSPACE */
     uint32_t id;                 /* 0 with PRINCIPAL: everyone who has none of their own */
@@ -391,6 +393,7 @@ enum core_reason {
     CORE_REASON_KEPT = 22, /* Queued: it fits, and leaves free capacity to short jobs (views only) */
     CORE_REASON_PLANNED = 23,    /* Queued: it fits, and the plan of the queue starts it later (views only) */
     CORE_REASON_NODE_FAULT = 24, /* Queued: as the next attempt, its node could not start it */
+    CORE_REASON_CAP = 25, /* Queued: its time limit is above a cap that was set since (views only) */
     CORE_REASON_COUNT
 };
 

@@ -46,6 +46,11 @@ bool job_approved(const struct core *core, const struct job_facts *job)
         .facts.approved;
 }
 
+bool job_permitted(const struct core *core, const struct job_facts *job)
+{
+    return !job->over_cap && job_approved(core, job);
+}
+
 static bool within(uint64_t have, uint64_t more, uint32_t limit)
 {
     return !limit || have + more <= limit;

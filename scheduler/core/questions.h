@@ -14,6 +14,9 @@ struct core_job_view {
     enum job_state state;
     enum core_reason reason;
     enum priority_class priority_class;
+    enum priority_class asked_class; /* above it: a cap that was set since holds the job, which waits, down */
+    bool lowered;                    /* one had when it began: it runs, or ran, as priority_class */
+    bool over_cap;                   /* it waits, and its time limit is above a cap that was set since */
     int32_t priority;
     struct resource_request request;
     uint64_t time_limit_ms;

@@ -43,6 +43,7 @@ struct klass_key klass_key_of(const struct core *core, const struct job_facts *j
                             .workspace = job->workspace,
                             .preemptible = job->preemptible,
                             .family = job->family,
+                            .over_cap = job->over_cap,
                             .reservation = job->reservation};
     if (core->h->klass_count >= CORE_KLASSES_EXACT)
         key.time_limit_ms = rounded_up(key.time_limit_ms);
@@ -64,7 +65,7 @@ static struct treap members(struct core *core)
 bool klass_stands(const struct core *core, const struct klass *k)
 {
     return !k->key.reservation && core->shapes[k->key.shape].usable >= k->key.instance_count &&
-           job_approved(core, &core->jobs[k->head].facts);
+           job_permitted(core, &core->jobs[k->head].facts);
 }
 
 static void into_order(struct core *core, uint32_t slot)
@@ -198,7 +199,7 @@ uint64_t queue_kept_until(const struct core *core, uint32_t slot)
     const struct job_facts *job = &core->jobs[slot].facts;
     const struct klass *k = &core->klasses[core->jobs[slot].klass];
     struct core_why_reserved reserved = {0};
-    if (!core->jobs[slot].klass || job->reservation || !job_approved(core, job) ||
+    if (!core->jobs[slot].klass || job->reservation || !job_permitted(core, job) ||
         !pass_class_fits(core, k) || !policy_kept_until(core, job))
         return 0;
     if (core->h->resv_count)
@@ -218,6 +219,8 @@ enum core_reason queue_standing(const struct core *core, uint32_t slot)
         return CORE_REASON_NO_NODE;
     if (shape->known < k->key.instance_count && guards_keep(core, &job->facts))
         return CORE_REASON_APPROVAL;
+    if (job->facts.over_cap)
+        return CORE_REASON_CAP;
     if (shape->usable < k->key.instance_count)
         return shape->known < k->key.instance_count ? CORE_REASON_FITS_NO_NODE : CORE_REASON_NODE_AWAY;
     if (!tenant_allows(core, k))

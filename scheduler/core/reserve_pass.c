@@ -32,7 +32,7 @@ static uint32_t list_turns(const struct core *core, uint32_t slot, struct turn t
              k = core->klasses[k].tenant_next) {
             const struct klass *klass = &core->klasses[k];
             if ((klass->key.reservation && klass->key.reservation != f->id) ||
-                !job_approved(core, &core->jobs[klass->head].facts) || !pass_class_fits(core, klass))
+                !job_permitted(core, &core->jobs[klass->head].facts) || !pass_class_fits(core, klass))
                 continue;
             struct turn turn = {klass->key.tier, klass->key.place, core->jobs[klass->head].facts.seq, k};
             if (count == CLASSES_MAX && !goes_before(&turn, &turns[count - 1]))

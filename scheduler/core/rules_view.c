@@ -136,7 +136,7 @@ static bool plan_assumes(const struct core *core, const struct plan_start *plan)
 uint64_t core_expected_start(const struct core *core, struct job_id id)
 {
     uint32_t slot = job_find(core, id.v);
-    if (!slot || !core->jobs[slot].klass)
+    if (!slot || !core->jobs[slot].klass || core->jobs[slot].facts.over_cap)
         return 0;
     uint64_t promised = core->jobs[slot].facts.hold_ms;
     uint64_t planned = queue_plan_start(core, &core->jobs[slot].facts);
@@ -258,9 +258,10 @@ static bool limits_allow(const struct wishing *w)
     uint64_t cores, gpus;
     like.request = w->wish->request;
     like.instance_count = w->wish->instance_count;
+    like.time_limit_ms = w->wish->time_limit_ms;
     tenant_amounts(&like, &cores, &gpus);
-    return job_approved(core, job) && tenants_allow(core, &core->jobs[w->job], cores, gpus) &&
-           licences_free(core, &job->licences);
+    return job_approved(core, job) && !caps_hold_back(core, &like) &&
+           tenants_allow(core, &core->jobs[w->job], cores, gpus) && licences_free(core, &job->licences);
 }
 
 bool core_fits_now(const struct core *core, const struct core_wish *wish)

@@ -353,6 +353,7 @@ static void decide(struct step *step)
     case CORE_EVENT_CONFIG:
     case CORE_EVENT_LICENCES:
     case CORE_EVENT_QUOTA:
+    case CORE_EVENT_CAPS:
     case CORE_EVENT_FAMILY:
         on_rules(step);
         break;

@@ -93,7 +93,7 @@ bool tenant_allows(const struct core *core, const struct klass *klass)
     const struct job *job = &core->jobs[klass->head];
     uint64_t cores, gpus;
     tenant_amounts(&job->facts, &cores, &gpus);
-    return job_approved(core, &job->facts) && tenants_allow(core, job, cores, gpus);
+    return job_permitted(core, &job->facts) && tenants_allow(core, job, cores, gpus);
 }
 
 void tenant_attach(struct core *core, uint32_t klass)

@@ -30,6 +30,9 @@ static void view_job(const struct core *core, uint32_t slot, struct core_job_vie
                   : f->array_count ? array_standing(f)
                                    : (enum core_reason)f->reason,
         .priority_class = f->priority_class,
+        .asked_class = f->asked_class,
+        .over_cap = f->over_cap,
+        .lowered = f->lowered,
         .priority = f->priority,
         .request = f->request,
         .time_limit_ms = f->time_limit_ms,

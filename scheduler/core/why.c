@@ -233,7 +233,7 @@ bool core_why(const struct core *core, struct job_id id, struct core_why *out)
     out->reserved.kind = reserve_why(core, job, &out->reserved);
     out->nodes_fit -= out->reserved.nodes; /* they keep it for others */
     out->fits_now = out->nodes_fit >= job->instance_count && !out->licence_short && !out->quota_reached &&
-                    !out->approval_missing && !job->reservation;
+                    !out->approval_missing && !job->over_cap && !job->reservation;
     out->planned = queue_plan_start(core, job) && queue_plan_stands(core);
     out->kept_until_ms = queue_kept_until(core, slot);
     if (!job->reservation)

@@ -126,7 +126,7 @@ static bool licences_free(const struct sim *sim, const struct mjob *job)
 
 bool model_may_hold(const struct sim *sim, const struct mjob *job)
 {
-    return model_approved(sim, job) && model_quotas_allow(sim, job) && licences_free(sim, job);
+    return model_permitted(sim, job) && model_quotas_allow(sim, job) && licences_free(sim, job);
 }
 
 bool model_node_free(const struct mnode *node, const struct core_submit *submit)
@@ -150,7 +150,7 @@ static struct mjob *head(struct sim *sim)
     for (uint32_t i = 1; i <= sim->job_count; i++) {
         struct mjob *job = &sim->jobs[i];
         if (!job->submit.reservation && in_turn(sim, job) && (!first || before(job, first)) &&
-            model_approved(sim, job) && model_quotas_allow(sim, job))
+            model_permitted(sim, job) && model_quotas_allow(sim, job))
             first = job;
     }
     return first;
@@ -207,13 +207,15 @@ static void on_update_event(struct sim *sim, const struct core_update *u)
     if (u->set_held && waits)
         job->submit.held = u->held;
     if (u->set_priority) {
-        job->submit.priority_class = u->priority_class;
+        job->submit.priority_class = job->asked_class = u->priority_class;
         job->submit.priority = u->priority;
     }
     if (u->set_time_limit) {
         job->submit.time_limit_ms = u->time_limit_ms;
         model_lease_limit(sim, job);
     }
+    if (waits)
+        model_caps_lower(sim, job);
     if (u->set_begin && waits)
         job->submit.begin_ms = u->begin_ms;
 }
@@ -232,7 +234,7 @@ void model_event(struct sim *sim, const struct core_event *event)
         sim->config = event->as.config;
         break;
     case CORE_EVENT_CAPS:
-        sim->caps[event->as.caps.scope][event->as.caps.id] = event->as.caps;
+        model_caps_event(sim, &event->as.caps);
         break;
     case CORE_EVENT_QUOTA:
     case CORE_EVENT_FAMILY:
@@ -386,6 +388,7 @@ static void on_job_state(struct sim *sim, const struct core_event *event, const 
             sim_fail(sim, "job %llu is accepted past a cap", id);
         job->accepted = true;
         job->state = JOB_NOT_STARTED;
+        job->asked_class = job->submit.priority_class;
         model_guards_follow(sim);
     }
     if (to == job->state ? !model_waits(sim, job) : !job_state_can(job->state, to))
@@ -394,6 +397,10 @@ static void on_job_state(struct sim *sim, const struct core_event *event, const 
         sim_fail(sim, "job %llu: a state of attempt %u, not %u", id, d->as.job.attempt, job->attempt);
     if (to == JOB_QUEUED && job->state > JOB_QUEUED)
         check_queued_again(sim, job, d->as.job.reason);
+    if (to == JOB_QUEUED && job->state > JOB_QUEUED)
+        model_caps_lower(sim, job);
+    if (to == JOB_PREPARING && !job->submit.array_count)
+        job->asked_class = job->submit.priority_class;
     if (to == JOB_PREPARING && !job->submit.array_count && job->ranks != job->submit.instance_count)
         sim_fail(sim, "job %llu starts with %u of %u tasks", id, job->ranks, job->submit.instance_count);
     if (job_state_is_final(to))
@@ -549,8 +556,13 @@ static void check_queue(struct sim *sim)
         if ((view.reason == CORE_REASON_APPROVAL) ==
             (model_approved(sim, job) && !model_guards_keep(sim, job)))
             sim_fail(sim, "job %u: the view is wrong about approval", i);
-        if (view.reason == CORE_REASON_APPROVAL || view.reason == CORE_REASON_RESERVATION)
+        bool capped = view.reason == CORE_REASON_CAP, over = model_over_cap(sim, job);
+        if (view.priority_class != job->submit.priority_class || view.over_cap != over || (capped && !over))
+            sim_fail(sim, "job %u: a cap holds it back, or lets it be, against the rules", i);
+        if (view.reason == CORE_REASON_APPROVAL || view.reason == CORE_REASON_RESERVATION || capped)
             continue;
+        if (over && view.reason != CORE_REASON_NO_NODE)
+            sim_fail(sim, "job %u is over a cap, and its reason is another", i);
         bool aside = view.reason == CORE_REASON_NO_NODE || view.reason == CORE_REASON_NODE_AWAY ||
                      view.reason == CORE_REASON_FITS_NO_NODE;
         if (aside == in_turn(sim, job))

@@ -73,7 +73,12 @@ void model_element(struct sim *sim, const struct core_event *event, const struct
                        .array = array->submit.job.v,
                        .accepted = true,
                        .state = JOB_QUEUED,
-                       .reason = CORE_REASON_ARRAY};
+                       .reason = CORE_REASON_ARRAY,
+                       .set_priority = array->set_priority,
+                       .set_time_limit = array->set_time_limit,
+                       .set_begin = array->set_begin,
+                       .set_array_limit = array->set_array_limit,
+                       .asked_class = array->asked_class};
     array->promised_ms = 0;
 }
 

@@ -38,6 +38,36 @@ bool model_cap_refuses(const struct sim *sim, const struct core_submit *s)
            ((class_cap && (uint64_t)s->priority_class >= class_cap) || longer(s->time_limit_ms, time_cap));
 }
 
+bool model_over_cap(const struct sim *sim, const struct mjob *job)
+{
+    uint64_t class_cap, time_cap;
+    caps_of(sim, &job->submit, &class_cap, &time_cap);
+    return !job->submit.by_operator && !job->set_time_limit && longer(job->submit.time_limit_ms, time_cap);
+}
+
+bool model_permitted(const struct sim *sim, const struct mjob *job)
+{
+    return model_approved(sim, job) && !model_over_cap(sim, job);
+}
+
+void model_caps_lower(const struct sim *sim, struct mjob *job)
+{
+    uint64_t class_cap, time_cap;
+    caps_of(sim, &job->submit, &class_cap, &time_cap);
+    bool above = class_cap && (uint64_t)job->asked_class >= class_cap;
+    bool free = job->submit.by_operator || job->set_priority;
+    job->submit.priority_class = above && !free ? (enum priority_class)(class_cap - 1) : job->asked_class;
+}
+
+void model_caps_event(struct sim *sim, const struct core_caps *caps)
+{
+    sim->caps[caps->scope][caps->id] = *caps;
+    for (uint32_t i = 1; i <= sim->job_count; i++) {
+        if (sim->jobs[i].accepted && model_waits(sim, &sim->jobs[i]))
+            model_caps_lower(sim, &sim->jobs[i]);
+    }
+}
+
 static bool priority_refused(const struct mjob *job, const struct core_update *u, uint64_t class_cap)
 {
     const struct core_submit *s = &job->submit;

@@ -80,6 +80,7 @@ struct mjob {
     uint64_t preempting_ms; /* nothing more is stopped for it before */
     uint64_t array;         /* of an element: its array's id; 0: it is none */
     bool held_by_operator, set_priority, set_time_limit, set_begin, set_array_limit; /* by an administrator */
+    enum priority_class asked_class; /* submit.priority_class is that under the caps */
 };
 
 struct mlease {
@@ -162,6 +163,12 @@ bool model_guards_keep(const struct sim *sim, const struct mjob *job);
 
 /* model_authority.c */
 bool model_cap_refuses(const struct sim *sim, const struct core_submit *s);
+/* Its time limit is above a cap, and no administrator gave it. */
+bool model_over_cap(const struct sim *sim, const struct mjob *job);
+/* It is approved, and under the caps. */
+bool model_permitted(const struct sim *sim, const struct mjob *job);
+void model_caps_event(struct sim *sim, const struct core_caps *caps);
+void model_caps_lower(const struct sim *sim, struct mjob *job); /* it waits (again), or its class is new */
 bool model_update_refused(struct sim *sim, struct mjob *job, const struct core_update *u);
 void model_update_marks(struct mjob *job, const struct core_update *u, bool waits);
 /* After an update: the core took it where the model did. */

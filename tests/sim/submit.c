@@ -294,6 +294,14 @@ void submit_let_go(struct sim *sim)
             }
         }
     }
+    for (uint32_t id = 0; id < SIM_TENANTS; id++) {
+        struct core_event event = {.kind = CORE_EVENT_CAPS};
+        event.as.caps.id = id;
+        for (int scope = CORE_QUOTA_PRINCIPAL; scope <= CORE_QUOTA_WORKSPACE; scope++) {
+            event.as.caps.scope = (enum core_quota_scope)scope;
+            drive(sim, &event);
+        }
+    }
     for (uint32_t family = 1; family < SIM_FAMILIES; family++)
         restrict_family(sim, family, false);
     submit_unreserve_all(sim);

@@ -75,7 +75,7 @@ static void classes_and_limits_rise_to_their_caps_alone(void **state)
     assert_int_equal(update(f, false, LIMIT(90)), CORE_UPDATE_TAKEN);
     assert_int_equal(update(f, false, LIMIT(0)), CORE_UPDATE_TIME_CAP);
     cap(f, CORE_QUOTA_WORKSPACE, 0, PRIORITY_LOW, 0); /* and a workspace's holds beside it */
-    assert_int_equal(update(f, false, CLASS(PRIORITY_MEDIUM)), CORE_UPDATE_TAKEN);
+    assert_int_equal(update(f, false, CLASS(PRIORITY_MEDIUM)), CORE_UPDATE_PRIORITY_CAP);
     assert_int_equal(update(f, false, CLASS(PRIORITY_HIGH)), CORE_UPDATE_PRIORITY_CAP);
     assert_int_equal(update(f, true, CLASS(PRIORITY_HIGH)), CORE_UPDATE_TAKEN);
 }
@@ -160,6 +160,104 @@ static void a_submit_past_a_cap_is_refused(void **state)
     assert_true(job_known(f, 5));
 }
 
+static void a_class_above_a_cap_that_is_set_later_is_the_caps(void **state)
+{
+    struct fixture *f = *state;
+    for (uint64_t id = 1; id <= 4; id++) {
+        struct core_submit s = wanting(id, 4, 0, 0);
+        s.priority_class = PRIORITY_HIGH;
+        s.by_operator = id == 3;
+        s.held = id == 4;
+        submit(f, s);
+    }
+    node_up(f, 1, 4, 0, GIB);
+    assert_true(runs(f, 1));
+    cap(f, CORE_QUOTA_PRINCIPAL, 0, PRIORITY_MEDIUM, 0);
+    assert_int_equal(job_view(f, 1).priority_class, PRIORITY_HIGH); /* what runs is left */
+    assert_int_equal(job_view(f, 2).priority_class, PRIORITY_MEDIUM);
+    assert_int_equal(job_view(f, 2).asked_class, PRIORITY_HIGH);
+    assert_int_equal(job_view(f, 3).priority_class, PRIORITY_HIGH); /* an administrator's */
+    assert_int_equal(job_view(f, 4).priority_class, PRIORITY_MEDIUM);
+    cap(f, CORE_QUOTA_PRINCIPAL, 1, PRIORITY_LOW, 0);
+    assert_int_equal(job_view(f, 2).priority_class, PRIORITY_LOW);
+    cap(f, CORE_QUOTA_PRINCIPAL, 1, PRIORITY_HIGH, 0); /* and back */
+    assert_int_equal(job_view(f, 2).priority_class, PRIORITY_HIGH);
+    cap(f, CORE_QUOTA_PRINCIPAL, 1, PRIORITY_MEDIUM, 0);
+    lives(f, 1, 1, 1);
+    assert_true(runs(f, 3)); /* before 2, which came earlier */
+    lives(f, 3, 1, 1);
+    assert_true(runs(f, 2));
+    cap(f, CORE_QUOTA_PRINCIPAL, 1, PRIORITY_HIGH, 0);
+    assert_int_equal(job_view(f, 2).asked_class, PRIORITY_MEDIUM); /* what it began as */
+}
+
+static void a_job_that_is_queued_again_is_under_the_caps_of_that_time(void **state)
+{
+    struct fixture *f = *state;
+    struct core_submit s = for_minutes(1, 1, 60);
+    s.priority_class = PRIORITY_HIGH;
+    s.retries = 1;
+    s.retry_kinds = 1u << END_EXIT;
+    node_up(f, 1, 4, 0, GIB);
+    submit(f, s);
+    cap(f, CORE_QUOTA_PRINCIPAL, 0, PRIORITY_LOW, 30 * MINUTE);
+    assert_true(runs(f, 1));
+    says(f, 1, 1, 1, TASK_RUNNING);
+    exits(f, 1, 1, 1, END_EXIT, 3, true);
+    released(f, 1, 1, 1);
+    collected(f, 1, 1, 1);
+    assert_int_equal(job_view(f, 1).state, JOB_QUEUED);
+    assert_int_equal(job_view(f, 1).priority_class, PRIORITY_LOW);
+    assert_int_equal(job_view(f, 1).reason, CORE_REASON_CAP);
+}
+
+static void a_time_limit_above_a_cap_that_is_set_later_keeps_it_waiting(void **state)
+{
+    struct fixture *f = *state;
+    struct core_why why;
+    submit(f, for_minutes(1, 1, 60));
+    submit(f, for_minutes(2, 1, 30));
+    submit(f, wanting(3, 1, 0, 0)); /* without a limit */
+    struct core_submit s = for_minutes(4, 1, 60);
+    s.by_operator = true;
+    submit(f, s);
+    s = for_minutes(5, 1, 60);
+    s.array_count = 3;
+    submit(f, s);
+    cap(f, CORE_QUOTA_PRINCIPAL, 0, -1, 30 * MINUTE);
+    node_up(f, 1, 16, 0, GIB);
+    assert_true(runs(f, 2) && runs(f, 4));
+    assert_int_equal(job_view(f, 1).reason, CORE_REASON_CAP);
+    assert_int_equal(job_view(f, 3).reason, CORE_REASON_CAP);
+    assert_int_equal(job_view(f, 5).reason, CORE_REASON_CAP);
+    assert_true(core_why(f->core, (struct job_id){1}, &why) && !why.fits_now && !why.expected_ms);
+    struct core_wish wish = {{1}, {.cores = 1}, 31 * MINUTE, 1};
+    assert_false(core_fits_now(f->core, &wish));
+    wish.time_limit_ms = 30 * MINUTE;
+    assert_true(core_fits_now(f->core, &wish));
+    assert_int_equal(update(f, false, LIMIT(30)), CORE_UPDATE_TAKEN);
+    assert_true(runs(f, 1));
+    cap(f, CORE_QUOTA_PRINCIPAL, 1, -1, 60 * MINUTE);
+    assert_true(job_known(f, 6)); /* the array's first element */
+    assert_int_equal(job_view(f, 3).reason, CORE_REASON_CAP);
+    cap(f, CORE_QUOTA_PRINCIPAL, 1, -1, 0);
+    cap(f, CORE_QUOTA_PRINCIPAL, 0, -1, 0);
+    assert_true(runs(f, 3));
+}
+
+static void an_own_cap_of_one_kind_leaves_everyones_of_the_other(void **state)
+{
+    struct fixture *f = *state;
+    struct core_caps caps;
+    cap(f, CORE_QUOTA_PRINCIPAL, 0, PRIORITY_MEDIUM, 60 * MINUTE);
+    cap(f, CORE_QUOTA_PRINCIPAL, 1, -1, 90 * MINUTE);
+    submit(f, for_minutes(1, 1, 90));
+    assert_int_equal(update(f, false, CLASS(PRIORITY_HIGH)), CORE_UPDATE_PRIORITY_CAP);
+    core_caps_in_force(f->core, 1, 0, &caps);
+    assert_true(caps.set_class && caps.priority_class == PRIORITY_MEDIUM);
+    assert_int_equal(caps.time_limit_ms, 90 * MINUTE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +268,10 @@ int main(void)
         TEST(what_an_administrator_set_goes_only_further),
         TEST(no_owner_runs_into_a_reservation),
         TEST(a_submit_past_a_cap_is_refused),
+        TEST(a_class_above_a_cap_that_is_set_later_is_the_caps),
+        TEST(a_job_that_is_queued_again_is_under_the_caps_of_that_time),
+        TEST(a_time_limit_above_a_cap_that_is_set_later_keeps_it_waiting),
+        TEST(an_own_cap_of_one_kind_leaves_everyones_of_the_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -240,10 +240,10 @@ static void object_shows_the_present_attempt_and_all_of_them_where_asked(void **
 
 /* Every member that an object may have; a new one must be added here by who may see it. */
 static const char *const seen_by_all[] = {
-    "id",           "name",      "state",        "reason",     "promised_start_ms",  "cause",
-    "exit_code",    "attempt",   "attempts",     "started_ms", "ended_ms",           "tasks",
-    "submitted_ms", "log_bytes", "display_name", "principal",  "attempt_started_ms", "kept_until_ms",
-    "number",       "superseded"};
+    "id",           "name",       "state",        "reason",     "promised_start_ms",  "cause",
+    "exit_code",    "attempt",    "attempts",     "started_ms", "ended_ms",           "tasks",
+    "submitted_ms", "log_bytes",  "display_name", "principal",  "attempt_started_ms", "kept_until_ms",
+    "number",       "superseded", "runs_as"};
 static const char *const seen_by_owner[] = {"advice", "notes", "code"};
 
 static bool is_in(const char *const *list, size_t count, const char *word)
