@@ -4,17 +4,9 @@
 #include "base/cleanup.h"
 #include "proto/units.h"
 #include "scheduler/api.h"
+#include "scheduler/why_words.h"
 
 #include <string.h>
-#include <time.h>
-
-static const char *moment(uint64_t at_ms, char out[32])
-{
-    time_t at = (time_t)(at_ms / 1000);
-    struct tm tm;
-    strftime(out, 32, "%F %T", localtime_r(&at, &tm));
-    return out;
-}
 
 static bool refused_limit(const struct daemon *d, const struct core_update_answer *a, struct error *err)
 {
@@ -26,7 +18,7 @@ static bool refused_limit(const struct daemon *d, const struct core_update_answe
                     units_format_exact((int64_t)a->max_ms, text));
     else
         error_field(err, "time_limit_s", "it would run into the reservation %s on its node, from %s",
-                    names_text(d, NAME_RESERVATION, a->reservation), moment(a->begin_ms, text));
+                    names_text(d, NAME_RESERVATION, a->reservation), why_day(a->begin_ms, text));
     return error_hint(err, "ask an administrator: only they may go further");
 }
 
@@ -158,7 +150,7 @@ static void add_setter(struct buf *out, const struct cap_setter *setter, const c
 {
     char at[32];
     if (setter && setter->by)
-        buf_printf(out, "that %s set on %s for %s", setter->by, moment((uint64_t)setter->at_ms, at), whom);
+        buf_printf(out, "that %s set on %s for %s", setter->by, why_day((uint64_t)setter->at_ms, at), whom);
     else
         buf_printf(out, "of %s", whom);
 }
