@@ -42,10 +42,10 @@ const char *daemon_sim_option(unsigned index)
 #endif
 }
 
-int daemon_replay(const char *state_dir, const char *at, const char *policy, bool json)
+int daemon_replay(const char *state_dir, int64_t at_ms, const char *policy, bool json)
 {
 #ifdef BERTH_HAVE_SCHEDULER
-    return replay_run(state_dir, at, policy, json);
+    return replay_run(state_dir, at_ms, policy, json);
 #else
     return cli_usage("replay", "this build has no scheduler (%s%s%s%s)", state_dir, at ? at : "",
                      policy ? policy : "", json ? ", json" : "");

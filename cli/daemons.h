@@ -6,6 +6,7 @@
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 int daemon_scheduler(void *args, int argc, char **argv);
 int daemon_executor(void *args, int argc, char **argv);
@@ -16,7 +17,7 @@ int daemon_sim(void *args, int argc, char **argv);
 const char *daemon_sim_option(unsigned index); /* without the dashes; NULL past the last */
 
 /* berth replay on a state folder; see replay_run. */
-int daemon_replay(const char *state_dir, const char *at, const char *policy, bool json);
+int daemon_replay(const char *state_dir, int64_t at_ms, const char *policy, bool json);
 /* berth log on a state folder; see audit_kept. */
 struct audit_query;
 cJSON *daemon_log(const char *state_dir, const struct audit_query *query, struct error *err);

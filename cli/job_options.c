@@ -107,6 +107,8 @@ static bool apply_begin(cJSON *file, const char *text, struct error *err)
         text = own; /* else the check of the file says what is wrong, and where */
     if (text && !when_read_moment("--begin", text, clock_wall_ms(), &ms, err))
         return false;
+    if (text && strcmp(text, "now") == 0)
+        text = "+0";
     if (!text || *text == '+') {
         set_text(file, "begin", text);
         return true;

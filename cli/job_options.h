@@ -3,6 +3,7 @@
 #define BERTH_CLI_JOB_OPTIONS_H
 
 #include "cli/cli.h"
+#include "cli/when.h"
 #include "proto/json.h"
 
 struct job_options {
@@ -45,9 +46,7 @@ struct job_options {
          NULL,     "may be stopped for a job of a higher class, and is queued again",                          \
          OPT_FLAG, offsetof(struct job_options, spot)},                                                        \
         {"hold", 0, NULL, "wait until berth release", OPT_FLAG, offsetof(struct job_options, hold)},           \
-        {"begin",    0,                                                                                        \
-         "TIME",     "not before: 2026-12-24T18:00:00Z, or +2h from now",                                      \
-         OPT_STRING, offsetof(struct job_options, begin)},                                                     \
+        {"begin", 0, "TIME", "not before: " WHEN_COMING, OPT_STRING, offsetof(struct job_options, begin)},     \
         {"reservation", 0,                                                                                     \
          "NAME",        "run inside that reservation alone (berth reserve list)",                              \
          OPT_STRING,    offsetof(struct job_options, reservation)},                                            \

@@ -3,7 +3,9 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cli/daemons.h"
+#include "cli/when.h"
 #include "cli/where.h"
 
 #include <stdlib.h>
@@ -16,8 +18,7 @@ struct replay_args {
 };
 
 static const struct opt replay_opts[] = {
-    {"at", 0, "TIME", "show that moment: 2026-12-24T18:00:00Z, \"2026-12-24 18:00\" here, -2h (ago)",
-     OPT_STRING, offsetof(struct replay_args, at)},
+    {"at", 0, "TIME", "show that moment: " WHEN_PAST, OPT_STRING, offsetof(struct replay_args, at)},
     {"policy", 0, "P", "decide the kept jobs again: fcfs, easy, easy-sjbf, conservative, berth", OPT_STRING,
      offsetof(struct replay_args, policy)},
     {"state-dir", 0, "DIR", "the state folder (default: your own Berth's)", OPT_STRING,
@@ -53,10 +54,13 @@ static int run_replay(void *p, int argc, char **argv)
         return cli_usage("replay", "replay takes no operands, not \"%s\"", argv[0]);
     if (args->at && args->policy)
         return cli_usage("replay", "--at and --policy exclude each other");
+    int64_t at_ms = 0;
+    if (args->at && !when_read_past("--at", args->at, clock_wall_ms(), &at_ms, &err))
+        return cli_usage("replay", "%s", err.message);
     const char *host = args->base.state_dir ? NULL : getenv("BERTH_HOST");
     _cleanup_free_ char *state_dir =
         host && *host ? named_by_host(host, &err) : where_state_dir(args->base.state_dir, &err);
-    return state_dir ? daemon_replay(state_dir, args->at, args->policy, json) : cli_fail(&err);
+    return state_dir ? daemon_replay(state_dir, at_ms, args->policy, json) : cli_fail(&err);
 }
 
 const struct verb verb_replay = {

@@ -21,7 +21,7 @@ struct reserve_args {
 };
 
 static const struct opt reserve_opts[] = {
-    {"from", 0, "TIME", "when it begins: 2026-12-24T18:00:00Z, or +2h (default: now)", OPT_STRING,
+    {"from", 0, "TIME", "when it begins: " WHEN_COMING " (default: now)", OPT_STRING,
      offsetof(struct reserve_args, from)},
     {"for", 0, "DURATION", "how long: 90m, 4h, 2d", OPT_STRING, offsetof(struct reserve_args, duration)},
     {"until", 0, "TIME", "when it ends, in place of --for", OPT_STRING, offsetof(struct reserve_args, until)},

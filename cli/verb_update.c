@@ -33,10 +33,8 @@ static const struct opt update_opts[] = {
      OPT_STRING, offsetof(struct update_args, priority)},
     {"time", 0, "T", "its time limit (90, 15m, 1h30m, D-HH:MM:SS; 0: none), also while it runs", OPT_STRING,
      offsetof(struct update_args, time)},
-    {"begin", 0, "TIME",
-     "not before that (2026-12-24T18:00:00Z, \"2026-12-24 18:00\" here, +2h from now; +0: at once), while it "
-     "waits",
-     OPT_STRING, offsetof(struct update_args, begin)},
+    {"begin", 0, "TIME", "not before that, while it waits: " WHEN_COMING "; now: at once", OPT_STRING,
+     offsetof(struct update_args, begin)},
     {"array-limit", 0, "N", "an array's elements at once at most (0: no limit)", OPT_NUMBER,
      offsetof(struct update_args, array_limit)},
     BATCH_ROWS(struct update_args),
@@ -138,8 +136,7 @@ static int run_update(void *p, int argc, char **argv)
         int64_t now = clock_wall_ms();
         if (!when_read_moment("--begin", args->begin, now, &ms, &err))
             return cli_usage("update", "%s", err.message);
-        bool at_once = *args->begin == '+' && ms == now;
-        json_add_int(body, "begin_ms", at_once ? 0 : ms);
+        json_add_int(body, "begin_ms", ms == now ? 0 : ms);
     }
     if (args->array_limit.given)
         json_add_int(body, "array_limit", args->array_limit.value);

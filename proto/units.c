@@ -211,14 +211,16 @@ static bool take_date(const char **p, struct tm *tm)
     return true;
 }
 
-static bool take_clock(const char **p, struct tm *tm)
+static bool take_hours(const char **p, struct tm *tm)
 {
-    if (!**p)
-        return true;
-    if ((!take_char(p, 'T') && !take_char(p, ' ')) || !take_digits(p, 2, &tm->tm_hour) ||
-        !take_char(p, ':') || !take_digits(p, 2, &tm->tm_min))
+    if (!take_digits(p, 2, &tm->tm_hour) || !take_char(p, ':') || !take_digits(p, 2, &tm->tm_min))
         return false;
     return !take_char(p, ':') || take_digits(p, 2, &tm->tm_sec);
+}
+
+static bool take_clock(const char **p, struct tm *tm)
+{
+    return !**p || ((take_char(p, 'T') || take_char(p, ' ')) && take_hours(p, tm));
 }
 
 /* "Z", "+01:00", or nothing: then *local. */
@@ -237,8 +239,41 @@ static bool take_offset(const char **p, bool *local, int *minutes)
     return true;
 }
 
+/* "today", "tomorrow 09:00", "18:00". */
+static bool parse_day_near(const char *text, int64_t now_ms, int64_t *ms)
+{
+    static const struct {
+        const char *word;
+        int days;
+    } words[] = {{"today", 0}, {"tomorrow", 1}, {"yesterday", -1}};
+    time_t now = (time_t)(now_ms / 1000);
+    struct tm tm;
+    bool found = false;
+    if (!localtime_r(&now, &tm))
+        return false;
+    tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
+    tm.tm_isdst = -1;
+    for (size_t i = 0; i < sizeof words / sizeof *words && !found; i++) {
+        size_t n = strlen(words[i].word);
+        found = strncmp(text, words[i].word, n) == 0;
+        text += found ? n : 0;
+        tm.tm_mday += found ? words[i].days : 0;
+    }
+    if (!(found ? !*text || (take_char(&text, ' ') && take_hours(&text, &tm)) : take_hours(&text, &tm)) ||
+        *text || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 59)
+        return false;
+    *ms = (int64_t)mktime(&tm) * 1000;
+    return *ms > 0;
+}
+
 bool units_parse_time(const char *text, int64_t now_ms, int64_t *ms)
 {
+    if (strcmp(text, "now") == 0) {
+        *ms = now_ms;
+        return true;
+    }
+    if (parse_day_near(text, now_ms, ms))
+        return true;
     if (*text == '+' || *text == '-') {
         int64_t span;
         if (!units_parse_duration(text + 1, &span))

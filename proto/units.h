@@ -17,7 +17,9 @@ bool units_parse_bytes(const char *text, int64_t *bytes);
 bool units_parse_duration(const char *text, int64_t *ms);
 /* A moment, in ms since 1970: RFC 3339 (2026-12-24T18:00:00Z, or with +01:00), the same without an offset or
  * with a blank for the T (this machine's time), seconds or all of the clock left out (2026-12-24 18:00,
- * 2026-12-24); "+2h" and "-2h" from now_ms. false where it is none, or before 1970. */
+ * 2026-12-24); "+2h" and "-2h" from now_ms; "now"; "18:00" (of the day of now_ms, here), "today",
+ * "tomorrow" and "yesterday", with a clock behind them or at 00:00. false where it is none, or before 1970.
+ */
 bool units_parse_time(const char *text, int64_t now_ms, int64_t *ms);
 /* "2 GiB"-like text in at most 5 significant characters: 1536 -> "1.5K"; out holds at least 16 bytes; returns
  * out. */

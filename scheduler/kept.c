@@ -221,17 +221,35 @@ struct core *kept_first(struct journal_reader *r, uint64_t *first_seq, struct er
     return finish(&p, ok);
 }
 
-static bool too_early(const struct play *p, struct error *err)
+static bool note_time(void *data, const struct journal_row *row)
+{
+    struct play *p = data;
+    if (!core_row_decode(row->bytes, row->length, p->row, p->recorded))
+        p->until_ms = p->row->now_ms;
+    return false;
+}
+
+/* When the first row was written, or the first kept state; 0: there is none. The play is over. */
+static int64_t first_ms(struct play *p)
+{
+    struct error none = {0};
+    p->until_ms = 0;
+    if (!from_the_start(p))
+        return p->segment_count ? p->segments[0].now_ms : 0;
+    (void)journal_read_rows(p->reader, 1, note_time, p, &none);
+    return (int64_t)p->until_ms;
+}
+
+static bool too_early(struct play *p, struct error *err)
 {
     char day[32];
-    uint64_t first = p->segment_count ? (uint64_t)p->segments[0].now_ms : 0;
+    int64_t first = first_ms(p);
     time_t at = (time_t)(first / 1000);
     struct tm tm;
-    localtime_r(&at, &tm);
-    strftime(day, sizeof day, "%F %T", &tm);
-    if (!first)
+    if (!first || !localtime_r(&at, &tm) || !strftime(day, sizeof day, "%F %T", &tm))
         return error_set(err, ERROR_NOT_FOUND, "the journal begins after that moment");
-    return error_set(err, ERROR_NOT_FOUND, "the journal is kept from %s on", day);
+    error_set(err, ERROR_NOT_FOUND, "the journal begins after that moment: it is kept from %s on", day);
+    return error_hint(err, "berth replay --at \"%s\"", day);
 }
 
 struct core *kept_moment(struct journal_reader *r, uint64_t at_ms, struct kept_report *report,
@@ -245,7 +263,7 @@ struct core *kept_moment(struct journal_reader *r, uint64_t at_ms, struct kept_r
         ok = too_early(&p, err);
     ok = ok && open_core(&p, segment, &first_seq, err) && play(&p, first_seq, err);
     if (ok && segment < 0 && !report->rows)
-        ok = error_set(err, ERROR_NOT_FOUND, "the journal begins after that moment");
+        ok = too_early(&p, err);
     if (ok && !report->rows)
         report->last_row = first_seq - 1;
     return finish(&p, ok);

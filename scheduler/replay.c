@@ -3,8 +3,6 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "proto/excerpt.h"
 #include "base/print.h"
 #include "proto/json.h"
 #include "proto/units.h"
@@ -137,26 +135,12 @@ static int verify(struct journal_reader *r, bool json, struct buf *out, struct e
 
 /* ---- the verb ---- */
 
-static bool read_moment(const char *text, uint64_t *at_ms, struct error *err)
-{
-    int64_t now = clock_wall_ms(), at;
-    if (!units_parse_time(text, now, &at)) {
-        error_set(err, ERROR_INVALID, "--at takes a moment, not \"%s\"", EXCERPT(text));
-        return error_hint(err, "2026-12-24T18:00:00Z, \"2026-12-24 18:00\" here, or -2h for two hours ago");
-    }
-    *at_ms = (uint64_t)at;
-    return at <= now || error_set(err, ERROR_INVALID, "%s is still to come", EXCERPT(text));
-}
-
-int replay_run(const char *state_dir, const char *at, const char *policy, bool json)
+int replay_run(const char *state_dir, int64_t at_ms, const char *policy, bool json)
 {
     _cleanup_buf_ struct buf out = {0};
     struct error err = {0};
     enum core_policy known = CORE_POLICY_FCFS;
-    uint64_t at_ms = 0;
     if (policy && !drive_policy(policy, &known, &err))
-        return tell(&err, EXIT_USAGE);
-    if (at && !read_moment(at, &at_ms, &err))
         return tell(&err, EXIT_USAGE);
     if (!sim_journal_is(state_dir)) {
         error_set(&err, ERROR_NOT_FOUND, "there is no journal in %s", state_dir);
@@ -168,8 +152,8 @@ int replay_run(const char *state_dir, const char *at, const char *policy, bool j
     int code = EXIT_REFUSED;
     if (!r)
         code = tell(&err, EXIT_REFUSED);
-    else if (at)
-        code = replay_moment(r, at_ms, json, &out, &err) ? 0 : tell(&err, EXIT_REFUSED);
+    else if (at_ms)
+        code = replay_moment(r, (uint64_t)at_ms, json, &out, &err) ? 0 : tell(&err, EXIT_REFUSED);
     else if (policy)
         code = replay_policy(r, known, json, &out, &err) ? 0 : tell(&err, EXIT_REFUSED);
     else

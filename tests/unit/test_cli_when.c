@@ -17,6 +17,10 @@
 static const char *const good[] = {"+2h",
                                    "+1h30",
                                    "+0",
+                                   "now",
+                                   "tomorrow",
+                                   "tomorrow 18:00",
+                                   "23:59:59",
                                    "2100-12-24T18:00:00Z",
                                    "2100-12-24",
                                    "2100-12-24 18:00",
@@ -24,8 +28,8 @@ static const char *const good[] = {"+2h",
                                    "2100-12-24T19:00:00+01:00"},
                          *const bad[] = {"",
                                          "-2h",
-                                         "now",
-                                         "tomorrow",
+                                         "soon",
+                                         "24:00",
                                          "+",
                                          "+-1h",
                                          "+1h90",
@@ -52,7 +56,8 @@ static void moments_are_read_alike_by_every_option(void **state)
             fail_msg("%s: %s", good[i], err.message);
             return;
         }
-        assert_int_equal(*good[i] == '+' ? now + s->begin_after_ms : s->begin_ms, ms);
+        bool span = *good[i] == '+' || strcmp(good[i], "now") == 0;
+        assert_int_equal(span ? now + s->begin_after_ms : s->begin_ms, ms);
         job_spec_destroy(s);
         cJSON_Delete(file);
     }
@@ -66,6 +71,22 @@ static void moments_are_read_alike_by_every_option(void **state)
         assert_non_null(strstr(err.message, bad[i]));
         cJSON_Delete(file);
     }
+}
+
+static void a_clock_alone_is_the_next_one_or_the_last(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    int64_t noon = INT64_C(1800003600000), ms; /* 2027-01-15 12:00, three hours east */
+    setenv("TZ", "UTC-3", 1);
+    tzset();
+    assert_true(when_read_moment("--from", "13:00", noon, &ms, &err) && ms == noon + 3600000);
+    assert_true(when_read_moment("--from", "11:00", noon, &ms, &err) && ms == noon + 23 * 3600000);
+    assert_true(when_read_past("--at", "11:00", noon, &ms, &err) && ms == noon - 3600000);
+    assert_true(when_read_past("--at", "13:00", noon, &ms, &err) && ms == noon - 23 * 3600000);
+    assert_true(when_read_past("--at", "yesterday", noon, &ms, &err) && ms == noon - 36 * 3600000);
+    assert_false(when_read_past("--at", "tomorrow", noon, &ms, &err));
+    assert_non_null(strstr(err.message, "--at tomorrow is still to come"));
 }
 
 static void an_hour_and_thirty_is_an_hour_and_a_half(void **state)
@@ -86,6 +107,7 @@ static void an_hour_and_thirty_is_an_hour_and_a_half(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(moments_are_read_alike_by_every_option),
+                                       cmocka_unit_test(a_clock_alone_is_the_next_one_or_the_last),
                                        cmocka_unit_test(an_hour_and_thirty_is_an_hour_and_a_half)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

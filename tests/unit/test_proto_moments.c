@@ -44,11 +44,34 @@ static void spans_count_from_now(void **state)
     assert_int_equal(read("+0"), NOW);
 }
 
+static void near_days_and_clocks_are_this_machines(void **state)
+{
+    int64_t day = 86400000, midnight = INT64_C(1799960400000); /* 2027-01-15, UTC-3 */
+    (void)state;
+    setenv("TZ", "UTC-3", 1);
+    tzset();
+    assert_int_equal(read("now"), NOW);
+    assert_int_equal(read("today"), midnight);
+    assert_int_equal(read("tomorrow"), midnight + day);
+    assert_int_equal(read("yesterday 09:30"), midnight - day + 34200000);
+    assert_int_equal(read("tomorrow 18:00:05"), midnight + day + 64805000);
+    assert_int_equal(read("00:05"), midnight + 300000);
+    assert_int_equal(read("23:59"), midnight + day - 60000);
+}
+
 static void all_else_is_refused(void **state)
 {
     static const char *const texts[] = {"",
-                                        "now",
-                                        "tomorrow",
+                                        "Now",
+                                        "now ",
+                                        "tomorrows",
+                                        "tomorrow18:00",
+                                        "tomorrow 24:00",
+                                        "tomorrow 9:00",
+                                        "18",
+                                        "18:60",
+                                        "18:00Z",
+                                        "1:00",
                                         "2026",
                                         "2026-13-01",
                                         "2026-02-31",
@@ -81,9 +104,9 @@ static void all_else_is_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(moments_with_an_offset_are_the_same_everywhere),
-                                       cmocka_unit_test(moments_without_one_are_this_machines),
-                                       cmocka_unit_test(spans_count_from_now),
-                                       cmocka_unit_test(all_else_is_refused)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(moments_with_an_offset_are_the_same_everywhere),
+        cmocka_unit_test(moments_without_one_are_this_machines), cmocka_unit_test(spans_count_from_now),
+        cmocka_unit_test(near_days_and_clocks_are_this_machines), cmocka_unit_test(all_else_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
