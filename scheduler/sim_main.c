@@ -327,6 +327,11 @@ static int simulate(const struct arguments *a)
     if (!read_trace(a, &trace, &err))
         return tell_error(&err);
     tell_bad_lines(a, &trace);
+    if (!a->generate && sim_journal_is(a->trace))
+        print_line(PRINT_ERR,
+                   "berth: the jobs alone, on nodes that are always there; with quotas, holds, dependencies, "
+                   "drains and all else as it was: berth replay --policy %s",
+                   a->policy);
     if (a->write)
         return swf_write(&trace, a->write, &err) ? 0 : tell_error(&err);
     _cleanup_gantt_ struct gantt *gantt = a->gantt ? gantt_create(&trace) : NULL;
