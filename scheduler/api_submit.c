@@ -212,7 +212,7 @@ static bool submit(struct daemon *d, struct job *job, const struct caller *calle
     const struct core_decision *refusal = refusal_of(d->decisions, job->id);
     if (refusal) {
         submit_refusal(refusal, err);
-        submit_refusal_by_name(d, spec, names, refusal, &resources->request, err);
+        submit_refusal_by_name(d, event.as.submit.principal, spec, names, refusal, &resources->request, err);
         return false;
     }
     return true;

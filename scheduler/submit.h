@@ -39,8 +39,9 @@ bool submit_take_names(const struct daemon *d, struct job_spec *spec, struct sub
                        struct error *err);
 /* After submit_refusal: says it of the size, the model or the labels, where it is for them that no node will
  * do, and whose quota it was. */
-void submit_refusal_by_name(const struct daemon *d, const struct job_spec *spec,
-                            const struct submit_names *names, const struct core_decision *decision,
-                            const struct resource_request *request, struct error *err);
+void submit_refusal_by_name(const struct daemon *d, struct principal_id principal,
+                            const struct job_spec *spec, const struct submit_names *names,
+                            const struct core_decision *decision, const struct resource_request *request,
+                            struct error *err);
 
 #endif

@@ -112,13 +112,23 @@ static void refuse_names(const struct daemon *d, const struct job_spec *spec,
     }
 }
 
-static void refuse_quota(const struct daemon *d, const struct submit_names *names,
-                         const struct core_decision *decision, struct error *err)
+/* Whether the limits that count for it are everyone's. */
+static bool has_no_quota(const struct daemon *d, struct principal_id principal)
+{
+    struct core_quota_view own;
+    core_quota_get(d->core, CORE_QUOTA_PRINCIPAL, principal.v, 0, &own);
+    return !own.quota.cores && !own.quota.gpu_milli && !own.quota.running && !own.quota.queued;
+}
+
+static void refuse_quota(const struct daemon *d, struct principal_id principal,
+                         const struct submit_names *names, const struct core_decision *decision,
+                         struct error *err)
 {
     static const char *const whose[] = {[CORE_QUOTA_PRINCIPAL] = "your quota",
                                         [CORE_QUOTA_WORKSPACE] = "the workspace's quota",
                                         [CORE_QUOTA_FAMILY] = "the quota of all together"};
-    static const char *const what[] = {"cores", "GPUs", "running jobs", "waiting jobs"};
+    static const char *const what[][2] = {
+        {"core", "cores"}, {"GPU", "GPUs"}, {"running job", "running jobs"}, {"waiting job", "waiting jobs"}};
     enum core_quota_scope scope;
     enum core_quota_limit limit;
     bool in_family;
@@ -127,8 +137,10 @@ static void refuse_quota(const struct daemon *d, const struct submit_names *name
     double wanted = (double)decision->as.refused.wanted / unit,
            best = (double)decision->as.refused.best / unit;
     const char *family = in_family ? names_text(d, NAME_FAMILY, names->family) : "";
-    error_set(err, ERROR_DENIED, "%s%s%s allows %.10g %s at once, and this would be %.10g", whose[scope],
-              in_family ? " in the size family " : "", family, best, what[limit], wanted);
+    bool everyones = scope == CORE_QUOTA_PRINCIPAL && !in_family && has_no_quota(d, principal);
+    error_set(err, ERROR_DENIED, "%s%s%s allows %.10g %s at once, and this would be %.10g",
+              everyones ? "the quota that everyone has" : whose[scope],
+              in_family ? " in the size family " : "", family, best, what[limit][best != 1], wanted);
     if (scope == CORE_QUOTA_PRINCIPAL && in_family && limit <= CORE_QUOTA_GPUS) {
         char command[APPROVAL_COMMAND_MAX];
         approval_request_command(d, names->family,
@@ -138,9 +150,10 @@ static void refuse_quota(const struct daemon *d, const struct submit_names *name
     }
 }
 
-void submit_refusal_by_name(const struct daemon *d, const struct job_spec *spec,
-                            const struct submit_names *names, const struct core_decision *decision,
-                            const struct resource_request *request, struct error *err)
+void submit_refusal_by_name(const struct daemon *d, struct principal_id principal,
+                            const struct job_spec *spec, const struct submit_names *names,
+                            const struct core_decision *decision, const struct resource_request *request,
+                            struct error *err)
 {
     switch (decision->as.refused.refusal) {
     case CORE_REFUSED_NEVER_FITS:
@@ -151,7 +164,7 @@ void submit_refusal_by_name(const struct daemon *d, const struct job_spec *spec,
             refuse_names(d, spec, request, err);
         break;
     case CORE_REFUSED_QUOTA:
-        refuse_quota(d, names, decision, err);
+        refuse_quota(d, principal, names, decision, err);
         break;
     default:
         break;

@@ -79,11 +79,13 @@ class Relay:
 
 
 class Site:
-    """A scheduler, and real executors of this machine behind relays. `shared` is a folder that jobs can mount."""
+    """A scheduler, and real executors of this machine behind relays. `shared` is a folder that jobs can mount. `machines`: what a node says that
+    it is (name: inventory), 2 cores and 8 GiB where it isn't named; `options`: the scheduler's."""
 
-    def __init__(self, *names):
+    def __init__(self, *names, machines=None, options=()):
         self.names = names
-        self.scheduler = Scheduler("--may-sleep", "no")
+        self.machines = machines or {}
+        self.scheduler = Scheduler("--may-sleep", "no", *options)
         self.nodes, self.relays, self.processes = {}, {}, {}
 
     def __enter__(self):
@@ -94,7 +96,7 @@ class Site:
             check(status == 201, "%s" % node)
             self.nodes[name] = node
             with open(self.path(name, "inventory"), "w") as f:
-                json.dump(inventory(cores=2, memory_bytes=8 << 30), f)
+                json.dump(self.machines.get(name) or inventory(cores=2, memory_bytes=8 << 30), f)
             self.relays[name] = Relay(self.path(name, "sock"), node["socket"])
             self.start(name)
         self.wait_connected(*self.names)
