@@ -16,7 +16,8 @@ int batch_check(const struct batch_options *o)
 {
     struct error err = {0};
     if (!o->count && !selectors_given(o->by))
-        return cli_usage(o->verb, "%s needs a job's name, or --state, --user, --tag, --array or --name",
+        return cli_usage(o->verb,
+                         "%s needs a job's name, or --state, --user, --workspace, --tag, --array or --name",
                          o->verb);
     if (o->count && selectors_given(o->by))
         return cli_usage(o->verb, "%s takes names or selectors, not both", o->verb);
@@ -102,9 +103,12 @@ static int report(const struct batch_options *o, const cJSON *answer)
         add_address(item, whose, &address);
         print_line(PRINT_OUT, "%s %s", address.data, json_str(item, "state", "?"));
     }
-    if (!o->count || done > cJSON_GetArraySize(json_get(answer, "jobs")))
-        print_line(PRINT_OUT, "%s: %lld job%s done%s", o->verb, done, done == 1 ? "" : "s",
-                   refused ? "" : ", none refused");
+    bool counted = !o->count || done > cJSON_GetArraySize(json_get(answer, "jobs"));
+    if (counted && refused)
+        print_line(PRINT_OUT, "%s: %lld job%s done, %lld refused", o->verb, done, done == 1 ? "" : "s",
+                   refused);
+    else if (counted)
+        print_line(PRINT_OUT, "%s: %lld job%s done, none refused", o->verb, done, done == 1 ? "" : "s");
     cJSON_ArrayForEach(item, json_get(answer, "refusals"))
     {
         struct error err = {0};
@@ -119,7 +123,7 @@ static int report(const struct batch_options *o, const cJSON *answer)
     }
     if (refused > told)
         print_line(PRINT_ERR, "berth: … and %lld more refused", refused - told);
-    if (refused > 1)
+    if (refused && !counted)
         print_line(PRINT_ERR, "berth: %lld done, %lld refused", done, refused);
     return refused ? EXIT_REFUSED : EXIT_OK;
 }

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/print.h"
 #include "cli/cli.h"
+#include "cli/evidence.h"
 #include "cli/show.h"
 #include "cli/term.h"
 #include "proto/units.h"
@@ -26,28 +27,6 @@ int outcome_exit_code(const cJSON *job)
     return strcmp(state, "Canceled") == 0 ? EXIT_CANCELED : EXIT_REFUSED;
 }
 
-static void add_evidence(struct buf *out, const cJSON *evidence, const char *indent)
-{
-    const cJSON *item;
-    cJSON_ArrayForEach(item, evidence)
-    {
-        _cleanup_free_ char *value = cJSON_IsString(item) ? xstrdup(item->valuestring) : json_text(item);
-        buf_printf(out, "%s  ", indent);
-        term_add_safe(out, item->string ? item->string : "", false);
-        buf_add_str(out, ": ");
-        size_t n = strlen(item->string ? item->string : "");
-        int64_t bytes;
-        bool is_bytes = n > 6 && strcmp(item->string + n - 6, "_bytes") == 0 &&
-                        (json_item_int(item, &bytes) || units_parse_bytes(value, &bytes));
-        char size[32];
-        if (is_bytes)
-            buf_printf(out, "%s (%lld)", show_bytes(bytes, size), (long long)bytes);
-        else
-            term_add_safe(out, value, false);
-        buf_add_char(out, '\n');
-    }
-}
-
 void outcome_add_cause(struct buf *out, const cJSON *job, const char *indent)
 {
     const cJSON *cause = json_get(job, "cause");
@@ -57,7 +36,7 @@ void outcome_add_cause(struct buf *out, const cJSON *job, const char *indent)
     term_add_safe(out, text && *text ? text : json_str(cause, "kind", "unknown"), false);
     buf_add_char(out, '\n');
     if (indent)
-        add_evidence(out, json_get(cause, "evidence"), indent);
+        evidence_add(json_get(cause, "evidence"), indent, out);
 }
 
 /* What happened since it first ran. The answer that was waited for has no notes. */

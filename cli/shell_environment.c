@@ -12,10 +12,13 @@ extern char **environ;
 
 static const char *const names[] = {
     "PATH",      "VIRTUAL_ENV", "LD_LIBRARY_PATH",        "PYTHONPATH", "CUDA_HOME",
-    "CUDA_PATH", "LANG",        "TOKENIZERS_PARALLELISM", "TZ",
+    "CUDA_PATH", "LANG",        "TOKENIZERS_PARALLELISM", "TZ",         "TF_CONFIG",
 };
-static const char *const prefixes[] = {"CONDA_", "LC_",      "HF_",  "WANDB_", "MLFLOW_", "NCCL_", "GLOO_",
-                                       "TORCH_", "PYTORCH_", "JAX_", "XLA_",   "TF_",     "OMP_",  "MKL_"};
+/* TensorFlow's of TF_ alone: Terraform has credentials and a configuration under it. */
+static const char *const prefixes[] = {
+    "CONDA_",     "LC_",       "HF_",     "WANDB_",  "MLFLOW_", "NCCL_",   "GLOO_",     "TORCH_",
+    "PYTORCH_",   "JAX_",      "XLA_",    "OMP_",    "MKL_",    "TF_CPP_", "TF_CUDNN_", "TF_DETERMINISTIC_",
+    "TF_ENABLE_", "TF_FORCE_", "TF_GPU_", "TF_NUM_", "TF_USE_", "TF_XLA_"};
 static const char *const never[] = {"PWD", "OLDPWD", "SHLVL", "_", "TMPDIR"};
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 

@@ -66,7 +66,8 @@ static int run_cancel(void *p, int argc, char **argv)
 
 const struct verb verb_cancel = {
     .name = "cancel",
-    .synopsis = "NAME... [--force]\n[--state S] [--user NAME] [--tag K=V] [--array JOB] [--name GLOB] "
+    .synopsis = "NAME... [--force]\n[--state S] [--user NAME] [--workspace W] [--tag K=V] [--array JOB] "
+                "[--name GLOB] "
                 "[--yes] [--force]",
     .summary = "ask jobs to stop: SIGTERM, a time of grace, then kill",
     .operands = WORD_JOB,

@@ -7,6 +7,7 @@
 #include "cli/client.h"
 #include "cli/show.h"
 #include "cli/when.h"
+#include "proto/jobspec.h"
 #include "proto/units.h"
 
 #include <string.h>
@@ -73,8 +74,24 @@ static bool add_duration(cJSON *body, const char *field, const char *option, con
         *code = cli_usage("policy", "%s", err.message);
         return false;
     }
+    if (strcmp(option, "fence") == 0 && (ms < JOB_FENCE_MIN_MS || ms > JOB_FENCE_MAX_MS)) {
+        char least[32], most[32];
+        *code = cli_usage("policy", "--fence takes a time from %s to %s, not \"%s\"",
+                          units_format_exact(JOB_FENCE_MIN_MS, least),
+                          units_format_exact(JOB_FENCE_MAX_MS, most), text);
+        return false;
+    }
     cJSON_AddNumberToObject(body, field, (double)ms / 1000);
     return true;
+}
+
+static bool is_loss_rule(const char *word)
+{
+    static const char *const rules[] = {"wait", "requeue", "auto"};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (strcmp(word, rules[i]) == 0)
+            return true;
+    return false;
 }
 
 static int run_policy(void *p, int argc, char **argv)
@@ -96,6 +113,9 @@ static int run_policy(void *p, int argc, char **argv)
         return cli_usage("policy", "--preempt takes on or off, not \"%s\"", args->preempt);
     if (args->preempt)
         cJSON_AddBoolToObject(body, "preempt", strcmp(args->preempt, "on") == 0);
+    if (args->on_node_loss && !is_loss_rule(args->on_node_loss))
+        return cli_usage("policy", "--on-node-loss takes wait, requeue or auto, not \"%s\"",
+                         args->on_node_loss);
     if (args->on_node_loss)
         json_add_bytes(body, "on_node_loss", args->on_node_loss);
     if (args->weight.given)

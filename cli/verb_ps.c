@@ -14,6 +14,7 @@
 #include "proto/json.h"
 #include "proto/units.h"
 
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -247,6 +248,16 @@ static bool show_jobs(struct listing *l, struct error *err)
     return true;
 }
 
+/* An empty list of somebody's jobs: is that his name at all. */
+static void tell_no_jobs(const struct ps_args *args)
+{
+    const char *user = args->which.user;
+    bool account = getpwnam(user) != NULL;
+    cli_note("no job of user %s is listed%s%s", user,
+             args->all || args->which.state ? "" : ": --all has those that ended earlier, too",
+             account ? "" : "; this machine has no account of that name");
+}
+
 static int run_ps(void *p, int argc, char **argv)
 {
     struct ps_args *args = p;
@@ -277,6 +288,8 @@ static int run_ps(void *p, int argc, char **argv)
                         .left = args->limit.given ? args->limit.value : INT64_MAX};
     table_init(&l.table, columns, sizeof columns / sizeof *columns);
     bool ok = show_jobs(&l, &err);
+    if (ok && !l.shown && args->which.user)
+        tell_no_jobs(args);
     table_finish(&l.table);
     free(l.started);
     return ok ? EXIT_OK : cli_fail(&err);
@@ -284,8 +297,8 @@ static int run_ps(void *p, int argc, char **argv)
 
 const struct verb verb_ps = {
     .name = "ps",
-    .synopsis =
-        "[--all] [--state S,S] [--user NAME] [--tag K=V] [--name GLOB] [--array JOB] [-n N] [-o json]",
+    .synopsis = "[--all] [--state S,S] [--user NAME] [--workspace W] [--tag K=V] [--name GLOB] [--array JOB] "
+                "[-n N] [-o json]",
     .summary = "list jobs: live ones, and those that ended in the last day",
     .options = ps_opts,
     .args_size = sizeof(struct ps_args),

@@ -7,6 +7,7 @@
 #include "cli/show.h"
 #include "cli/table.h"
 #include "cli/when.h"
+#include "proto/states.h"
 #include "proto/units.h"
 
 #include <stdio.h>
@@ -107,6 +108,11 @@ static int add_caps(const struct quota_args *args, cJSON *body)
 {
     struct error err = {0};
     int64_t ms;
+    enum priority_class highest;
+    if (args->max_priority && strcmp(args->max_priority, "none") != 0 &&
+        !priority_class_parse(args->max_priority, &highest))
+        return cli_usage("quota", "--max-priority takes low, medium, high or none, not \"%s\"",
+                         args->max_priority);
     if (args->max_priority && strcmp(args->max_priority, "none") == 0)
         cJSON_AddNullToObject(body, "max_priority");
     else if (args->max_priority)
@@ -119,6 +125,8 @@ static int add_caps(const struct quota_args *args, cJSON *body)
     }
     if (!when_read_duration("--max-time", args->max_time, &ms, &err))
         return cli_usage("quota", "%s", err.message);
+    if (!ms)
+        return cli_usage("quota", "--max-time takes a time above 0, or none, not \"%s\"", args->max_time);
     cJSON_AddNumberToObject(body, "max_time_s", (double)ms / 1000);
     return EXIT_OK;
 }
@@ -138,6 +146,11 @@ static int add_limits(const struct quota_args *args, cJSON *body)
         double value = strtod(text, &end);
         if (end == text || *end || strspn(text, "0123456789.") != strlen(text))
             return cli_usage("quota", "--%s takes a number or none, not \"%s\"", fields[i], text);
+        if (!(value > 0))
+            return cli_usage("quota",
+                             "--%s takes a number above 0, or none, not \"%s\": to keep somebody's jobs from "
+                             "starting, hold them (berth hold --user NAME)",
+                             fields[i], text);
         cJSON_AddNumberToObject(body, fields[i], value);
     }
     return add_caps(args, body);

@@ -166,10 +166,9 @@ static void add_attempts(struct buf *out, const cJSON *attempts, int64_t now)
         int64_t started = json_int(attempt, "started_ms", 0);
         const cJSON *cause = json_get(attempt, "cause");
         const char *text = json_str(cause, "text", json_str(cause, "kind", ""));
-        show_add_line(out, "attempt", "%lld: %s%s%s%s%s", (long long)json_int(attempt, "attempt", 0),
-                      json_str(attempt, "state", "ended"), started ? " after " : "",
-                      started ? show_elapsed(started, json_int(attempt, "ended_ms", 0), now, time) : "",
-                      *text ? ", " : "", text);
+        show_add_line(out, "attempt", "%lld: %s%s%s", (long long)json_int(attempt, "attempt", 0),
+                      *text ? text : json_str(attempt, "state", "ended"), started ? " after " : "",
+                      started ? show_elapsed(started, json_int(attempt, "ended_ms", 0), now, time) : "");
     }
 }
 

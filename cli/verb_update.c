@@ -8,6 +8,7 @@
 #include "cli/client.h"
 #include "cli/show.h"
 #include "cli/when.h"
+#include "proto/states.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -98,15 +99,19 @@ static int run_release(void *p, int argc, char **argv)
 }
 
 /* A number is the place within the class. */
-static void add_priority(cJSON *body, const char *text)
+static bool add_priority(cJSON *body, const char *text)
 {
     char *end;
+    enum priority_class class;
     errno = 0;
     long long level = strtoll(text, &end, 10);
     if (*text && !*end && errno == 0)
         json_add_int(body, "priority_level", level);
-    else
+    else if (priority_class_parse(text, &class))
         cJSON_AddStringToObject(body, "priority", text);
+    else
+        return false;
+    return true;
 }
 
 static int run_update(void *p, int argc, char **argv)
@@ -125,8 +130,9 @@ static int run_update(void *p, int argc, char **argv)
     if (!args->priority && !args->time && !args->begin && !args->array_limit.given)
         return cli_usage("update", "update needs --priority, --time, --begin or --array-limit");
     _cleanup_json_ cJSON *body = cJSON_CreateObject();
-    if (args->priority)
-        add_priority(body, args->priority);
+    if (args->priority && !add_priority(body, args->priority))
+        return cli_usage("update", "--priority takes low, medium, high or a whole number, not \"%s\"",
+                         args->priority);
     if (args->time) {
         if (!when_read_duration("--time", args->time, &ms, &err))
             return cli_usage("update", "%s", err.message);
@@ -145,7 +151,8 @@ static int run_update(void *p, int argc, char **argv)
 
 const struct verb verb_hold = {
     .name = "hold",
-    .synopsis = "NAME...\n[--state S] [--user NAME] [--tag K=V] [--array JOB] [--name GLOB] [--yes]",
+    .synopsis =
+        "NAME...\n[--state S] [--user NAME] [--workspace W] [--tag K=V] [--array JOB] [--name GLOB] [--yes]",
     .summary = "keep waiting jobs from starting until they are released",
     .operands = WORD_JOB,
     .options = hold_opts,
@@ -155,7 +162,8 @@ const struct verb verb_hold = {
 
 const struct verb verb_release = {
     .name = "release",
-    .synopsis = "NAME...\n[--state S] [--user NAME] [--tag K=V] [--array JOB] [--name GLOB] [--yes]",
+    .synopsis =
+        "NAME...\n[--state S] [--user NAME] [--workspace W] [--tag K=V] [--array JOB] [--name GLOB] [--yes]",
     .summary = "let held jobs take their turn",
     .operands = WORD_JOB,
     .options = hold_opts,
@@ -166,7 +174,7 @@ const struct verb verb_release = {
 const struct verb verb_update = {
     .name = "update",
     .synopsis = "NAME... [--priority CLASS|N] [--time T] [--begin TIME] [--array-limit N]\n[--state S] "
-                "[--user NAME] [--tag K=V] [--array JOB] [--name GLOB] [--yes] ...",
+                "[--user NAME] [--workspace W] [--tag K=V] [--array JOB] [--name GLOB] [--yes] ...",
     .summary = "change a job's priority or time limit, its begin time or an array's limit while it waits",
     .operands = WORD_JOB,
     .options = update_opts,

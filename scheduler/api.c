@@ -36,23 +36,11 @@ unsigned api_object_parts(struct daemon *d, const struct http_request *req, cons
     return api_owns(&caller, job) ? JOB_OBJECT_PRIVATE : 0;
 }
 
-/* What is refused, by what was asked for. */
-static const char *refused_part(const char *what)
+bool api_refuse_others(const struct daemon *d, const struct job *job, const char *what, struct error *err)
 {
-    static const struct {
-        const char *what, *text;
-    } parts[] = {{"logs", "its log is not shown"},
-                 {"outputs", "its outputs are not shown"},
-                 {"results", "its results are not removed"},
-                 {"why", "its reasons are not shown"},
-                 {"update", "it is not changed"},
-                 {"end", "it is not ended"},
-                 {"standard input", "its standard input is not open to others"},
-                 {"terminal", "its terminal is not open to others"}};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (strcmp(parts[i].what, what) == 0)
-            return parts[i].text;
-    return what;
+    const char *owner = principals_name(&d->principals, job->principal);
+    error_set(err, ERROR_DENIED, "only %s or an administrator may %s job %s", owner, what, job->name);
+    return error_hint(err, "ask %s, or an administrator", owner);
 }
 
 struct job *api_own_job(struct daemon *d, struct http_request *req, const char *what)
@@ -62,9 +50,7 @@ struct job *api_own_job(struct daemon *d, struct http_request *req, const char *
     if (!job || api_owns(&caller, job))
         return job;
     struct error err = {0};
-    error_set(&err, ERROR_DENIED, "job %s belongs to %s: %s", job->name,
-              principals_name(&d->principals, job->principal), refused_part(what));
-    error_hint(&err, "ask them, or an administrator");
+    api_refuse_others(d, job, what, &err);
     http_respond_error(req, &err);
     return NULL;
 }

@@ -26,7 +26,9 @@ struct job *api_job(struct daemon *d, struct http_request *req);
 bool api_owns(const struct caller *caller, const struct job *job);
 /* JOB_OBJECT_PRIVATE where the one who asks may see all of the job's object, else 0. */
 unsigned api_object_parts(struct daemon *d, const struct http_request *req, const struct job *job);
-/* As api_job, and the caller owns it or is an administrator. `what` says what was asked for ("logs"). */
+/* "only zed or an administrator may cancel job big". Returns false. */
+bool api_refuse_others(const struct daemon *d, const struct job *job, const char *what, struct error *err);
+/* As api_job, and the caller owns it or is an administrator. `what` says what was asked for ("cancel"). */
 struct job *api_own_job(struct daemon *d, struct http_request *req, const char *what);
 /* False after an error answer: the job is an array, of whose elements each has its own `what`. */
 bool api_need_element(struct http_request *req, const struct job *job, const char *what);

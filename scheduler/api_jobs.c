@@ -186,7 +186,7 @@ void api_post_cancel(struct http_request *req, void *context)
 {
     struct daemon *d = context;
     struct error err = {0};
-    struct job *job = api_own_job(d, req, "end");
+    struct job *job = api_own_job(d, req, "cancel");
     _cleanup_json_ cJSON *body = job ? api_body(req, "force") : NULL;
     if (!body)
         return;

@@ -205,7 +205,7 @@ void api_get_logs(struct http_request *req, void *context)
     struct daemon *d = context;
     struct error err = {0};
     struct log_request want = {0};
-    const struct job *job = api_own_job(d, req, "logs");
+    const struct job *job = api_own_job(d, req, "read the log of");
     if (!job || !api_need_element(req, job, "log"))
         return;
     if (!read_query(req, &want, &err)) {

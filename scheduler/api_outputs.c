@@ -209,7 +209,7 @@ void api_get_outputs(struct http_request *req, void *context)
     struct error err = {0};
     bool work;
     uint32_t rank = 0;
-    const struct job *job = api_own_job(d, req, "outputs");
+    const struct job *job = api_own_job(d, req, "see the outputs of");
     if (!job || !api_need_element(req, job, "folder of outputs"))
         return;
     if (!read_query(req, job, &work, &rank, &err)) {
@@ -288,7 +288,7 @@ void api_get_output_file(struct http_request *req, void *context)
     bool work;
     uint32_t rank = 0;
     struct stat st;
-    const struct job *job = api_own_job(d, req, "outputs");
+    const struct job *job = api_own_job(d, req, "see the outputs of");
     if (!job || !api_need_element(req, job, "folder of outputs"))
         return;
     const char *path = http_request_query(req, "path");

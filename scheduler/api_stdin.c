@@ -149,7 +149,7 @@ void api_post_stdin(struct http_request *req, void *context)
     struct error err = {0};
     bool eof;
     size_t n;
-    const struct job *job = api_own_job(d, req, "standard input");
+    const struct job *job = api_own_job(d, req, "write to the standard input of");
     if (!job)
         return;
     const char *bytes = http_request_body(req, &n);
@@ -179,7 +179,7 @@ void api_post_resize(struct http_request *req, void *context)
 {
     struct daemon *d = context;
     struct error err = {0};
-    const struct job *job = api_own_job(d, req, "terminal");
+    const struct job *job = api_own_job(d, req, "use the terminal of");
     _cleanup_json_ cJSON *body = job ? api_body(req, "rows cols") : NULL;
     if (!body)
         return;

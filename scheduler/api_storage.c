@@ -190,7 +190,7 @@ void api_post_results_delete(struct http_request *req, void *context)
 {
     struct daemon *d = context;
     struct error err = {0};
-    struct job *job = api_own_job(d, req, "results");
+    struct job *job = api_own_job(d, req, "remove the results of");
     if (!job)
         return;
     bool ok = engine_writable(d, &err);

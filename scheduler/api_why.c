@@ -104,7 +104,7 @@ static void worked_out(uv_work_t *work, int status)
 void api_get_why(struct http_request *req, void *context)
 {
     struct daemon *d = context;
-    struct job *job = api_own_job(d, req, "why");
+    struct job *job = api_own_job(d, req, "ask why of");
     if (!job)
         return;
     struct job_id asked = {job->id};

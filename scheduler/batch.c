@@ -128,8 +128,7 @@ static void change(struct batch *b, const char *address, struct job *job)
     b->selected++;
     map_put_num(&b->users, job->principal, b);
     if (!api_owns(&b->caller, job)) {
-        ok = error_set(&err, ERROR_DENIED, "job %s belongs to %s", job->name,
-                       principals_name(&d->principals, job->principal));
+        ok = api_refuse_others(d, job, b->action == BATCH_CANCEL ? "cancel" : "change", &err);
     } else if (b->preview) {
         ok = true;
     } else if (b->action == BATCH_CANCEL) {
@@ -275,8 +274,7 @@ static bool check_whose(const struct batch *b, const char *user, struct error *e
         return error_hint(err, "ask them, or an administrator");
     }
     return !array || api_owns(&b->caller, array) ||
-           error_set(err, ERROR_DENIED, "array %s belongs to %s: its elements are not changed", array->name,
-                     principals_name(&b->daemon->principals, array->principal));
+           api_refuse_others(b->daemon, array, b->action == BATCH_CANCEL ? "cancel" : "change", err);
 }
 
 static bool read_select(struct batch *b, const cJSON *select, struct error *err)

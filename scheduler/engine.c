@@ -136,7 +136,7 @@ static void say_cause(struct daemon *d, struct job *job, const struct core_end *
     if (end->kind == END_CANCELED && job->canceled_by)
         job->cause_text = xasprintf("canceled by %s", job->canceled_by);
     else if (end->kind == END_EXIT)
-        job->cause_text = xasprintf("exited with code %d", end->code);
+        job->cause_text = xasprintf("exit status %d", end->code);
     else if (end->kind == END_SIGNAL)
         job->cause_text = xasprintf("killed by signal %d (%s)", end->signal, strsignal(end->signal));
     else if (end_kind_text(end->kind))

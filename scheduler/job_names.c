@@ -288,7 +288,11 @@ struct job *jobs_find(struct daemon *d, uint32_t asker, const char *address, str
     if (job)
         return a.index_text ? arrays_find(&d->jobs, d->reader, job, a.index_text, a.index, err) : job;
     if (told.code == ERROR_NONE) {
-        error_set(&told, ERROR_NOT_FOUND, "there is no job %.80s", address);
+        _cleanup_free_ char *typed = xstrdup(address);
+        char *colon = strchr(typed, ':');
+        if (colon)
+            *colon = '/'; /* as people write it */
+        error_set(&told, ERROR_NOT_FOUND, "there is no job %.80s", typed);
         error_hint(&told, "berth ps --all lists them");
     }
     if (err)

@@ -222,7 +222,7 @@ void api_post_update(struct http_request *req, void *context)
 {
     struct daemon *d = context;
     struct error err = {0};
-    struct job *job = api_own_job(d, req, "update");
+    struct job *job = api_own_job(d, req, "change");
     _cleanup_json_ cJSON *body = job ? api_body(req, JOB_UPDATE_FIELDS) : NULL;
     if (!body)
         return;

@@ -13,7 +13,7 @@ void visible_add_cause(const struct job *job, cJSON *cause)
 {
     _cleanup_free_ char *text = NULL;
     if (job->has_exit_code && (job->cause == END_EXIT || job->cause == END_SIGNAL))
-        text = xasprintf("exit code %d", job->exit_code);
+        text = xasprintf("exit status %d", job->exit_code);
     else if (job->cause == END_CANCELED && job->reason == CORE_REASON_DEPENDENCY && job->cause_text)
         text = xstrdup(job->cause_text); /* names of jobs and how they ended: all in the listing */
     else if (job->cause == END_CANCELED && job->canceled_by)

@@ -215,13 +215,13 @@ static void judge_end(const struct shim *s, const struct cgroup_usage *u, const 
         judge_signal(o, v);
     else if (disk_was_full(o, tail)) {
         v->kind = "disk_full";
-        snprintf(v->text, sizeof v->text, "exit code %d: the disk of the working folder is full", v->code);
+        snprintf(v->text, sizeof v->text, "exit status %d: the disk of the working folder is full", v->code);
         snprintf(v->advice, sizeof v->advice,
                  "Make room where Berth keeps its state, or write to another disk: --mount FOLDER:rw "
                  "(mounts: in a job file)");
     } else {
         v->kind = "exit";
-        snprintf(v->text, sizeof v->text, "exit code %d%s%s", v->code, o->exit_text[0] ? ": " : "",
+        snprintf(v->text, sizeof v->text, "exit status %d%s%s", v->code, o->exit_text[0] ? ": " : "",
                  o->exit_text);
     }
     name_process(s, v);

@@ -298,14 +298,20 @@ static void test_a_cause_of_death_comes_with_its_evidence(void **state)
 {
     (void)state;
     static const char text[] =
-        "{\"cause\":{\"kind\":\"oom\",\"text\":\"killed for memory\",\"evidence\":{\"oom_kill\":1,"
-        "\"peak_bytes\":1073741824}}}";
+        "{\"cause\":{\"kind\":\"oom\",\"text\":\"killed for memory\",\"evidence\":{\"oom_kills\":\"1\","
+        "\"memory_peak_bytes\":1073741824,\"stopped_for\":\"cancel\",\"forced\":0,\"new_thing\":3,"
+        "\"rebooted\":\"0\"}}}";
     _cleanup_json_ cJSON *job = json_parse(text, strlen(text), NULL);
     _cleanup_buf_ struct buf out = {0};
     outcome_add_cause(&out, job, "");
     assert_non_null(strstr(out.data, "killed for memory\n"));
-    assert_non_null(strstr(out.data, "oom_kill: 1\n"));
-    assert_non_null(strstr(out.data, "peak_bytes: 1G"));
+    assert_non_null(strstr(out.data, "  processes killed for memory: 1\n"));
+    assert_non_null(strstr(out.data, "  most memory in use: 1G (1073741824)\n"));
+    assert_non_null(strstr(out.data, "  new thing: 3\n"));
+    assert_null(strstr(out.data, "stopped")); /* the cause says it */
+    assert_null(strstr(out.data, "forced"));
+    assert_null(strchr(out.data, '_'));
+    assert_null(strstr(out.data, "node"));
 }
 
 static void test_times_are_told_as_people_do(void **state)
