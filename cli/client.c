@@ -97,7 +97,13 @@ cJSON *client_call(struct client *client, const char *method, const char *path, 
                                         .body_len = text ? strlen(text) : 0,
                                         .timeout_ms = timeout_ms};
     _cleanup_answer_ struct http_easy_answer answer = {0};
-    if (!http_easy_perform(client->http, &request, &answer, err)) {
+    struct error unheard = {0};
+    client->broke = client->unanswered = false;
+    if (!http_easy_perform(client->http, &request, &answer, &unheard)) {
+        client->unanswered = unheard.code == ERROR_UNAVAILABLE;
+        client->broke = client->unanswered && !unheard.sys_errno; /* else connect's */
+        if (err)
+            *err = unheard;
         client_explain(client, err);
         return NULL;
     }

@@ -9,6 +9,8 @@
 struct client {
     struct where where;
     struct http_easy *http;
+    bool broke;      /* the last call's connection broke before an answer came */
+    bool unanswered; /* it did, or nobody was there */
 };
 
 /* Resolves which Berth (nobody is called yet). The caller closes. */

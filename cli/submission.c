@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "base/fault.h"
 #include "cli/progress.h"
@@ -11,10 +12,17 @@
 #include "proto/suggest.h"
 
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+
+#define KEY_BYTES 16       /* of a submission's key, before they are hex */
+#define RETRY_FOR_MS 30000 /* a scheduler that died is started again in that time */
+#define RETRY_FIRST_MS 100 /* doubles */
+#define RETRY_MAX_MS 2000
 
 /* "a/./b/../c" under `folder`, by text: links are the machine's business. The caller frees. */
 static char *clean_path(const char *folder, const char *path)
@@ -310,14 +318,52 @@ int submission_upload(struct submission *s, struct client *client)
     return EXIT_OK;
 }
 
+/* A key of the submission's own. */
+static char *make_key(void)
+{
+    unsigned char bytes[KEY_BYTES];
+    if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
+        return NULL;
+    struct buf key = {0};
+    for (size_t i = 0; i < sizeof bytes; i++)
+        buf_printf(&key, "%02x", bytes[i]);
+    return buf_take(&key);
+}
+
+/* A connection that broke may have carried the submission: by its key it is asked again, and makes no second
+ * job. */
+static cJSON *post_until_answered(struct client *client, const char *path, const cJSON *file, bool *broke,
+                                  struct error *err)
+{
+    int64_t pause_ms = RETRY_FIRST_MS, until_ms = clock_boot_ms() + RETRY_FOR_MS;
+    cJSON *job = client_call(client, "POST", path, file, 0, err);
+    if (job || !client->broke)
+        return job;
+    *broke = true;
+    cli_note("the connection broke before the answer came: asking again");
+    while (!job && client->unanswered && clock_boot_ms() < until_ms) {
+        poll(NULL, 0, (int)pause_ms);
+        pause_ms = pause_ms * 2 < RETRY_MAX_MS ? pause_ms * 2 : RETRY_MAX_MS;
+        *err = (struct error){0};
+        job = client_call(client, "POST", path, file, 0, err);
+    }
+    return job;
+}
+
 cJSON *submission_post(struct submission *s, struct client *client, int *exit_code)
 {
     struct error err = {0};
+    bool broke = false;
     FAULT("cli.before_submit");
-    _cleanup_free_ char *key = s->request ? http_easy_escape(s->request) : NULL;
-    _cleanup_free_ char *path = xasprintf("/v1/jobs%s%s", key ? "?request=" : "", key ? key : "");
-    cJSON *job = client_call(client, "POST", path, s->file, 0, &err);
+    _cleanup_free_ char *key = s->request ? xstrdup(s->request) : make_key();
+    _cleanup_free_ char *escaped = key ? http_easy_escape(key) : NULL;
+    _cleanup_free_ char *path = xasprintf("/v1/jobs%s%s", key ? "?request=" : "", key ? escaped : "");
+    cJSON *job = key ? post_until_answered(client, path, s->file, &broke, &err)
+                     : client_call(client, "POST", path, s->file, 0, &err);
     FAULT("cli.after_submit");
+    if (!job && broke)
+        error_hint(&err, "the job may have been accepted: the same with --request %s gives it, or submits it",
+                   key);
     *exit_code = job ? EXIT_OK : cli_fail(&err);
     return job;
 }
