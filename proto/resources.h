@@ -19,6 +19,7 @@
 #define RESOURCE_MEMORY_MAX_BYTES (UINT64_C(1) << 53)
 #define RESOURCE_POOL_MAX (1u << 24) /* processors of a pool node */
 #define RESOURCE_LABELS_MAX 64       /* ids of labels, and of GPU models, are below it */
+#define RESOURCE_ABILITY_FIRST 61    /* ids of labels that people give are below this one */
 #define RESOURCE_LICENCES_MAX 32     /* ids of licences are below it */
 #define RESOURCE_LICENCE_KINDS_MAX 4 /* of one job */
 
@@ -35,6 +36,13 @@ enum resource_flags {
     RESOURCE_ISOLATED = 2,  /* nobody of another tenant, and nobody without this flag, on the node */
     RESOURCE_FLAGS_ALL = 3
 };
+
+/* What a node may lose and get back by itself, among the bits of labels. A node without one of them starts no
+ * task that needs it, as if it were away; it is no reason to refuse a job. */
+#define RESOURCE_CAN_OCI (UINT64_C(1) << 61) /* an OCI runtime, whichever */
+#define RESOURCE_CAN_CRUN (UINT64_C(1) << 62)
+#define RESOURCE_CAN_RUNC (UINT64_C(1) << 63)
+#define RESOURCE_ABILITIES (RESOURCE_CAN_OCI | RESOURCE_CAN_CRUN | RESOURCE_CAN_RUNC)
 
 /* What one task of a job asks for. Exactly one of cores and cpus is not 0: `cpus` logical CPUs are rounded up
  * to whole SMT groups on the node that gets the task. */

@@ -632,6 +632,8 @@ bool wants_share(const struct resource_request
                      *r); /* of a GPU: plans count it as a whole one, so it is promised nothing */
 bool caps_fit(const struct caps *want, const struct caps *have);
 bool node_usable(const struct node_facts *facts);
+/* Usable, and able to do what the request needs. */
+bool node_serves(const struct node *node, const struct resource_request *r);
 void node_amounts(const struct node *node, struct caps *total, struct caps *free);
 void gpu_amounts(const struct node *node, struct caps *free); /* only those of GPUs */
 /* Room for one more task of that shape: as it is now, or if it were empty. */

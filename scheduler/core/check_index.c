@@ -106,7 +106,7 @@ static const char *check_shape(const struct core *core, uint32_t slot)
     uint32_t fit = 0, usable = 0, known = 0, klasses = 0;
     for (uint32_t n = 1; n <= core->h->facts.node_count; n++) {
         const struct node *node = &core->nodes[n];
-        bool can = node_fits(node, &s->key, true), up = node_usable(&node->facts);
+        bool can = node_fits(node, &s->key, true), up = node_serves(node, &s->key.request);
         known += can;
         usable += can && up;
         fit += can && up && node_fits(node, &s->key, false);

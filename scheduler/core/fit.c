@@ -12,6 +12,11 @@ bool node_usable(const struct node_facts *facts)
     return facts->up && !facts->draining && !facts->lost;
 }
 
+bool node_serves(const struct node *node, const struct resource_request *r)
+{
+    return node_usable(&node->facts) && !(r->labels & RESOURCE_ABILITIES & ~node->labels);
+}
+
 uint32_t gpu_share_of(const struct node *node, uint32_t unit, const struct resource_request *r)
 {
     uint64_t memory = node->gpu_memory[unit];
@@ -125,7 +130,8 @@ bool node_fits(const struct node *node, const struct shape_key *key, bool empty)
         return false;
     if (r->gpu_milli >= RESOURCE_GPU_WHOLE && r->gpu_milli > have->gpu_milli)
         return false;
-    if ((r->labels & node->labels) != r->labels || (r->labels_closed & node->labels) || takes_closed(node, r))
+    uint64_t labels = empty ? r->labels & ~RESOURCE_ABILITIES : r->labels; /* it may get those back */
+    if ((labels & node->labels) != labels || (r->labels_closed & node->labels) || takes_closed(node, r))
         return false;
     if (!empty) {
         uint32_t most = node->pool ? CORE_POOL_TASKS_MAX : CORE_NODE_TASKS_MAX;

@@ -454,7 +454,7 @@ void plan_reserve(const struct core *core, uint32_t job_slot, enum plan_times ti
     uint32_t at = nodes > most ? (uint32_t)(core_mix(job->id) % nodes) : 0;
     for (uint32_t i = 0; i < nodes && count < most; i++, at = at + 1 == nodes ? 0 : at + 1) {
         const struct node *node = &core->nodes[at + 1];
-        if (!node_usable(&node->facts) || !node_fits(node, &key, true))
+        if (!node_serves(node, &job->request) || !node_fits(node, &key, true))
             continue;
         uint64_t when = earliest(core, job_slot, node, times, core->h->facts.now_ms);
         if (when != CORE_NEVER)

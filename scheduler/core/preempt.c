@@ -196,7 +196,7 @@ static uint32_t nth(const struct core *core, uint32_t n)
 static bool worth_a_look(const struct core *core, uint32_t node_slot, const struct shape_key *key)
 {
     const struct node *node = &core->nodes[node_slot];
-    return node_usable(&node->facts) && node_fits(node, key, true);
+    return node_serves(node, &key->request) && node_fits(node, key, true);
 }
 
 /* Whether any of a lower class may be stopped at all, and the job would start if there were room. */

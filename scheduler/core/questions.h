@@ -178,10 +178,11 @@ bool core_why(const struct core *core, struct job_id job, struct core_why *out);
 /* why_nodes.c */
 struct core_why_nodes {
     uint32_t away_count, away_listed;
-    struct node_id away[CORE_WHY_JOBS_MAX]; /* they would do, and are down, draining or lost */
+    struct node_id away[CORE_WHY_JOBS_MAX]; /* they would do, and are down, draining, lost, or
+                                               lack an ability (RESOURCE_ABILITIES) */
     uint32_t apart_count;    /* nodes with the amounts free, where isolation or exclusive use keeps it out */
     struct node_id apart;    /* the first of them; 0: none */
-    uint64_t labels_missing; /* bit n: it asks for label n, which no node has */
+    uint64_t labels_missing; /* bit n: it asks for label n, which no node has; no ability */
 };
 
 /* False: the core doesn't hold it, or it doesn't wait. A pass over the nodes. */

@@ -24,7 +24,7 @@ static void count(struct shape *shape, const struct node *node, uint32_t one)
     if (!node_fits(node, &shape->key, true))
         return;
     shape->known += one;
-    if (!node_usable(&node->facts))
+    if (!node_serves(node, &shape->key.request))
         return;
     shape->usable += one;
     if (node_fits(node, &shape->key, false))

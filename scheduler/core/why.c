@@ -62,7 +62,7 @@ static uint32_t nearest_node(const struct core *core, const struct job_facts *jo
     uint64_t least = UINT64_MAX;
     for (uint32_t slot = 1; slot <= core->h->facts.node_count; slot++) {
         const struct node *node = &core->nodes[slot];
-        if (!node_usable(&node->facts) || !node_fits(node, &key, true))
+        if (!node_serves(node, &job->request) || !node_fits(node, &key, true))
             continue;
         struct caps want = asked(node, &job->request);
         uint64_t d = node_fits(node, &key, false) ? 0 : 1 + distance(&want, &node->free);

@@ -26,7 +26,7 @@ bool core_why_nodes(const struct core *core, struct job_id id, struct core_why_n
         labels |= node->facts.lost ? 0 : node->labels;
         if (!node_fits(node, &key, true))
             continue;
-        if (!node_usable(&node->facts)) {
+        if (!node_serves(node, &job->request)) {
             if (out->away_listed < CORE_WHY_JOBS_MAX)
                 out->away[out->away_listed++].v = node->facts.id;
             out->away_count++;
@@ -36,6 +36,6 @@ bool core_why_nodes(const struct core *core, struct job_id id, struct core_why_n
             out->apart_count++;
         }
     }
-    out->labels_missing = job->request.labels & ~labels;
+    out->labels_missing = job->request.labels & ~labels & ~RESOURCE_ABILITIES;
     return true;
 }

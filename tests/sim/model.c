@@ -39,7 +39,8 @@ bool model_fits(const struct mnode *node, const struct core_submit *submit, bool
     uint32_t wanted = r->gpu_milli >= RESOURCE_GPU_WHOLE    ? r->gpu_milli / RESOURCE_GPU_WHOLE
                       : r->gpu_milli || r->gpu_memory_bytes ? 1
                                                             : 0;
-    if ((node->inventory.labels & r->labels) != r->labels || (node->inventory.labels & r->labels_closed))
+    if ((r->labels & ~node->inventory.labels & ~(empty ? RESOURCE_ABILITIES : 0)) ||
+        (node->inventory.labels & r->labels_closed))
         return false;
     for (uint32_t i = 0; i < node->inventory.gpu_count && (r->flags & RESOURCE_EXCLUSIVE); i++) {
         if ((r->gpu_models_closed >> node->inventory.gpus[i].model) & 1)
@@ -67,12 +68,18 @@ bool model_fits(const struct mnode *node, const struct core_submit *submit, bool
            (!r->memory_bytes || used + r->memory_bytes <= node->inventory.memory_bytes);
 }
 
+bool model_serves(const struct mnode *node, const struct resource_request *r)
+{
+    return node->known && node->up && !node->draining && !node->lost &&
+           !(r->labels & RESOURCE_ABILITIES & ~node->inventory.labels);
+}
+
 uint32_t model_nodes(const struct sim *sim, const struct core_submit *submit, enum model_nodes which)
 {
     uint32_t count = 0;
     for (uint32_t n = 0; n < sim->node_count; n++) {
         const struct mnode *node = &sim->mnodes[n];
-        bool usable = node->known && node->up && !node->draining && !node->lost;
+        bool usable = model_serves(node, &submit->request);
         count +=
             node->known && (which == MODEL_KNOWN || usable) && model_fits(node, submit, which != MODEL_FREE);
     }

@@ -70,8 +70,7 @@ void model_preempt_check(struct sim *sim)
         return;
     for (uint32_t n = 0; n < sim->node_count; n++) {
         const struct mnode *node = &sim->mnodes[n];
-        if (!node->known || !node->up || node->draining || node->lost ||
-            !model_fits(node, &first->submit, true))
+        if (!model_serves(node, &first->submit.request) || !model_fits(node, &first->submit, true))
             continue;
         uint64_t at = clear_at(sim, n, first);
         if (at != UINT64_MAX)

@@ -191,6 +191,8 @@ void world_deliver(struct sim *sim, struct wnode *node); /* one report, or one o
 void world_connect(struct sim *sim, struct wnode *node);
 void world_cut(struct sim *sim, struct wnode *node);
 void world_power_off(struct sim *sim, struct wnode *node, bool disk_too);
+/* Labels from a random number; the third is an ability, which comes and goes. */
+uint64_t world_labels(uint64_t number);
 void world_label(struct sim *sim, struct wnode *node); /* an administrator gives or takes labels */
 bool world_job_alive(const struct sim *sim, struct job_id job);
 bool world_task_alive(const struct sim *sim, struct task_id task);
@@ -207,6 +209,8 @@ enum model_nodes { MODEL_FREE, MODEL_EMPTY, MODEL_KNOWN };
 uint32_t model_nodes(const struct sim *sim, const struct core_submit *submit, enum model_nodes which);
 /* The first job in order where that is by class, priority and arrival alone, and rules let it start; NULL. */
 struct mjob *model_first(struct sim *sim);
+/* It can be used now, and can do what the request needs. */
+bool model_serves(const struct mnode *node, const struct resource_request *r);
 bool model_fits(const struct mnode *node, const struct core_submit *submit, bool empty);
 
 /* model_preempt.c: a core that could preempt for the first job by time alone has asked to be woken for it */

@@ -19,7 +19,7 @@ static void want(struct sim *sim, struct core_submit *s)
     if (q->gpu_milli && rng_chance(r, 20))
         q->gpu_models = 1 + rng_below(r, 3);
     q->memory_bytes = rng_below(r, rng_chance(r, 10) ? UINT64_C(70) << 30 : UINT64_C(4) << 30);
-    q->labels = rng_chance(r, 85) ? 0 : 1 + rng_below(r, 4);
+    q->labels = rng_chance(r, 85) ? 0 : world_labels(1 + rng_below(r, 4));
     q->flags = rng_chance(r, 90) ? 0 : (uint32_t)rng_below(r, RESOURCE_FLAGS_ALL + 1);
     if (rng_chance(r, 15)) {
         s->licences.id[0] = (uint16_t)rng_below(r, 3);

@@ -354,9 +354,14 @@ void world_connect(struct sim *sim, struct wnode *node)
     reconcile(sim, node);
 }
 
+uint64_t world_labels(uint64_t number)
+{
+    return (number & 3) | (number & 4 ? RESOURCE_CAN_OCI : 0);
+}
+
 void world_label(struct sim *sim, struct wnode *node)
 {
-    node->inventory.labels = rng_below(&sim->rng, 8);
+    node->inventory.labels = world_labels(rng_below(&sim->rng, 8));
     if (!node->connected)
         return; /* it is told with the next hello */
     struct core_event event = {.kind = CORE_EVENT_NODE_UP};
@@ -387,7 +392,7 @@ static void make_hardware(struct sim *sim, struct wnode *node)
         for (uint32_t k = 0; k < hw->gpu_count; k++)
             hw->gpus[i].link[k] = i == k ? 0 : i / 4 == k / 4 ? 112 : 10;
     }
-    hw->labels = rng_below(&sim->rng, 8);
+    hw->labels = world_labels(rng_below(&sim->rng, 8));
     hw->fabric = (uint32_t)rng_below(&sim->rng, 3);
     hw->memory_bytes = (1 + rng_below(&sim->rng, 64)) << 30;
     node->inventory = *hw;

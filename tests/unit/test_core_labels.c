@@ -59,12 +59,35 @@ static void a_promise_on_a_node_that_loses_the_label_is_taken_back(void **state)
     assert_true(job_view(f, 2).promised_ms != 0);
 }
 
+/* An ability is a label that a node may lose and get back: as long as it has not got it, it is away to those
+ * who need it, and to nobody else. */
+static void a_job_waits_for_an_ability_and_holds_nobody_up(void **state)
+{
+    struct fixture *f = *state;
+    hello(f, 1, 4, 0);
+    submit(f, labelled(1, 4, RESOURCE_CAN_OCI));
+    assert_int_equal(job_view(f, 1).state, JOB_QUEUED);
+    struct core_why_nodes why;
+    assert_true(core_why_nodes(f->core, (struct job_id){1}, &why));
+    assert_int_equal(why.away_count, 1);
+    assert_int_equal(why.labels_missing, 0);
+    submit(f, labelled(2, 4, 0));
+    assert_non_null(started(f, 2));
+    lives(f, 2, 1, 1);
+    hello(f, 1, 4, RESOURCE_CAN_OCI | RESOURCE_CAN_CRUN);
+    assert_int_equal(started(f, 1)->as.start.node.v, 1);
+    submit(f, labelled(3, 4, RESOURCE_CAN_OCI)); /* the node is busy, not away */
+    assert_true(core_why_nodes(f->core, (struct job_id){3}, &why));
+    assert_int_equal(why.away_count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_job_starts_when_its_label_is_given_to_a_node),
         TEST(what_runs_stays_where_it_is_when_the_label_goes),
         TEST(a_promise_on_a_node_that_loses_the_label_is_taken_back),
+        TEST(a_job_waits_for_an_ability_and_holds_nobody_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
