@@ -127,6 +127,30 @@ static void add_claims(struct buf *out, const cJSON *node, const char *indent)
     }
 }
 
+/* "crun works; runc: not installed" */
+static void add_runtimes(struct buf *out, const cJSON *node, bool *any)
+{
+    const cJSON *one;
+    *any = false;
+    cJSON_ArrayForEach(one, json_get(json_get(node, "isolation"), "runtimes"))
+    {
+        bool works = json_bool(one, "works", false);
+        *any = *any || works;
+        buf_printf(out, "%s%s%s%s", out->len ? "; " : "", json_str(one, "name", "?"), works ? " " : ": ",
+                   works ? "works" : json_str(one, "why", "?"));
+    }
+}
+
+/* A node that takes only a part of what jobs ask for. */
+static void add_lack(struct buf *out, const cJSON *node, const char *indent)
+{
+    _cleanup_buf_ struct buf runtimes = {0};
+    bool any;
+    add_runtimes(&runtimes, node, &any);
+    if (runtimes.len && !any)
+        add_line(out, "%sonly jobs with runtime: process start there: %s", indent, runtimes.data);
+}
+
 static void add_node(struct table *table, const cJSON *node)
 {
     char text[32];
@@ -196,6 +220,11 @@ static void show_node(const cJSON *node)
         if (json_bool(isolation, abilities[i], false))
             buf_printf(&out, " %s", abilities[i]);
     buf_add_char(&out, '\n');
+    _cleanup_buf_ struct buf runtimes = {0};
+    bool any;
+    add_runtimes(&runtimes, node, &any);
+    if (runtimes.len)
+        show_add_line(&out, "runtimes", "%s", runtimes.data);
     cJSON_ArrayForEach(item, json_get(isolation, "missing"))
     {
         if (cJSON_IsString(item))
@@ -325,6 +354,7 @@ static int run_node(void *p, int argc, char **argv)
         char start[NAME_SHOWN + 4];
         snprintf(start, sizeof start, "%.*s: ", NAME_SHOWN, json_str(node, "name", "?"));
         add_drains(&notes, node, start);
+        add_lack(&notes, node, start);
         add_claims(&notes, node, start);
     }
     if (notes.len)

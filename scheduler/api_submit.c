@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "scheduler/abilities.h"
 #include "scheduler/approval.h"
 #include "scheduler/audit.h"
 #include "scheduler/authority.h"
@@ -247,6 +248,21 @@ static void audit_submit(struct daemon *d, const struct caller *caller, const st
     audit_add_job(d, caller, "submit", job, NULL, after);
 }
 
+/* It is accepted all the same: what is missing may come. */
+static void note_missing(const struct daemon *d, uint64_t labels, cJSON *notes)
+{
+    const char *ability = labels & RESOURCE_ABILITIES ? abilities_words(labels) : NULL;
+    if (!ability)
+        return;
+    for (uint32_t i = 0; i < d->nodes.count; i++)
+        if (!(labels & RESOURCE_ABILITIES & ~d->nodes.items[i]->abilities))
+            return;
+    _cleanup_free_ char *text = xasprintf("no node has %s that works: the job waits for one (apt-get install "
+                                          "crun), or asks for runtime: process",
+                                          ability);
+    cJSON_AddItemToArray(notes, cJSON_CreateString(text));
+}
+
 /* Takes spec. */
 static void go_on(struct daemon *d, struct http_request *req, struct job_spec *spec, const cJSON *file)
 {
@@ -274,7 +290,8 @@ static void go_on(struct daemon *d, struct http_request *req, struct job_spec *s
     free(nodes.items);
     resources.fence_after_ms = submit_fence_ms(d, spec);
     resources.request.gpu_models = names.gpu_models;
-    resources.request.labels = names.labels;
+    resources.request.labels = names.labels | abilities_of_job(spec);
+    note_missing(d, resources.request.labels, notes);
     struct job *job = make_job(d, req, spec, file, &resources, &names);
     uint64_t id = job->id;
     FAULT("submit.before_step");

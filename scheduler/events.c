@@ -11,6 +11,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "scheduler/engine.h"
+#include "scheduler/hardware.h"
 #include "scheduler/report.h"
 
 #include <string.h>
@@ -70,16 +71,14 @@ static void on_inventory(struct node *node, struct task_id id, const cJSON *even
         log_error("node %s: %s", node->name, err.message);
         return;
     }
-    struct core_inventory *for_core = inventory_for_core(inventory);
     inventory_destroy(node->inventory);
     node->inventory = inventory;
     free(node->inventory_text);
     node->inventory_text = json_text(json_get(event, "inventory"));
     const cJSON *isolation = json_get(event, "isolation");
-    if (cJSON_IsObject(isolation)) {
-        free(node->isolation_text);
-        node->isolation_text = json_text(isolation);
-    }
+    if (cJSON_IsObject(isolation))
+        node_take_isolation(node, isolation);
+    struct core_inventory *for_core = hardware_for_core(node->daemon, node);
     engine_step(node->daemon,
                 &(struct core_event){.kind = CORE_EVENT_NODE_UP,
                                      .as.node = {.node = {node->id}, .inventory = for_core}},

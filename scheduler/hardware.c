@@ -16,7 +16,7 @@
 struct core_inventory *hardware_for_core(struct daemon *d, const struct node *node)
 {
     struct core_inventory *out = inventory_for_core(node->inventory);
-    out->labels = node->labels;
+    out->labels = node->labels | node->abilities;
     for (uint32_t i = 0; i < node->inventory->gpu_count; i++) {
         struct error err = {0};
         uint32_t id = 0;

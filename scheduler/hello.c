@@ -20,7 +20,8 @@
 #include <sys/random.h>
 
 #define HELLO_FIELDS                                                                                         \
-    "protocol name boot_id instance_id version pid inventory isolation tasks next_event_seq stream_ack"
+    "protocol name boot_id instance_id version pid inventory isolation tasks tasks_unknown "                 \
+    "next_event_seq stream_ack"
 
 /* A task that the node should hold. */
 struct hello_task {
@@ -153,7 +154,8 @@ static void miss_task(struct node *node, struct task_id id, const struct core_ta
     report_lost(node, id);
 }
 
-static void reconcile(struct node *node, const cJSON *tasks, const struct map *held)
+/* `all`: the node knows which tasks it has; else those that it doesn't list may run on. */
+static void reconcile(struct node *node, const cJSON *tasks, bool all, const struct map *held)
 {
     struct daemon *d = node->daemon;
     struct core_task_view view;
@@ -172,13 +174,14 @@ static void reconcile(struct node *node, const cJSON *tasks, const struct map *h
     struct task_id *ids = xcalloc(CORE_NODE_TASKS_MAX, sizeof *ids);
     uint32_t count = core_node_tasks(d->core, (struct node_id){node->id}, ids, CORE_NODE_TASKS_MAX);
     for (uint32_t i = 0; i < count && i < CORE_NODE_TASKS_MAX; i++)
-        if (!holds(held, ids[i]) && core_task_get(d->core, ids[i], &view))
+        if (all && !holds(held, ids[i]) && core_task_get(d->core, ids[i], &view))
             miss_task(node, ids[i], &view);
     free(ids);
 }
 
 /* What the node should hold after all that, and the stops that are still open. */
-static struct hello_answer *plan_answer(struct node *node, struct http_request *req, const struct map *held)
+static struct hello_answer *plan_answer(struct node *node, struct http_request *req, bool all,
+                                        const struct map *held)
 {
     struct daemon *d = node->daemon;
     struct task_id *ids = xcalloc(CORE_NODE_TASKS_MAX, sizeof *ids);
@@ -193,7 +196,7 @@ static struct hello_answer *plan_answer(struct node *node, struct http_request *
     memcpy(a->session, node->session, sizeof a->session);
     for (uint32_t i = 0; i < count; i++) {
         struct core_task_view view;
-        if (!core_task_get(d->core, ids[i], &view) || view.abandoned)
+        if (!core_task_get(d->core, ids[i], &view) || view.abandoned || (!all && view.state != TASK_ASSIGNED))
             continue;
         a->tasks[a->count++] = (struct hello_task){ids[i], holds(held, ids[i])};
         if (view.stopping && view.state != TASK_EXITED)
@@ -249,7 +252,6 @@ static void begin_session(struct node *node, const cJSON *body)
     node->keepalive_ms = node->contact_ms + SCHEDULER_KEEPALIVE_S * 1000;
     node->last_seen_ms = clock_wall_ms();
     keep_text(&node->inventory_text, json_get(body, "inventory"));
-    keep_text(&node->isolation_text, json_get(body, "isolation"));
     free(node->version);
     node->version = xstrdup(json_str(body, "version", NULL));
     node_drop_covered(node);
@@ -273,6 +275,7 @@ void node_post_hello(struct http_request *req, void *context)
     }
     inventory_destroy(node->inventory);
     node->inventory = inventory;
+    node_take_isolation(node, json_get(body, "isolation"));
     struct core_inventory *for_core = hardware_for_core(node->daemon, node);
     struct core_event event = {.kind = CORE_EVENT_NODE_UP,
                                .as.node = {.node = {node->id}, .inventory = for_core}};
@@ -287,10 +290,11 @@ void node_post_hello(struct http_request *req, void *context)
     }
     struct map held = {0};
     list_held(json_get(body, "tasks"), &held);
-    reconcile(node, json_get(body, "tasks"), &held);
+    bool all = !json_bool(body, "tasks_unknown", false);
+    reconcile(node, json_get(body, "tasks"), all, &held);
     node->hello_row = node->daemon->last_row;
     log_info("node %s: session of instance %s, Berth %s", node->name, node->instance_id,
              node->version ? node->version : "?");
-    journal_then(node->daemon->journal, answer_hello, refuse_hello, plan_answer(node, req, &held));
+    journal_then(node->daemon->journal, answer_hello, refuse_hello, plan_answer(node, req, all, &held));
     map_finish(&held);
 }

@@ -16,7 +16,7 @@ static const struct {
     const char *what;
     uint32_t first, end;
 } kinds[NAME_KIND_COUNT] = {
-    [NAME_LABEL] = {"label", 0, RESOURCE_LABELS_MAX},
+    [NAME_LABEL] = {"label", 0, RESOURCE_ABILITY_FIRST},
     [NAME_GPU_MODEL] = {"GPU model", 1, RESOURCE_LABELS_MAX},
     [NAME_LICENCE] = {"licence", 0, RESOURCE_LICENCES_MAX},
     [NAME_WORKSPACE] = {"workspace", 1, NAMES_WORKSPACES_MAX},

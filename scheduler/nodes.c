@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "scheduler/abilities.h"
 #include "scheduler/daemon.h"
 
 #include <ctype.h>
@@ -50,6 +51,7 @@ struct node *nodes_add(struct node_table *t, struct daemon *d, uint32_t id, cons
     node->daemon = d;
     node->id = id;
     snprintf(node->name, sizeof node->name, "%s", name);
+    node->abilities = abilities_of_node(NULL); /* until it says otherwise */
     list_init(&node->deltas);
     list_init(&node->blob_sets);
     t->items = xrealloc(t->items, (t->count + 1) * sizeof(struct node *));
@@ -113,14 +115,20 @@ void nodes_load(struct node_table *t, struct daemon *d, const struct journal_nod
     }
     load_drain(&node->drained, json_get(doc, "drained"));
     load_drain(&node->fault, json_get(doc, "fault"));
-    if (cJSON_IsObject(isolation))
-        node->isolation_text = json_text(isolation);
+    node_take_isolation(node, isolation);
     if (!cJSON_IsObject(inventory))
         return;
     node->inventory_text = json_text(inventory);
     node->inventory = inventory_parse(inventory, &err);
     if (!node->inventory)
         log_error("node %s: its inventory in the journal: %s", node->name, err.message);
+}
+
+void node_take_isolation(struct node *node, const cJSON *isolation)
+{
+    free(node->isolation_text);
+    node->isolation_text = cJSON_IsObject(isolation) ? json_text(isolation) : NULL;
+    node->abilities = abilities_of_node(isolation);
 }
 
 static void node_destroy(struct node *node)

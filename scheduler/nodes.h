@@ -68,6 +68,7 @@ struct node {
     char *inventory_text, *isolation_text, *version;
     struct inventory *inventory; /* NULL before the first hello */
     uint64_t labels;             /* bit n: it has the label of number n (names.h) */
+    uint64_t abilities;          /* abilities.h: of what it said of itself */
     int64_t last_seen_ms;        /* wall clock; 0: never */
     struct node_drain {
         int64_t since_ms; /* wall clock; 0: it isn't */
@@ -117,6 +118,8 @@ void node_set_drain(struct node *node, struct node_drain *which, const char *by,
                     int64_t since_ms);
 /* api_node_update.c: gives and takes labels, as bits of their numbers; the core hears of it. */
 bool node_change_labels(struct daemon *d, struct node *node, uint64_t add, uint64_t take, struct error *err);
+/* What it can enforce and offers, as it says (docs/PROTOCOL.md section 4). */
+void node_take_isolation(struct node *node, const cJSON *isolation);
 /* The API's node object. */
 cJSON *node_object(const struct node *node);
 

@@ -92,7 +92,7 @@ static void refuse_names(const struct daemon *d, const struct job_spec *spec,
 {
     struct resource_request less = *request;
     less.labels = 0;
-    if (request->labels && core_could_fit(d->core, &less)) {
+    if (spec->node_labels.count && core_could_fit(d->core, &less)) {
         _cleanup_buf_ struct buf labels = {0};
         for (size_t i = 0; i < spec->node_labels.count; i++)
             buf_printf(&labels, "%s%s", i ? ", " : "", spec->node_labels.items[i]);

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "proto/units.h"
+#include "scheduler/abilities.h"
 
 static void add_line(cJSON *text, struct buf *line)
 {
@@ -18,12 +19,17 @@ static const char *span(int64_t since_ms, char out[32])
 }
 
 /* "node gpu1 would do; root drained it 3m ago: new disks" */
-static void describe(const struct node *node, const struct core_node_view *view, struct buf *line,
-                     const char **state)
+static void describe(const struct node *node, const struct core_node_view *view, uint64_t labels,
+                     struct buf *line, const char **state)
 {
     char time[32];
     const struct node_drain *drained = &node->drained, *fault = &node->fault;
-    *state = view->lost ? "lost" : !view->up ? "silent" : view->faulty ? "fault" : "drained";
+    bool drains = view->faulty || view->drained;
+    *state = view->lost     ? "lost"
+             : !view->up    ? "silent"
+             : view->faulty ? "fault"
+             : drains       ? "drained"
+                            : "unable";
     buf_printf(line, "node %s would do; ", node->name);
     if (view->lost)
         buf_add_str(line, "it was declared lost");
@@ -32,6 +38,8 @@ static void describe(const struct node *node, const struct core_node_view *view,
     else if (view->faulty)
         buf_printf(line, "it drained itself %s ago, and is probed: %s", span(fault->since_ms, time),
                    fault->text ? fault->text : "?");
+    else if (!drains)
+        abilities_lacking(node, labels, line);
     if (view->lost || !view->up || !view->drained)
         return;
     if (view->faulty)
@@ -45,7 +53,8 @@ static void describe(const struct node *node, const struct core_node_view *view,
         buf_printf(line, ": %s", drained->text);
 }
 
-static void add_away(const struct daemon *d, const struct core_why_nodes *why, cJSON *o, cJSON *text)
+static void add_away(const struct daemon *d, uint64_t labels, const struct core_why_nodes *why, cJSON *o,
+                     cJSON *text)
 {
     cJSON *away = cJSON_AddArrayToObject(o, "nodes_away");
     for (uint32_t i = 0; i < why->away_listed; i++) {
@@ -55,7 +64,7 @@ static void add_away(const struct daemon *d, const struct core_why_nodes *why, c
         _cleanup_buf_ struct buf line = {0};
         if (!node || !core_node_get(d->core, why->away[i], &view))
             continue;
-        describe(node, &view, &line, &state);
+        describe(node, &view, labels, &line, &state);
         cJSON *one = cJSON_CreateObject();
         json_add_str(one, "node", node->name);
         json_add_str(one, "state", state);
@@ -108,6 +117,6 @@ void why_nodes(const struct daemon *d, const struct core_job_view *view, cJSON *
     struct core_why_nodes why;
     core_why_nodes(d->core, view->job, &why);
     add_labels(d, &why, o, text);
-    add_away(d, &why, o, text);
+    add_away(d, view->request.labels, &why, o, text);
     add_apart(d, view, &why, o, text);
 }
