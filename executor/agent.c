@@ -10,11 +10,13 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "executor/abilities.h"
 #include "executor/cgroup.h"
 #include "executor/events.h"
 #include "executor/finish.h"
 #include "executor/health.h"
 #include "executor/inventory.h"
+#include "executor/probe.h"
 #include "executor/session.h"
 #include "executor/task.h"
 #include "executor/work.h"
@@ -40,6 +42,7 @@ struct agent {
     uv_async_t kick; /* events are sent once per turn of the loop */
     cJSON *new_inventory;
     bool leaving;
+    bool blind; /* the directory of the tasks can't be listed: what it holds is not known */
 };
 
 static char *state_path(const struct agent *agent, const char *name)
@@ -151,6 +154,11 @@ static void take_order(struct agent *agent, const cJSON *json)
         log_error("an order without a task's id is left out");
         return;
     }
+    if (agent->blind) { /* one that was never here is started elsewhere; the others may go on */
+        if (!events_marks(&agent->events, name))
+            report_end(agent, name, "node_fault", "the node's directory of tasks can't be read");
+        return;
+    }
     if (events_marks(&agent->events, name)) {
         report_end(agent, name, "shim_lost", "the node held this task and its folder is gone");
         return;
@@ -184,7 +192,6 @@ static void take_order(struct agent *agent, const cJSON *json)
 static cJSON *on_hello(void *data)
 {
     struct agent *agent = data;
-    const struct isolation *iso = &agent->config->isolation;
     cJSON *hello = cJSON_CreateObject();
     json_add_str(hello, "name", agent->config->name);
     json_add_str(hello, "boot_id", clock_boot_id());
@@ -192,27 +199,9 @@ static cJSON *on_hello(void *data)
     json_add_str(hello, "version", BERTH_VERSION);
     json_add_int(hello, "pid", getpid());
     cJSON_AddItemToObject(hello, "inventory", cJSON_Duplicate(agent->config->inventory, true));
-    cJSON *isolation = cJSON_AddObjectToObject(hello, "isolation");
-    const struct {
-        const char *name;
-        bool value;
-    } facts[] = {
-        {"cpu", iso->cpu},
-        {"memory", iso->memory},
-        {"pids", iso->pids},
-        {"devices", iso->devices},
-        {"users", iso->users},
-        {"freeze", iso->freeze},
-        {"userns", iso->userns},
-        {"overlay", iso->overlay},
-        {"cgroup_kill", iso->cgroup_kill},
-        {"landlock_scope", iso->landlock_scope},
-    };
-    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
-        cJSON_AddBoolToObject(isolation, facts[i].name, facts[i].value);
-    cJSON *missing = cJSON_AddArrayToObject(isolation, "missing");
-    for (size_t i = 0; i < iso->n_missing; i++)
-        cJSON_AddItemToArray(missing, cJSON_CreateString(iso->missing[i]));
+    cJSON_AddItemToObject(hello, "isolation", abilities_json(&agent->config->isolation));
+    if (agent->blind)
+        cJSON_AddBoolToObject(hello, "tasks_unknown", true);
     cJSON *tasks = cJSON_AddArrayToObject(hello, "tasks");
     struct map_slot *slot;
     for (size_t i = 0; (slot = map_next(&agent->tasks, &i));) {
@@ -251,6 +240,14 @@ static void end_unwanted(struct agent *agent, const cJSON *orders)
     map_finish(&wanted);
 }
 
+/* Where the logs of all tasks go. One that was known before stays in memory: a worker may read it. */
+static void take_log_dir(struct executor_config *config, const char *log_dir)
+{
+    const char *known = atomic_load(&config->log_dir);
+    if (*log_dir == '/' && (!known || strcmp(known, log_dir) != 0))
+        atomic_store(&config->log_dir, xstrdup(log_dir));
+}
+
 static bool on_welcome(void *data, const cJSON *answer, struct error *err)
 {
     struct agent *agent = data;
@@ -260,9 +257,11 @@ static bool on_welcome(void *data, const cJSON *answer, struct error *err)
     if (!cJSON_IsArray(orders))
         return error_set(err, ERROR_INVALID, "the scheduler's answer to hello has no orders");
     FAULT("executor.welcome");
+    take_log_dir(agent->config, json_str(answer, "log_dir", ""));
     if (json_bool(answer, "faulty", false))
         health_recall(agent->context.health);
-    end_unwanted(agent, orders);
+    if (!agent->blind)
+        end_unwanted(agent, orders);
     cJSON_ArrayForEach(order, orders) take_order(agent, order);
     return true;
 }
@@ -407,11 +406,43 @@ static void on_fault(void *data, const char *text)
     on_changed(agent);
 }
 
-static void on_healed(void *data)
+static bool adopt_all(struct agent *agent, struct error *err);
+
+static bool on_healed(void *data)
 {
     struct agent *agent = data;
+    struct error err = {0};
+    if (agent->blind && !adopt_all(agent, &err)) {
+        log_error("%s", err.message);
+        return false;
+    }
+    if (agent->blind)
+        session_renew(agent->session, "the tasks of this node are known again");
+    agent->blind = false;
     events_add(&agent->events, NULL, "node_healed", 0, NULL);
     on_changed(agent);
+    return true;
+}
+
+/* What this node is, said anew: its GPUs, or what it offers, have changed. */
+static void say_inventory(struct agent *agent)
+{
+    cJSON *fields = cJSON_CreateObject();
+    cJSON_AddItemToObject(fields, "inventory", cJSON_Duplicate(agent->config->inventory, true));
+    cJSON_AddItemToObject(fields, "isolation", abilities_json(&agent->config->isolation));
+    events_add(&agent->events, NULL, "inventory", 0, fields);
+    on_changed(agent);
+}
+
+static void on_offers(void *data)
+{
+    struct agent *agent = data;
+    for (enum runtime i = RUNTIME_CRUN; i < RUNTIME_COUNT; i++) {
+        char why[RUNTIMES_WHY_MAX];
+        runtimes_why(agent->config->isolation.runtimes, i, why);
+        log_info("runtime %s: %s", runtime_name(i), *why ? why : "works");
+    }
+    say_inventory(agent);
 }
 
 void agent_look_at_gpus(struct executor_config *config, cJSON *inventory)
@@ -452,10 +483,7 @@ static void inventory_done(void *data)
     log_info("the GPUs of this node have changed");
     cJSON_Delete(agent->config->inventory);
     agent->config->inventory = take_ptr(fresh);
-    cJSON *fields = cJSON_CreateObject();
-    cJSON_AddItemToObject(fields, "inventory", cJSON_Duplicate(agent->config->inventory, true));
-    events_add(&agent->events, NULL, "inventory", 0, fields);
-    on_changed(agent);
+    say_inventory(agent);
     if (!gpus_missing(agent->config->inventory))
         uv_timer_stop(&agent->inventory_timer);
 }
@@ -508,6 +536,20 @@ static bool adopt_all(struct agent *agent, struct error *err)
     return true;
 }
 
+/* A node that can't hold tasks joins all the same, and says so: its scheduler then knows why it gets none. */
+static void look_at_start(struct agent *agent)
+{
+    struct error err = {0};
+    agent->blind = !adopt_all(agent, &err);
+    if (agent->blind) {
+        health_fault(agent->context.health, err.message);
+        return;
+    }
+    enum failure met = probe_files(agent->config, &err);
+    if (failure_row(met)->effect == FAILURE_DRAINS_AT_ONCE)
+        health_fault(agent->context.health, err.message);
+}
+
 struct agent *agent_create(uv_loop_t *loop, struct executor_config *config, const char *secret,
                            struct error *err)
 {
@@ -517,7 +559,8 @@ struct agent *agent_create(uv_loop_t *loop, struct executor_config *config, cons
                                                        .stream_ack = on_stream_ack,
                                                        .acked = on_acked,
                                                        .contact = on_contact};
-    static const struct health_callbacks health = {.fault = on_fault, .healed = on_healed};
+    static const struct health_callbacks health = {
+        .fault = on_fault, .healed = on_healed, .offers = on_offers};
     struct agent *agent = xcalloc(1, sizeof *agent);
     agent->config = config;
     agent->context = (struct task_context){.loop = loop,
@@ -542,7 +585,10 @@ struct agent *agent_create(uv_loop_t *loop, struct executor_config *config, cons
                        AGENT_INVENTORY_RETRY_MS);
     uv_timer_start(&agent->sweep_timer, on_sweep_timer, AGENT_SWEEP_MS, AGENT_SWEEP_MS);
     agent->session = session_create(loop, config->socket, secret, &agent->events, &callbacks, agent, err);
-    return agent->session && adopt_all(agent, err) ? agent : NULL; /* without it the process ends */
+    if (!agent->session)
+        return NULL; /* without it the process ends */
+    look_at_start(agent);
+    return agent;
 }
 
 void agent_leave(struct agent *agent)

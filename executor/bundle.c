@@ -65,8 +65,8 @@ static bool check(const struct bundle_request *r, struct error *err)
 static bool choose_runtime(const struct bundle_request *r, const char **name, const char **path,
                            struct error *err)
 {
-    const struct isolation *iso = r->isolation;
-    const char *crun = iso ? iso->crun : NULL, *runc = iso ? iso->runc : NULL;
+    const struct runtimes *offered = r->isolation ? r->isolation->runtimes : NULL;
+    const char *crun = runtimes_path(offered, RUNTIME_CRUN), *runc = runtimes_path(offered, RUNTIME_RUNC);
     *path = NULL;
     switch (r->runtime) {
     case BUNDLE_RUNTIME_PROCESS:
@@ -74,11 +74,11 @@ static bool choose_runtime(const struct bundle_request *r, const char **name, co
         return true;
     case BUNDLE_RUNTIME_CRUN:
         *name = "crun";
-        *path = crun;
+        *path = r->runtime_path ? r->runtime_path : crun;
         break;
     case BUNDLE_RUNTIME_RUNC:
         *name = "runc";
-        *path = runc;
+        *path = r->runtime_path ? r->runtime_path : runc;
         break;
     case BUNDLE_RUNTIME_AUTO:
         *name = crun ? "crun" : "runc";
@@ -88,7 +88,7 @@ static bool choose_runtime(const struct bundle_request *r, const char **name, co
         break;
     }
     if (!*path) {
-        error_field(err, "runtime", "%s is not installed on this node", *name);
+        error_field(err, BUNDLE_RUNTIME_FIELD, "%s is not installed on this node, or does not work", *name);
         return error_hint(err, "apt-get install crun, or ask for runtime: process");
     }
     return true;

@@ -61,6 +61,7 @@ struct bundle_request {
     enum bundle_image image;
     const char *image_path; /* folder of a folder image */
     enum bundle_runtime runtime;
+    const char *runtime_path; /* of crun or runc; NULL: as the node offers it */
 
     const char *const *argv; /* NULL-ended; argv[0] is looked up along the PATH of env, inside */
     const char *const
@@ -101,6 +102,7 @@ struct bundle_request {
 };
 
 #define BUNDLE_PIDS_DEFAULT 32768
+#define BUNDLE_RUNTIME_FIELD "runtime" /* of the error where this node does not offer the runtime */
 
 /* Environment that bundle_write adds where cache_dir is given and the name is unset: NAME=<cache>/SUB.
  * NULL-ended. Use it to show in `environment` what a task gets. */

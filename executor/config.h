@@ -20,6 +20,7 @@ struct executor_config {
     const char *inventory_file;                          /* NULL: the machine's own */
     const char *gpu_library;                             /* NULL: the driver's usual name */
     int parent_fd;                                       /* -1: none */
+    _Atomic(const char *) log_dir; /* of all tasks, as the scheduler says it; NULL: not known yet */
     struct isolation isolation;
     struct blob_cache blobs;
     struct text_list covers;     /* hidden from tasks */

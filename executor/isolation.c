@@ -158,8 +158,6 @@ static void say_missing(struct isolation *iso, bool root, bool mounts)
                      "only `runtime: process` runs, on the bare machine");
     if (!iso->landlock_scope)
         missing(iso, "abstract Unix sockets of the node can be reached (Landlock scopes need kernel 6.12)");
-    if (!iso->crun && !iso->runc)
-        missing(iso, "no OCI runtime: apt-get install crun");
     if (!root) {
         struct subids ids;
         const struct passwd *user = getpwuid(geteuid()); /* $USER may be unset or somebody else's */
@@ -188,10 +186,7 @@ bool isolation_probe(struct isolation *iso, const char *tag, struct error *err)
     bool mounts = in_child(try_mounts, &root);
     iso->devices = mounts; /* a /dev with the leased ones only, nodev on everything else */
     iso->landlock_scope = syscall(SYS_landlock_create_ruleset, NULL, 0, 1u) >= LANDLOCK_ABI_SCOPES;
-    if (mounts) {
-        iso->crun = find_program("crun");
-        iso->runc = find_program("runc");
-    }
+    iso->runtimes = runtimes_create(mounts ? NULL : "roots can't be built here");
     say_missing(iso, root, mounts);
     (void)err;
     return true;
@@ -202,8 +197,7 @@ void isolation_finish(struct isolation *iso)
     cgroup_tree_remove(&iso->cgroups, NULL);
     for (size_t i = 0; i < iso->n_missing; i++)
         free(iso->missing[i]);
-    free(iso->crun);
-    free(iso->runc);
+    runtimes_destroy(iso->runtimes);
     memset(iso, 0, sizeof *iso);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "executor/cgroup.h"
+#include "executor/runtimes.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,7 +28,7 @@ struct isolation {
     bool landlock_scope; /* abstract sockets of the node are out of reach */
     char *missing[ISOLATION_MISSING_MAX];
     size_t n_missing;
-    char *crun, *runc; /* absolute paths, NULL where there is none that runs here */
+    struct runtimes *runtimes; /* looked at again while the executor runs */
     struct cgroup_tree cgroups;
 };
 

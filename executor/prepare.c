@@ -160,8 +160,11 @@ static bool read_manifest(struct preparation *p)
         !snapshot_parse(text.data ? text.data : "", text.len, &p->snapshot, &p->err))
         return false;
     struct map seen = {0};
+    p->needs_bytes = 0;
+    p->needs_files = (int64_t)p->snapshot.count;
     for (size_t i = 0; i < p->snapshot.count; i++) {
         const struct snapshot_entry *entry = &p->snapshot.entries[i];
+        p->needs_bytes += entry->kind == SNAPSHOT_FILE ? entry->size : 0;
         if (entry->kind != SNAPSHOT_FILE || map_put_str(&seen, entry->sha, (void *)entry))
             continue;
         if (!blob_cache_has(&p->config->blobs, entry->sha)) {

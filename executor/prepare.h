@@ -39,6 +39,7 @@ struct preparation {
     struct snapshot snapshot;
     struct text_list missing;
     int64_t missing_bytes;
+    int64_t needs_bytes, needs_files; /* of its code, once the manifest is read */
     struct error err;
     size_t gone;              /* ignored paths of the code that are no longer at their place */
     const char *gone_example; /* the order's */

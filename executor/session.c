@@ -363,6 +363,15 @@ void session_destroy(struct session *s)
     uv_close((uv_handle_t *)&s->heartbeat, on_handle_closed);
 }
 
+void session_renew(struct session *s, const char *why)
+{
+    struct error err = {0};
+    if (!s || s->phase == PHASE_DOWN)
+        return;
+    error_set(&err, ERROR_UNAVAILABLE, "%s", why);
+    go_down(s, &err);
+}
+
 bool session_is_up(const struct session *s)
 {
     return s && s->phase == PHASE_UP;

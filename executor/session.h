@@ -44,6 +44,8 @@ struct session *session_create(uv_loop_t *loop, const char *socket, const char *
                                const struct session_callbacks *callbacks, void *data, struct error *err);
 void session_destroy(struct session *session); /* takes NULL; no callback after it */
 void session_kick(struct session *session);    /* there are new events, or stream_ack has moved */
+/* The next hello says what has changed since the last. */
+void session_renew(struct session *session, const char *why);
 bool session_is_up(const struct session *session);
 /* GET of a blob by the same socket and secret (http_client.h); for executor/fetch.h. */
 struct http_client *session_http(struct session *session);

@@ -146,6 +146,8 @@ static void prepared(void *data)
     struct preparation *prep = data;
     struct task *task = container_of(prep, struct task, prep);
     task->working = false;
+    task->needs_files = prep->needs_files;
+    task->needs_bytes = prep->needs_bytes + (prep->result == PREPARE_FETCH ? prep->missing_bytes : 0);
     if (prep->result != PREPARE_LAUNCHED && task_remove_if_done(task))
         return;
     if (prep->result != PREPARE_LAUNCHED && prep->result != PREPARE_FAILED && task->stop.wanted) {

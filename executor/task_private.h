@@ -24,20 +24,21 @@ struct task {
     struct order *order;
     char *folder;
     enum life life;
-    bool working;    /* a piece of work is on the thread pool */
-    bool unwanted;   /* say nothing, end, remove */
-    bool released;   /* the scheduler has recorded the end */
-    bool no_folder;  /* it could not be made: nothing to collect or remove */
-    bool shim_lost;  /* it died without an exit record */
-    bool emptied;    /* nothing of it runs any more */
-    bool gpu_note;   /* said who holds the GPU */
-    bool log_note;   /* said that the log's disk is full */
-    bool gpus_clean; /* they were looked at, or never used */
-    bool dirty_note; /* said what keeps the GPUs */
-    bool judging;    /* it is found out whose failure its end is */
-    bool judged;     /* that was found out for its exit record */
-    char *failure;   /* what failed before it had a shim, while it is judged */
-    char *took;      /* its working directory, where it found no space on the disk */
+    bool working;                     /* a piece of work is on the thread pool */
+    bool unwanted;                    /* say nothing, end, remove */
+    bool released;                    /* the scheduler has recorded the end */
+    bool no_folder;                   /* it could not be made: nothing to collect or remove */
+    bool shim_lost;                   /* it died without an exit record */
+    bool emptied;                     /* nothing of it runs any more */
+    bool gpu_note;                    /* said who holds the GPU */
+    bool log_note;                    /* said that the log's disk is full */
+    bool gpus_clean;                  /* they were looked at, or never used */
+    bool dirty_note;                  /* said what keeps the GPUs */
+    bool judging;                     /* it is found out whose failure its end is */
+    bool judged;                      /* that was found out for its exit record */
+    char *failure;                    /* what failed before it had a shim, while it is judged */
+    char *took;                       /* its working directory, where it found no space on the disk */
+    int64_t needs_bytes, needs_files; /* of its code, once they are known */
     struct health_question question;
     int collect_tries;
     struct error accept_err;

@@ -295,7 +295,7 @@ static void take_status(struct shim *s)
 static void start_failed(struct shim *s, const struct error *err)
 {
     struct outcome *o = &s->outcome;
-    if (!o->start_kind[0] && err->code == ERROR_NO_SPACE)
+    if (err->code == ERROR_NO_SPACE)
         snprintf(o->start_kind, sizeof o->start_kind, "disk_full");
     if (!o->start_kind[0])
         snprintf(o->start_kind, sizeof o->start_kind, "start_error");
@@ -627,6 +627,7 @@ int life_run(struct shim *s)
         return 1;
     record_state(s);
     if (!fence_open(s, &err) || !prepare(s, &err)) {
+        s->outcome.start_errno = err.sys_errno;
         start_failed(s, &err);
         s->init_gone = true;
     }

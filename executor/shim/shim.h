@@ -102,7 +102,9 @@ struct outcome {
     int64_t warned_at_ms;    /* wall clock */
     int64_t foreign_signal, foreign_pid, foreign_uid; /* a signal that came to init from elsewhere */
     char start_kind[16], start_text[1024];            /* what failed before the payload ran */
-    char exit_text[EXPLAIN_BYTES_MAX];                /* why a shell could not execute a program */
+    int start_errno;                   /* of that, where it was about what is Berth's own; 0: not known */
+    int image_errno;                   /* of that, where the image's directory could not be opened */
+    char exit_text[EXPLAIN_BYTES_MAX]; /* why a shell could not execute a program */
     int64_t disk_free_bytes; /* of the working folder's disk when the task was over; -1: not known */
     bool log_gave_up;
     bool not_empty;    /* processes were left when the record was written */

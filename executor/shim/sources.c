@@ -58,6 +58,7 @@ static bool refused(struct shim *s, bool image, const char *path, struct error *
     snprintf(s->outcome.start_kind, sizeof s->outcome.start_kind, "%s",
              image ? "image_error" : "start_error");
     const char *name = s->spec.name ? s->spec.name : "the user";
+    s->outcome.image_errno = image ? errno : 0;
     if (errno == ETIMEDOUT)
         return error_set(
             err, ERROR_TIMEOUT, "can't open %s %s as %s: its file system did not answer within %d s",

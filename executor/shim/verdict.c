@@ -124,6 +124,10 @@ static void add_evidence(const struct shim *s, const struct cgroup_usage *u, con
     }
     if (o->exec_errno)
         kv_add_int(b, "ev.errno", o->exec_errno);
+    if (o->start_errno)
+        kv_add_int(b, "ev.start_errno", o->start_errno);
+    if (o->image_errno)
+        kv_add_int(b, "ev.image_errno", o->image_errno);
     if (strcmp(v->kind, "disk_full") == 0 && o->payload_started)
         kv_add_int(b, "ev.disk_free_bytes", o->disk_free_bytes);
     if (o->refused[0])

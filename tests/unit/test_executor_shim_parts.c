@@ -52,13 +52,16 @@ static const char *const env_path[] = {"PATH=/bin", "HF_HOME=/mine", "CUDA_VISIB
 static struct bundle_request request(void)
 {
     static struct isolation iso;
-    iso.crun = (char *)"/usr/bin/crun";
+    if (!iso.runtimes)
+        iso.runtimes = runtimes_create("not in this test");
     return (struct bundle_request){.task_dir = dir,
                                    .task = "1.1.0",
                                    .user = {.uid = 1000, .gid = 1000, .name = "alice"},
                                    .argv = argv_true,
                                    .env = env_path,
                                    .log_path = "/tmp/log",
+                                   .runtime = BUNDLE_RUNTIME_CRUN,
+                                   .runtime_path = "/usr/bin/crun",
                                    .isolation = &iso};
 }
 
@@ -124,6 +127,7 @@ static void what_can_not_be_done_is_refused_by_name(void **state)
     struct error err = {0};
     struct bundle_request r = request();
     r.runtime = BUNDLE_RUNTIME_RUNC;
+    r.runtime_path = NULL;
     assert_false(bundle_write(&r, &err));
     assert_string_equal(err.field, "runtime");
     r = request();
