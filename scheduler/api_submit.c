@@ -54,6 +54,26 @@ static struct job_spec *read_spec(struct http_request *req, cJSON **file)
     return spec;
 }
 
+static bool is_at_or_below(const char *path, const char *directory)
+{
+    size_t n = strlen(directory);
+    return strncmp(path, directory, n) == 0 && (!path[n] || path[n] == '/' || (n && directory[n - 1] == '/'));
+}
+
+/* A task sees nothing of the state directory, so that code above or below it can't stand where it was. */
+static bool code_spares_state(const struct daemon *d, const struct job_spec *spec, struct error *err)
+{
+    const char *state = d->options.state_dir, *code = spec->code_path;
+    if (!code || (!is_at_or_below(state, code) && !is_at_or_below(code, state)))
+        return true;
+    error_field(err, "submission.code.path",
+                "the code directory %.200s holds Berth's state (%.200s), which "
+                "no job sees",
+                code, state);
+    return error_hint(err,
+                      "submit from another directory, such as one below it, or with --code DIR or --no-code");
+}
+
 static bool check(struct daemon *d, uint32_t principal, const struct job_spec *spec, const cJSON *file,
                   struct error *err)
 {
@@ -62,6 +82,8 @@ static bool check(struct daemon *d, uint32_t principal, const struct job_spec *s
         return false;
     if (d->leaving)
         return error_set(err, ERROR_UNAVAILABLE, "the scheduler is shutting down");
+    if (!code_spares_state(d, spec, err))
+        return false;
     const struct job *live = spec->name ? job_names_live(&d->jobs, principal, spec->name) : NULL;
     if (live) {
         error_set(err, ERROR_EXISTS, "your job %s (%llu) has not ended: %s", live->name,
