@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "proto/units.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,12 @@ void attempts_end(struct job *job, enum core_reason next, int64_t now_ms)
         free(task->end);
         task->end = attempts_end_create(kind, now_ms, why);
     }
-    _cleanup_free_ char *text = xasprintf("attempt %u has ended and another follows: %s", job->attempt, why);
+    int64_t began_ms = attempts_started_ms(job, job->attempt);
+    char ran[32] = "";
+    if (began_ms && now_ms > began_ms)
+        units_format_duration((now_ms - began_ms) / 1000 * 1000, ran);
+    _cleanup_free_ char *text = xasprintf("attempt %u: %s%s%s; attempt %u follows", job->attempt, why,
+                                          *ran ? " after " : "", ran, job->attempt + 1);
     job_note(job, now_ms, text);
 }
 

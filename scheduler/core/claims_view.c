@@ -4,7 +4,7 @@
  */
 #include "scheduler/core/step.h"
 
-#define KEPT_CLASSES_MAX 256 /* classes that are looked at for jobs which leave free capacity to others */
+#define KEPT_CLASSES_MAX 64 /* classes that are looked at for jobs which leave free capacity to others */
 
 uint32_t core_kept_back(const struct core *core, struct core_kept_back *out, uint32_t max)
 {
