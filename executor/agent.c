@@ -15,20 +15,16 @@
 #include "executor/events.h"
 #include "executor/finish.h"
 #include "executor/health.h"
-#include "executor/inventory.h"
+#include "executor/identity.h"
+#include "executor/inventory_again.h"
 #include "executor/probe.h"
 #include "executor/session.h"
 #include "executor/task.h"
 #include "executor/work.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/utsname.h>
-
-#define EPOCH_FILE "epoch"
-#define INSTANCE_FILE "instance"
 
 struct agent {
     struct task_context context;
@@ -36,85 +32,12 @@ struct agent {
     struct events events;
     struct session *session;
     struct map tasks; /* name -> struct task */
-    uint64_t epoch;   /* the highest seen; durable before anything of it is done */
-    char instance[33];
-    uv_timer_t inventory_timer, sweep_timer;
+    struct identity identity;
+    uv_timer_t sweep_timer;
     uv_async_t kick; /* events are sent once per turn of the loop */
-    cJSON *new_inventory;
     bool leaving;
     bool blind; /* the directory of the tasks can't be listed: what it holds is not known */
 };
-
-static char *state_path(const struct agent *agent, const char *name)
-{
-    return xasprintf("%s/%s", agent->config->state_dir, name);
-}
-
-static bool read_small(const struct agent *agent, const char *name, struct buf *out, struct error *err)
-{
-    _cleanup_free_ char *path = state_path(agent, name);
-    return fs_read_file(AT_FDCWD, path, 256, out, err);
-}
-
-static bool write_small(const struct agent *agent, const char *name, const char *text, struct error *err)
-{
-    _cleanup_free_ char *path = state_path(agent, name);
-    return fs_write_atomic(AT_FDCWD, path, text, strlen(text), 0600, err);
-}
-
-/* The state folder's own name: new where the folder is new. */
-static bool load_instance(struct agent *agent, struct error *err)
-{
-    _cleanup_buf_ struct buf text = {0};
-    struct error missing = {0};
-    if (read_small(agent, INSTANCE_FILE, &text, &missing) && text.len == 32 &&
-        strspn(text.data, "0123456789abcdef") == 32) {
-        memcpy(agent->instance, text.data, 33);
-        return true;
-    }
-    if (missing.code != ERROR_NONE && missing.code != ERROR_NOT_FOUND) {
-        *err = missing;
-        return false;
-    }
-    unsigned char bytes[16];
-    if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
-        return error_errno(err, errno, "no random bytes for the instance id");
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(agent->instance + 2 * i, 3, "%02x", bytes[i]);
-    return write_small(agent, INSTANCE_FILE, agent->instance, err);
-}
-
-static bool load_epoch(struct agent *agent, struct error *err)
-{
-    _cleanup_buf_ struct buf text = {0};
-    struct error missing = {0};
-    if (read_small(agent, EPOCH_FILE, &text, &missing))
-        agent->epoch = strtoull(text.data ? text.data : "0", NULL, 10);
-    else if (missing.code != ERROR_NOT_FOUND) {
-        *err = missing;
-        return false;
-    }
-    return true;
-}
-
-static bool see_epoch(struct agent *agent, uint64_t epoch, struct error *err)
-{
-    if (epoch < agent->epoch) {
-        error_set(err, ERROR_CONFLICT,
-                  "the scheduler is of epoch %" PRIu64 ", this node has seen %" PRIu64
-                  ": its orders are refused",
-                  epoch, agent->epoch);
-        return error_hint(err, "is an older copy of its state folder running?");
-    }
-    if (epoch == agent->epoch)
-        return true;
-    char text[24];
-    snprintf(text, sizeof text, "%" PRIu64, epoch);
-    if (!write_small(agent, EPOCH_FILE, text, err))
-        return false;
-    agent->epoch = epoch;
-    return true;
-}
 
 static struct task *find(const struct agent *agent, const char *name)
 {
@@ -176,10 +99,10 @@ static void take_order(struct agent *agent, const cJSON *json)
         report_end(agent, name, "start_error", err.message);
         return;
     }
-    if (order->epoch < agent->epoch) {
+    if (order->epoch < agent->identity.epoch) {
         /* never by a scheduler that keeps the contract: it sends its own epoch with each order */
         log_error("%s: its order is of epoch %" PRIu64 ", older than %" PRIu64 ": refused", name,
-                  order->epoch, agent->epoch);
+                  order->epoch, agent->identity.epoch);
         order_destroy(order);
         return;
     }
@@ -195,7 +118,7 @@ static cJSON *on_hello(void *data)
     cJSON *hello = cJSON_CreateObject();
     json_add_str(hello, "name", agent->config->name);
     json_add_str(hello, "boot_id", clock_boot_id());
-    json_add_str(hello, "instance_id", agent->instance);
+    json_add_str(hello, "instance_id", agent->identity.instance);
     json_add_str(hello, "version", BERTH_VERSION);
     json_add_int(hello, "pid", getpid());
     cJSON_AddItemToObject(hello, "inventory", cJSON_Duplicate(agent->config->inventory, true));
@@ -251,7 +174,7 @@ static void take_log_dir(struct executor_config *config, const char *log_dir)
 static bool on_welcome(void *data, const cJSON *answer, struct error *err)
 {
     struct agent *agent = data;
-    if (!see_epoch(agent, (uint64_t)json_int(answer, "epoch", 0), err))
+    if (!identity_see_epoch(&agent->identity, (uint64_t)json_int(answer, "epoch", 0), err))
         return false;
     const cJSON *orders = json_get(answer, "orders"), *order;
     if (!cJSON_IsArray(orders))
@@ -425,8 +348,9 @@ static bool on_healed(void *data)
 }
 
 /* What this node is, said anew: its GPUs, or what it offers, have changed. */
-static void say_inventory(struct agent *agent)
+static void say_inventory(void *data)
 {
+    struct agent *agent = data;
     cJSON *fields = cJSON_CreateObject();
     cJSON_AddItemToObject(fields, "inventory", cJSON_Duplicate(agent->config->inventory, true));
     cJSON_AddItemToObject(fields, "isolation", abilities_json(&agent->config->isolation));
@@ -443,55 +367,6 @@ static void on_offers(void *data)
         log_info("runtime %s: %s", runtime_name(i), *why ? why : "works");
     }
     say_inventory(agent);
-}
-
-void agent_look_at_gpus(struct executor_config *config, cJSON *inventory)
-{
-    if (!config->gpu_watch || cJSON_GetArraySize(json_get(inventory, "gpus")) == 0)
-        return;
-    gpu_watch_learn(config->gpu_watch);
-    gpu_watch_annotate(config->gpu_watch, inventory);
-}
-
-/* A GPU driver that did not answer is asked again now and then. */
-
-static void read_inventory(void *data)
-{
-    struct agent *agent = data;
-    struct error err = {0};
-    struct inventory_options options = {.gpu = {.cuda_library = agent->config->gpu_library}};
-    if (!inventory_read(&options, &agent->new_inventory, &err))
-        agent->new_inventory = NULL;
-    else
-        agent_look_at_gpus(agent->config, agent->new_inventory);
-}
-
-static bool gpus_missing(const cJSON *inventory)
-{
-    return json_str(inventory, "gpu_error", NULL) != NULL;
-}
-
-static void inventory_done(void *data)
-{
-    struct agent *agent = data;
-    _cleanup_json_ cJSON *fresh = take_ptr(agent->new_inventory);
-    if (agent->leaving || !fresh)
-        return;
-    if (cJSON_Compare(json_get(fresh, "gpus"), json_get(agent->config->inventory, "gpus"), true) &&
-        gpus_missing(fresh) == gpus_missing(agent->config->inventory))
-        return;
-    log_info("the GPUs of this node have changed");
-    cJSON_Delete(agent->config->inventory);
-    agent->config->inventory = take_ptr(fresh);
-    say_inventory(agent);
-    if (!gpus_missing(agent->config->inventory))
-        uv_timer_stop(&agent->inventory_timer);
-}
-
-static void on_inventory_timer(uv_timer_t *timer)
-{
-    struct agent *agent = timer->data;
-    work_start(agent->context.loop, read_inventory, inventory_done, agent);
 }
 
 static void sweep_run(void *data)
@@ -515,7 +390,7 @@ static void on_sweep_timer(uv_timer_t *timer)
 
 static bool adopt_all(struct agent *agent, struct error *err)
 {
-    _cleanup_free_ char *path = state_path(agent, "tasks");
+    _cleanup_free_ char *path = xasprintf("%s/tasks", agent->config->state_dir);
     if (!fs_mkdirs(path, 0700, err))
         return false;
     _cleanup_dir_ DIR *dir = opendir(path);
@@ -570,19 +445,16 @@ struct agent *agent_create(uv_loop_t *loop, struct executor_config *config, cons
                                            .changed = on_changed,
                                            .removed = on_removed,
                                            .data = agent};
-    if (!load_instance(agent, err) || !load_epoch(agent, err) ||
+    if (!identity_load(&agent->identity, config->state_dir, err) ||
         !events_init(&agent->events, config->state_dir, err)) {
         free(agent);
         return NULL;
     }
     agent->context.health = health_create(loop, config, &health, agent);
     uv_async_init(loop, &agent->kick, on_kick);
-    uv_timer_init(loop, &agent->inventory_timer);
     uv_timer_init(loop, &agent->sweep_timer);
-    agent->kick.data = agent->inventory_timer.data = agent->sweep_timer.data = agent;
-    if (gpus_missing(config->inventory) && !config->inventory_file)
-        uv_timer_start(&agent->inventory_timer, on_inventory_timer, AGENT_INVENTORY_RETRY_MS,
-                       AGENT_INVENTORY_RETRY_MS);
+    agent->kick.data = agent->sweep_timer.data = agent;
+    inventory_again_start(loop, config, say_inventory, agent);
     uv_timer_start(&agent->sweep_timer, on_sweep_timer, AGENT_SWEEP_MS, AGENT_SWEEP_MS);
     agent->session = session_create(loop, config->socket, secret, &agent->events, &callbacks, agent, err);
     if (!agent->session)

@@ -11,8 +11,7 @@
 #include <uv.h>
 
 #define AGENT_TASKS_MAX 65536
-#define AGENT_INVENTORY_RETRY_MS 60000 /* while the GPU driver does not answer */
-#define AGENT_SWEEP_MS 3600000         /* of the blob cache */
+#define AGENT_SWEEP_MS 3600000 /* of the blob cache */
 
 struct agent;
 
@@ -21,8 +20,6 @@ struct agent;
  * cut off. NULL: end the process. */
 struct agent *agent_create(uv_loop_t *loop, struct executor_config *config, const char *secret,
                            struct error *err);
-/* Learns how the GPUs idle and adds it to the inventory. May take the GPU probe's deadline. */
-void agent_look_at_gpus(struct executor_config *config, cJSON *inventory);
 /* Ends the session and sends nothing more, just before the process ends. Tasks go on. */
 void agent_leave(struct agent *agent);
 /* When the loop has ended: parts with the shims and takes this node's empty cgroups along. A shim that ends

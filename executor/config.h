@@ -25,7 +25,7 @@ struct executor_config {
     struct blob_cache blobs;
     struct text_list covers;     /* hidden from tasks */
     struct site_mounts mounts;   /* in every task */
-    cJSON *inventory;            /* replaced on the loop only; workers get what they need copied */
+    cJSON *inventory;            /* replaced on the loop only, and never freed */
     struct gpu_watch *gpu_watch; /* NULL: simulated */
     struct gpu_shares *gpu_shares;
     int cpu_count;   /* highest usable CPU index + 1 */

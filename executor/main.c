@@ -11,6 +11,7 @@
 #include "base/print.h"
 #include "executor/agent.h"
 #include "executor/inventory.h"
+#include "executor/inventory_again.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -249,7 +250,7 @@ static bool find_out(struct executor_config *config, struct error *err)
         static struct gpu_watch watch;
         gpu_watch_init(&watch, &(struct gpu_probe_options){.cuda_library = config->gpu_library});
         config->gpu_watch = &watch;
-        agent_look_at_gpus(config, config->inventory);
+        inventory_look_at_gpus(config, config->inventory);
     }
     return config->inventory != NULL;
 }

@@ -218,7 +218,7 @@ static const char *reason_text(const struct job *job, bool private)
         [CORE_REASON_NONE] = "",
         [CORE_REASON_WAITING] = "waits for its turn and free resources",
         [CORE_REASON_NO_NODE] = "waits for a first node",
-        [CORE_REASON_NODE_AWAY] = "waits: the nodes that would do are drained or away",
+        [CORE_REASON_NODE_AWAY] = "waits: the nodes that would do are drained, away, or lack its runtime",
         [CORE_REASON_FITS_NO_NODE] = "fits no node as they are now",
         [CORE_REASON_REQUEUED] = "queued again, its node was lost",
         [CORE_REASON_LEASED] = "resources are granted",
