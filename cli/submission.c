@@ -20,7 +20,7 @@
 #include <sys/utsname.h>
 
 #define KEY_BYTES 16       /* of a submission's key, before they are hex */
-#define RETRY_FOR_MS 30000 /* a scheduler that died is started again in that time */
+#define RETRY_FOR_MS 15000 /* a scheduler that died is started again in that time */
 #define RETRY_FIRST_MS 100 /* doubles */
 #define RETRY_MAX_MS 2000
 
