@@ -333,7 +333,8 @@ void job_object_write(const struct job *job, unsigned parts, const char *extra, 
     json_add_str(o, "reason", reason_text(job, private));
     add_ms(o, "promised_start_ms", job->state == JOB_QUEUED ? job->promised_ms : 0);
     add_ms(o, "kept_until_ms", job->state == JOB_QUEUED ? job->kept_until_ms : 0);
-    json_add_str(o, "runs_as", job->state == JOB_QUEUED || job->array ? job->runs_as : NULL);
+    bool waits = job->state == JOB_QUEUED || (job->array && !job_is_final(job));
+    json_add_str(o, "runs_as", waits ? job->runs_as : NULL);
     add_cause(o, job, private);
     if (job->has_exit_code)
         json_add_int(o, "exit_code", job->exit_code);
