@@ -11,8 +11,8 @@
 static const struct failure_row rows[FAILURE_COUNT] = {
     /* name, where the probe meets it, where the probe passes, what it is */
     ROW(NONE, "none", IS_THE_JOBS, IS_THE_JOBS, "missing command, bad mount, bad image name"),
-    ROW(DIRECTORY, "directory", DRAINS_AT_ONCE, IS_THE_JOBS, "the directory of the tasks"),
-    ROW(LOGS, "logs", DRAINS_AT_ONCE, IS_THE_JOBS, "the directory of the logs"),
+    ROW(DIRECTORY, "directory", DRAINS_AT_ONCE, COUNTS, "the directory of the tasks"),
+    ROW(LOGS, "logs", DRAINS_AT_ONCE, COUNTS, "the directory of the logs"),
     ROW(BLOBS, "blobs", DRAINS_AT_ONCE, IS_THE_JOBS, "the cache of uploaded files"),
     ROW(DEVICE, "device", DRAINS_AT_ONCE, IS_THE_JOBS, "a GPU's device"),
     ROW(START, "start", DRAINS_AT_ONCE, IS_THE_JOBS, "cgroups, namespaces, mounts"),

@@ -117,6 +117,8 @@ static void ask_run(void *data)
     if (q->took && !reclaim_remove_tree(AT_FDCWD, q->took, &err))
         log_warn("%s can't be removed: %s", q->took, err.message);
     q->seen.call = q->full ? FAILURE_FULL : failure_of_errno(q->sys_errno);
+    if (q->seen.call == FAILURE_NONE)
+        q->seen.call = q->place;
     q->seen.own =
         (q->users_path && user_mounts_any()) || (q->full && (q->sys_errno == EDQUOT || is_too_large(h, q)));
     if (q->no_runtime) {

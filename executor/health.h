@@ -41,6 +41,7 @@ struct health_question {
     int sys_errno;      /* of what failed; 0: not known */
     bool full;          /* there was no space for what Berth writes */
     bool no_runtime;    /* this node does not offer the runtime that it names */
+    enum failure place; /* of Berth's own, that the call was about; FAILURE_NONE: not known */
     bool users_path;    /* sys_errno is of a path that the job names */
     const char *folder; /* the task's: its spec names the runtime; NULL: there is none */
     const char *took;   /* removed ahead of the probe: what a job filled the disk with; NULL: nothing */

@@ -136,6 +136,12 @@ static int make_folder(int at, const char *name, const struct user *user, mode_t
     return fd;
 }
 
+static bool fail_at(struct preparation *p, enum failure place)
+{
+    p->place = place;
+    return false;
+}
+
 static bool clean(struct preparation *p)
 {
     _cleanup_close_ int task = open(p->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -148,7 +154,7 @@ static bool clean(struct preparation *p)
         return false;
     _cleanup_free_ char *logs = xstrdup(p->order->log_path);
     *strrchr(logs, '/') = '\0';
-    return fs_mkdirs(*logs ? logs : "/", 0700, &p->err);
+    return fs_mkdirs(*logs ? logs : "/", 0700, &p->err) || fail_at(p, FAILURE_LOGS);
 }
 
 /* Parses the manifest and lists what the cache lacks. */
@@ -405,8 +411,10 @@ static bool write_environment(struct preparation *p)
     for (const char *item; (item = kv_next(spec.data, spec.len, "env", &cursor));)
         buf_add(&text, item, strlen(item) + 1);
     _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || !fs_write_all(fd, text.data, text.len))
-        return error_errno(&p->err, errno, "can't write %s", path);
+    if (fd < 0 || !fs_write_all(fd, text.data, text.len)) {
+        error_errno(&p->err, errno, "can't write %s", path);
+        return fail_at(p, FAILURE_LOGS);
+    }
     return true;
 }
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "executor/bundle.h"
 #include "executor/config.h"
+#include "executor/failure.h"
 #include "executor/order.h"
 #include "executor/snapshot.h"
 #include "executor/user.h"
@@ -43,6 +44,7 @@ struct preparation {
     struct error err;
     size_t gone;              /* ignored paths of the code that are no longer at their place */
     const char *gone_example; /* the order's */
+    enum failure place;       /* of Berth's own, that `err` is about; FAILURE_NONE: another one */
     const char *kind;         /* cause kind of a failure: start_error, image_error, disk_full */
     enum prepare_result result;
 };

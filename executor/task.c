@@ -100,7 +100,7 @@ static void accept_done(void *data)
     if (task->accept_err.code != ERROR_NONE) {
         task->no_folder = true;
         task_end_failed(task, task->accept_err.code == ERROR_NO_SPACE ? "disk_full" : "start_error",
-                        &task->accept_err);
+                        FAILURE_DIRECTORY, &task->accept_err);
         return;
     }
     FAULT("executor.accepted");
@@ -126,7 +126,7 @@ static void fetched(void *data, const struct error *err)
     if (err->code == ERROR_NONE)
         prepare(task);
     else
-        task_end_failed(task, err->code == ERROR_NO_SPACE ? "disk_full" : "start_error", err);
+        task_end_failed(task, err->code == ERROR_NO_SPACE ? "disk_full" : "start_error", FAILURE_NONE, err);
 }
 
 static void launch(struct task *task);
@@ -184,7 +184,7 @@ static void prepared(void *data)
         task_end_cancelled(task);
         return;
     case PREPARE_FAILED:
-        task_end_failed(task, prep->kind, &prep->err);
+        task_end_failed(task, prep->kind, prep->place, &prep->err);
         return;
     }
 }

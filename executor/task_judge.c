@@ -51,7 +51,7 @@ static void take_room(struct task *task, bool full)
     task->took = task->no_folder || !full ? NULL : xasprintf("%s/work", task->folder);
 }
 
-void task_end_failed(struct task *task, const char *kind, const struct error *err)
+void task_end_failed(struct task *task, const char *kind, enum failure place, const struct error *err)
 {
     char text[ERROR_MESSAGE_MAX + ERROR_HINT_MAX + 8];
     snprintf(text, sizeof text, "%s%s%s", err->message, err->hint[0] ? "; " : "", err->hint);
@@ -65,6 +65,7 @@ void task_end_failed(struct task *task, const char *kind, const struct error *er
     take_room(task, full);
     ask(task, (struct health_question){.kind = kind,
                                        .sys_errno = err->sys_errno,
+                                       .place = place,
                                        .full = full,
                                        .no_runtime = strcmp(err->field, BUNDLE_RUNTIME_FIELD) == 0,
                                        .judged = failure_judged});
@@ -104,6 +105,7 @@ bool task_judge_exit(struct task *task)
     ask(task, (struct health_question){.kind = kind,
                                        .sys_errno = own ? own : image,
                                        .full = full,
+                                       .place = own ? FAILURE_DIRECTORY : FAILURE_NONE,
                                        .users_path = !own,
                                        .judged = exit_judged});
     return true;

@@ -70,7 +70,8 @@ void task_after(struct task *task, int64_t ms, void (*fn)(struct task *));
 void task_free(struct task *task); /* after the loop has closed its timer */
 
 /* task_judge.c */
-void task_end_failed(struct task *task, const char *kind, const struct error *err); /* no shim ever ran */
+/* No shim ever ran. `place`: of Berth's own, that `err` is about, or FAILURE_NONE. */
+void task_end_failed(struct task *task, const char *kind, enum failure place, const struct error *err);
 bool task_judge_exit(struct task *task); /* true: task_exit_known is called again when it is judged */
 /* task_run.c */
 void task_meet_shim(struct task *task); /* the shim lives, as far as is known */

@@ -62,7 +62,9 @@ static void what_only_the_task_met_is_the_nodes_by_its_call(void **state)
     (void)state;
     bool node;
     for (enum failure call = 0; call < FAILURE_COUNT; call++) {
-        bool counts = call == FAILURE_DISK || call == FAILURE_LIMITS, full = call == FAILURE_FULL;
+        bool counts = call == FAILURE_DIRECTORY || call == FAILURE_LOGS || call == FAILURE_DISK ||
+                      call == FAILURE_LIMITS;
+        bool full = call == FAILURE_FULL;
         assert_int_equal(drains_after(FAILURE_NONE, call, false, &node), counts ? FAILURE_ROW : 0);
         assert_int_equal(node, counts || full);
         assert_int_equal(drains_after(FAILURE_NONE, call, true, &node), 0); /* the job's own doing */
