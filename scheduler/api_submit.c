@@ -273,15 +273,19 @@ static void audit_submit(struct daemon *d, const struct caller *caller, const st
 /* It is accepted all the same: what is missing may come. */
 static void note_missing(const struct daemon *d, uint64_t labels, cJSON *notes)
 {
-    const char *ability = labels & RESOURCE_ABILITIES ? abilities_words(labels) : NULL;
-    if (!ability)
-        return;
-    for (uint32_t i = 0; i < d->nodes.count; i++)
-        if (!(labels & RESOURCE_ABILITIES & ~d->nodes.items[i]->abilities))
+    bool known = false;
+    for (uint32_t i = 0; i < d->nodes.count; i++) {
+        const struct node *node = d->nodes.items[i];
+        known = known || node->inventory;
+        if (node->inventory && !(labels & RESOURCE_ABILITIES & ~node->abilities))
             return;
-    _cleanup_free_ char *text = xasprintf("no node has %s that works: the job waits for one (apt-get install "
-                                          "crun), or asks for runtime: process",
-                                          ability);
+    }
+    if (!known) /* nobody has said yet what there is */
+        return;
+    _cleanup_free_ char *text =
+        xasprintf("no node has %s that works: the job waits until one has; fix: apt-get "
+                  "install crun there, or submit it with --runtime process",
+                  abilities_words(labels));
     cJSON_AddItemToArray(notes, cJSON_CreateString(text));
 }
 
