@@ -151,6 +151,7 @@ static bool next_stream(struct follower *f, enum follow_end *end, struct error *
     }
     f->broken_since_ms = 0;
     int64_t latest = json_int(job, "attempt", 0);
+    notes_show(&f->notes, job, f->attempt == 1); /* why its attempt ended, between the logs of the two */
     if (!f->options->attempt && latest > f->attempt) {
         f->attempt++;
         f->offset = 0;

@@ -27,21 +27,19 @@ int notes_timeout(const struct notes *notes, int timeout_ms)
     return timeout_ms < 0 || own < timeout_ms ? own : timeout_ms;
 }
 
-/* Those that are new; of the ones that were there before it was first asked the last alone. Those of its end
- * are for the one who reports that. */
-static void show_notes(struct notes *notes, const cJSON *job)
+void notes_show(struct notes *notes, const cJSON *job, bool all)
 {
     const cJSON *list = json_get(job, "notes"), *note;
     int64_t begin_ms = json_int(job, "started_ms", INT64_MAX), seen_ms = notes->seen_ms;
     int at = 0, count = cJSON_GetArraySize(list);
-    if (follow_state_is_final(json_str(job, "state", "")))
+    if (!notes->client || follow_state_is_final(json_str(job, "state", "")))
         return;
     cJSON_ArrayForEach(note, list)
     {
         int64_t at_ms = json_int(note, "at_ms", 0);
         _cleanup_buf_ struct buf safe = {0};
         bool is_last = ++at == count;
-        if (at_ms < begin_ms || at_ms <= seen_ms || (!seen_ms && !is_last))
+        if (at_ms < begin_ms || at_ms <= seen_ms || (!all && !seen_ms && !is_last))
             continue;
         notes->seen_ms = at_ms;
         term_add_safe(&safe, json_str(note, "text", ""), false);
@@ -65,7 +63,7 @@ void notes_turn(struct notes *notes)
         return;
     if (answer && answer->status == 200 && answer->body.data) {
         _cleanup_json_ cJSON *job = json_parse(answer->body.data, answer->body.len, NULL);
-        show_notes(notes, job);
+        notes_show(notes, job, false);
     }
     http_easy_call_destroy(notes->call);
     notes->call = NULL;

@@ -20,6 +20,9 @@ void notes_begin(struct notes *notes, struct client *client, const char *job);
 /* `timeout_ms` (-1: no limit), or less where it is to ask earlier. */
 int notes_timeout(const struct notes *notes, int timeout_ms);
 void notes_turn(struct notes *notes);
+/* Those of the job, as it is now, that were not shown yet; of the ones that were there before it was first
+ * asked the last alone, unless `all`. Those of its end are for the one who reports that. */
+void notes_show(struct notes *notes, const cJSON *job, bool all);
 void notes_finish(struct notes *notes);
 
 #endif

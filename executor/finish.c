@@ -156,7 +156,9 @@ static bool collect(struct finishing *f, struct outputs_report *report)
         return error_wrap(&f->err, "outputs");
     _cleanup_free_ char **left_out = prepare_left_out(f->order);
     struct places places;
+    struct outputs_seeded seeded;
     places_init(&places, f->order);
+    outputs_seeded_read(&seeded, task);
     struct outputs_request request = {
         .work_fd = work,
         .work_path = places.work,
@@ -164,11 +166,15 @@ static bool collect(struct finishing *f, struct outputs_report *report)
         .uid = st.st_uid, /* the folder was given to the task's user */
         .snapshot = has_code ? &snapshot : NULL,
         .manifest_sha = has_code ? f->order->spec->code_manifest : NULL,
+        .seeded = &seeded,
         .made = spec.st_mtim,
         .left_out = left_out,
         .work_max_bytes = OUTPUTS_WORK_MAX_BYTES,
     };
     bool ok = outputs_collect(&request, report, &f->err);
+    if (ok && !report->incomplete && !f->order->spec->retry.fresh_outputs)
+        outputs_supersede(f->order->outputs_path, f->order->id);
+    outputs_seeded_finish(&seeded);
     places_finish(&places);
     return ok;
 }

@@ -98,11 +98,18 @@ static const struct snapshot_entry *entry_of(struct collection *c)
     return c->request->snapshot ? snapshot_find(c->request->snapshot, real_path(c)) : NULL;
 }
 
+/* Brought here from another rank, which keeps it, and not changed since. `below` is its path in outputs/. */
+static bool is_of_another_rank(const struct collection *c, const char *below, const struct stat *st)
+{
+    return c->request->seeded && outputs_seeded_unchanged(c->request->seeded, below, st);
+}
+
 static void collect_file(struct collection *c, int folder, const char *name)
 {
     _cleanup_close_ int fd = beneath_openat(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, true);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0) {
+        c->report->incomplete = true;
         skip(c, "can't be read: %s", strerror(errno));
         return;
     }
@@ -120,6 +127,8 @@ static void collect_file(struct collection *c, int folder, const char *name)
     if (c->request->snapshot && snapshot_unchanged(c->request->snapshot, c->request->manifest_sha,
                                                    real_path(c), fd, &c->request->made))
         return;
+    if (kept && is_of_another_rank(c, below, &st))
+        return;
     if (!kept && c->report->work_bytes + st.st_size > c->request->work_max_bytes) {
         skip(c, "over the %lld GB that are kept of files outside ./outputs",
              (long long)(c->request->work_max_bytes >> 30));
@@ -131,6 +140,7 @@ static void collect_file(struct collection *c, int folder, const char *name)
         return;
     if (to < 0 || !bring_file(folder, name, fd, &st, to, last)) {
         c->report->disk_full |= kept && (errno == ENOSPC || errno == EDQUOT);
+        c->report->incomplete |= kept;
         skip(c, "can't be put into the outputs folder: %s", strerror(errno));
         return;
     }
@@ -174,6 +184,8 @@ static void collect_link(struct collection *c, int folder, const char *name, con
     int place = place_of(c, &below);
     if (entry && entry->kind == SNAPSHOT_LINK && strcmp(entry->target, seen) == 0)
         return;
+    if (place == c->kept_fd && is_of_another_rank(c, below, st))
+        return;
     _cleanup_free_ char *target = make_relative(c, below, seen);
     if (!fs_link_stays(below, target)) {
         skip(c, "a symbolic link that leaves the %s (to %.256s)",
@@ -194,7 +206,8 @@ static void collect_directory(struct collection *c, const struct stat *st)
 {
     const char *below, *last;
     int place = place_of(c, &below);
-    if (strcmp(c->path, KEPT) == 0 || entry_of(c))
+    if (strcmp(c->path, KEPT) == 0 || entry_of(c) ||
+        (place == c->kept_fd && is_of_another_rank(c, below, st)))
         return;
     _cleanup_close_ int to = beneath_open_parent(place, below, true, 0700, &last);
     if (to < 0 || (mkdirat(to, last, 0700) != 0 && errno != EEXIST)) {
@@ -253,6 +266,7 @@ static void collect_linked_outputs(struct collection *c)
     bool stays = fs_link_stays(KEPT, path);
     drop_empty_components(path);
     if (stays && is_left_out(c, path, true)) {
+        c->report->incomplete = true;
         skip(c,
              "replaced by a symbolic link to %.256s, which is left out of the snapshot: what the job wrote "
              "there is in the code directory itself",
@@ -266,6 +280,7 @@ static void collect_linked_outputs(struct collection *c)
         snprintf(c->linked_path, sizeof c->linked_path, "%s", path);
         collect_folder(c, fd, 1);
     } else {
+        c->report->incomplete = true;
         skip(c, "replaced by a symbolic link (to %.256s) that leads to no directory in the working directory",
              target);
     }
@@ -277,6 +292,7 @@ static void collect_replaced_outputs(struct collection *c)
     struct stat st;
     strcpy(c->path, KEPT);
     if (fstatat(c->request->work_fd, KEPT, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        c->report->incomplete = true;
         if (errno == ENOENT)
             skip(c, "removed or renamed by the job: what it made elsewhere is under --work");
         else
@@ -284,10 +300,19 @@ static void collect_replaced_outputs(struct collection *c)
     } else if (S_ISLNK(st.st_mode)) {
         collect_linked_outputs(c);
     } else if (S_ISREG(st.st_mode)) {
+        c->report->incomplete = true;
         skip(c,
              "a regular file in place of the directory: what the job made outside ./outputs is under --work");
     }
     c->path[0] = '\0';
+}
+
+/* What Python compiles next to a source: made again at any time, and in the way of whoever fetches it. */
+static bool is_bytecode(const struct collection *c, const char *name)
+{
+    size_t n = strlen(name);
+    return strncmp(c->path, KEPT "/", sizeof KEPT) != 0 &&
+           (strcmp(name, "__pycache__") == 0 || (n > 4 && strcmp(name + n - 4, ".pyc") == 0));
 }
 
 static void collect_entry(struct collection *c, int folder, const char *name, int depth)
@@ -301,6 +326,8 @@ static void collect_entry(struct collection *c, int folder, const char *name, in
         skip(c, "a name that berth uses itself; give it another");
         return;
     }
+    if (is_bytecode(c, name))
+        return;
     if (S_ISREG(st.st_mode)) {
         collect_file(c, folder, name);
         return;
@@ -325,9 +352,10 @@ static void collect_entry(struct collection *c, int folder, const char *name, in
     if (c->linked.st_ino && st.st_ino == c->linked.st_ino && st.st_dev == c->linked.st_dev)
         return; /* kept already, as outputs/ */
     _cleanup_close_ int fd = fs_open_directory(folder, name);
-    if (fd < 0)
+    if (fd < 0) {
+        c->report->incomplete = true;
         skip(c, "can't be opened: %s", strerror(errno));
-    else {
+    } else {
         collect_directory(c, &st);
         collect_folder(c, fd, depth + 1);
     }
@@ -348,6 +376,7 @@ static void collect_folder(struct collection *c, int folder, int depth)
     if (!dir) {
         if (list_fd >= 0)
             close(list_fd);
+        c->report->incomplete = true;
         skip(c, "can't be listed: %s", strerror(errno));
         return;
     }
@@ -356,6 +385,7 @@ static void collect_folder(struct collection *c, int folder, int depth)
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
         if (c->seen++ >= OUTPUTS_FILES_MAX) {
+            c->report->incomplete = true;
             if (c->seen == OUTPUTS_FILES_MAX + 1)
                 skip(c, "more than %d entries: this and later ones are left behind", OUTPUTS_FILES_MAX);
             break;

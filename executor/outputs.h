@@ -14,6 +14,7 @@
 #define BERTH_EXECUTOR_OUTPUTS_H
 
 #include "base/error.h"
+#include "executor/outputs_seed.h"
 #include "executor/snapshot.h"
 
 #include <stdbool.h>
@@ -33,7 +34,8 @@ struct outputs_request {
     uid_t uid;                       /* the task's user: a hard link to somebody else's file is not taken */
     const struct snapshot *snapshot; /* NULL: there was no code, all files are the job's */
     const char *manifest_sha;
-    struct timespec made; /* when the snapshot stood in work/: snapshot_unchanged */
+    const struct outputs_seeded *seeded; /* what other ranks are to keep; NULL: nothing */
+    struct timespec made;                /* when the snapshot stood in work/: snapshot_unchanged */
     char *const
         *left_out; /* NULL-ended: places where live folders were bound; nothing of the task's lies there */
     int64_t work_max_bytes; /* OUTPUTS_WORK_MAX_BYTES but for tests */
@@ -48,7 +50,8 @@ struct outputs_report {
     int64_t work_files, work_bytes; /* in work/ */
     struct outputs_skipped skipped[OUTPUTS_SKIPPED_MAX];
     size_t skipped_count, skipped_total;
-    bool disk_full; /* something of outputs/ was skipped for lack of room: worth another try */
+    bool incomplete; /* something of outputs/ may be left behind: what earlier attempts left stays */
+    bool disk_full;  /* something of outputs/ was skipped for lack of room: worth another try */
 };
 
 /* Moves (rename where it can, else copy) so that a second run after a kill goes on where the first one

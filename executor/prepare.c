@@ -12,6 +12,7 @@
 #include "executor/gpu_share.h"
 #include "executor/launch.h"
 #include "executor/look.h"
+#include "executor/outputs_seed.h"
 #include "executor/reclaim.h"
 #include "proto/kv.h"
 
@@ -22,8 +23,9 @@
 
 #define MANIFEST_FILE "manifest" /* a copy in the task's folder: the cache may be swept before collection */
 
-static const char *const made_here[] = {"work", "tmp",   "upper", "ovl",  "bundle", "spec",
-                                        "shim", "state", "ctl",   "exit", "events", MANIFEST_FILE};
+static const char *const made_here[] = {"work",   "tmp",         "upper",          "ovl", "bundle",
+                                        "spec",   "shim",        "state",          "ctl", "exit",
+                                        "events", MANIFEST_FILE, OUTPUTS_SEED_FILE};
 
 static void find_device_nodes(const cJSON *gpu, struct bundle_gpu *out)
 {
@@ -185,6 +187,32 @@ static bool read_manifest(struct preparation *p)
     return fs_write_atomic(task, MANIFEST_FILE, text.data, text.len, 0600, &p->err);
 }
 
+/* outputs/, or the directory of the snapshot that a link of that name leads to; -1 where there is none. */
+static int open_outputs(int work)
+{
+    char target[BENEATH_PATH_MAX + 1];
+    ssize_t n = readlinkat(work, "outputs", target, sizeof target - 1);
+    target[n < 0 ? 0 : n] = '\0';
+    if (n >= 0 && (!fs_link_stays("outputs", target) || !beneath_path_valid(target)))
+        return -1;
+    return beneath_openat(work, n < 0 ? "outputs" : target, O_RDONLY | O_DIRECTORY, 0, true);
+}
+
+static bool seed_outputs(struct preparation *p, int task, int work)
+{
+    p->seed = (struct outputs_seed){.stored = p->order->outputs_path,
+                                    .id = p->order->id,
+                                    .task_fd = task,
+                                    .uid = p->user.uid,
+                                    .gid = p->user.gid,
+                                    .cancelled = &p->cancelled};
+    if (p->order->id.attempt == 1 || p->order->spec->retry.fresh_outputs)
+        return true;
+    _cleanup_close_ int outputs = open_outputs(work);
+    p->seed.outputs_fd = outputs;
+    return outputs < 0 || outputs_seed_run(&p->seed, &p->err);
+}
+
 static bool fill_work(struct preparation *p)
 {
     _cleanup_close_ int task = open(p->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -200,9 +228,9 @@ static bool fill_work(struct preparation *p)
     /* what the snapshot has under that name stays; a link there is the job's own affair */
     struct stat st;
     if (fstatat(work, "outputs", &st, AT_SYMLINK_NOFOLLOW) == 0)
-        return true;
+        return seed_outputs(p, task, work);
     _cleanup_close_ int outputs = make_folder(work, "outputs", &p->user, 0755, &p->err);
-    return outputs >= 0;
+    return outputs >= 0 && seed_outputs(p, task, work);
 }
 
 /* With `host` programs use the person's own home and caches; in an image, on a machine where he has no home,

@@ -12,6 +12,7 @@
 #include "executor/config.h"
 #include "executor/failure.h"
 #include "executor/order.h"
+#include "executor/outputs_seed.h"
 #include "executor/snapshot.h"
 #include "executor/user.h"
 
@@ -38,6 +39,7 @@ struct preparation {
     enum prepare_stage stage; /* where the next call goes on */
     struct user user;
     struct snapshot snapshot;
+    struct outputs_seed seed; /* what earlier attempts left */
     struct text_list missing;
     int64_t missing_bytes;
     int64_t needs_bytes, needs_files; /* of its code, once the manifest is read */

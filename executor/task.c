@@ -141,6 +141,16 @@ static void note_gone(struct task *task)
                   prep->gone, prep->gone == 1 ? "" : "s", prep->gone == 1 ? "is" : "are", prep->gone_example);
 }
 
+static void note_seeded(struct task *task)
+{
+    const struct outputs_seed *seed = &task->prep.seed;
+    char bytes[16];
+    if (seed->files)
+        task_note(task, "attempt %u continues with what attempt %u left in ./outputs: %lld file%s, %s%s",
+                  task->order->id.attempt, seed->attempt, (long long)seed->files, seed->files == 1 ? "" : "s",
+                  units_format_bytes(seed->bytes, bytes), seed->bytes < 1024 ? " bytes" : "");
+}
+
 static void prepared(void *data)
 {
     struct preparation *prep = data;
@@ -167,6 +177,7 @@ static void prepared(void *data)
     }
     case PREPARE_READY:
         note_gone(task);
+        note_seeded(task);
         launch(task);
         return;
     case PREPARE_BUSY:

@@ -108,6 +108,7 @@ struct job_retry {
     uint32_t kinds;                     /* bit n: enum end_kind n */
     int32_t codes[JOB_RETRY_CODES_MAX]; /* with END_EXIT only these; all 0: any */
     int64_t wait_ms;                    /* before the second attempt; doubles with each */
+    bool fresh_outputs;                 /* no attempt gets what the one before left in ./outputs */
 };
 
 /* So many of a licence, for the whole job while it runs. */

@@ -215,10 +215,19 @@ static void read_retry_wait(struct spec_reader *r, const cJSON *v, const char *p
     spec_duration(r, v, path, JOB_RETRY_WAIT_MAX_MS, &r->spec->retry.wait_ms);
 }
 
+static void read_retry_outputs(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    static const char *const words[] = {"keep", "fresh"};
+    int n = -1;
+    spec_word(r, v, path, words, COUNT(words), &n);
+    r->spec->retry.fresh_outputs = n == 1;
+}
+
 static const struct spec_field retry_fields[] = {{"count", read_retry_count},
                                                  {"on", read_retry_on},
                                                  {"exit_codes", read_exit_codes},
-                                                 {"wait", read_retry_wait}};
+                                                 {"wait", read_retry_wait},
+                                                 {"outputs", read_retry_outputs}};
 
 void spec_read_retry(struct spec_reader *r, const cJSON *v, const char *path)
 {
@@ -226,7 +235,8 @@ void spec_read_retry(struct spec_reader *r, const cJSON *v, const char *path)
     spec_read_object(r, v, path, retry_fields, COUNT(retry_fields));
     if (!cJSON_IsObject(v))
         return;
-    if (!json_get(v, "count"))
+    /* an attempt after a preemption or a lost node is none of them */
+    if (!json_get(v, "count") && !(json_get(v, "outputs") && cJSON_GetArraySize(v) == 1))
         spec_problem(r, path, "needs a `count`: how many more attempts");
     if (!json_get(v, "on"))
         retry->kinds = retry->codes[0] ? 1u << END_EXIT : RETRY_KINDS_KNOWN;

@@ -33,10 +33,17 @@ struct walk {
     struct error err;
 };
 
-static char *root_of(const struct daemon *d, const struct job *job, uint32_t rank, bool work)
+/* Of the newest attempt that left any: one that never ran leaves nothing, and the next gets what is there. */
+static char *root_of(const struct daemon *d, const struct job *job, uint32_t rank, bool work,
+                     uint32_t *attempt)
 {
-    return xasprintf("%s/%llu/%u.%u/%s", d->options.outputs_dir, (unsigned long long)job->id, job->attempt,
-                     rank, work ? "work" : "outputs");
+    for (*attempt = job->attempt;; --*attempt) {
+        char *root = xasprintf("%s/%llu/%u.%u/%s", d->options.outputs_dir, (unsigned long long)job->id,
+                               *attempt, rank, work ? "work" : "outputs");
+        if (*attempt <= 1 || access(root, F_OK) == 0)
+            return root;
+        free(root);
+    }
 }
 
 static int64_t count_ranks(const struct job *job)
@@ -216,13 +223,13 @@ void api_get_outputs(struct http_request *req, void *context)
         http_respond_error(req, &err);
         return;
     }
-    const struct task *task = job_task(job, job->attempt, rank);
     struct walk *w = xcalloc(1, sizeof *w);
     w->daemon = d;
     w->req = req;
-    w->root = root_of(d, job, rank, work);
-    w->attempt = job->attempt;
-    w->final = job_is_final(job) || (task && task->collected);
+    w->root = root_of(d, job, rank, work, &w->attempt);
+    const struct task *task = job_task(job, w->attempt, rank);
+    bool another_follows = w->attempt != job->attempt || job->state == JOB_QUEUED;
+    w->final = job_is_final(job) || (!another_follows && task && task->collected);
     w->collected = task ? xstrdup(task->outputs) : NULL;
     daemon_work_for(d, api_caller(d, req).principal, &w->work, do_walk, walked);
 }
@@ -286,7 +293,7 @@ void api_get_output_file(struct http_request *req, void *context)
     struct daemon *d = context;
     struct error err = {0};
     bool work;
-    uint32_t rank = 0;
+    uint32_t rank = 0, attempt;
     struct stat st;
     const struct job *job = api_own_job(d, req, "see the outputs of");
     if (!job || !api_need_element(req, job, "folder of outputs"))
@@ -299,7 +306,7 @@ void api_get_output_file(struct http_request *req, void *context)
         http_respond_error(req, &err);
         return;
     }
-    _cleanup_free_ char *root = root_of(d, job, rank, work);
+    _cleanup_free_ char *root = root_of(d, job, rank, work, &attempt);
     _cleanup_close_ int dirfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     _cleanup_close_ int fd = dirfd < 0 ? -1 : beneath_open(dirfd, path, O_RDONLY);
     if (fd < 0 || fstat(fd, &st) != 0) {

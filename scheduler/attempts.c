@@ -26,7 +26,24 @@ struct attempt_end *attempts_end_create(enum end_kind kind, int64_t at_ms, const
     return end;
 }
 
-void attempts_end(struct job *job, enum core_reason next, int64_t now_ms)
+/* "attempt 1 of 4 failed: exit status 3; attempt 2 starts": the sentence of a log between two attempts. */
+static char *end_text(const struct job *job, enum core_reason next, uint32_t retries_left, const char *why,
+                      int64_t now_ms)
+{
+    if (next != CORE_REASON_RETRY && next != CORE_REASON_BEGIN) {
+        int64_t began_ms = attempts_started_ms(job, job->attempt);
+        char ran[32] = "";
+        if (began_ms && now_ms > began_ms)
+            units_format_duration((now_ms - began_ms) / 1000 * 1000, ran);
+        return xasprintf("attempt %u: %s%s%s; attempt %u follows", job->attempt, why, *ran ? " after " : "",
+                         ran, job->attempt + 1);
+    }
+    return xasprintf("attempt %u of %u failed: %s; attempt %u starts%s", job->attempt,
+                     job->attempt + 1 + retries_left, why, job->attempt + 1,
+                     next == CORE_REASON_BEGIN ? " after the wait between retries" : "");
+}
+
+void attempts_end(struct job *job, enum core_reason next, uint32_t retries_left, int64_t now_ms)
 {
     enum end_kind kind = job->cause != END_NONE          ? job->cause
                          : next == CORE_REASON_REQUEUED  ? END_NODE_LOST
@@ -41,12 +58,7 @@ void attempts_end(struct job *job, enum core_reason next, int64_t now_ms)
         free(task->end);
         task->end = attempts_end_create(kind, now_ms, why);
     }
-    int64_t began_ms = attempts_started_ms(job, job->attempt);
-    char ran[32] = "";
-    if (began_ms && now_ms > began_ms)
-        units_format_duration((now_ms - began_ms) / 1000 * 1000, ran);
-    _cleanup_free_ char *text = xasprintf("attempt %u: %s%s%s; attempt %u follows", job->attempt, why,
-                                          *ran ? " after " : "", ran, job->attempt + 1);
+    _cleanup_free_ char *text = end_text(job, next, retries_left, why, now_ms);
     job_note(job, now_ms, text);
 }
 

@@ -15,7 +15,7 @@ struct attempt_end {
 
 /* The job's present attempt has ended and another one follows, for the reason `next`: records that, and notes
  * it for people. */
-void attempts_end(struct job *job, enum core_reason next, int64_t now_ms);
+void attempts_end(struct job *job, enum core_reason next, uint32_t retries_left, int64_t now_ms);
 struct attempt_end *attempts_end_create(enum end_kind kind, int64_t at_ms, const char *text);
 
 /* When the first task of that attempt began; 0: none has. */

@@ -177,8 +177,9 @@ static void on_job_state(struct daemon *d, const struct core_decision *decision,
     struct job *job = jobs_get(&d->jobs, decision->as.job.job.v);
     if (!job || job_is_final(job))
         return;
-    if (another_attempt_follows(job, decision))
-        attempts_end(job, decision->as.job.reason, now_ms);
+    struct core_job_view view = {0};
+    if (another_attempt_follows(job, decision) && core_job_get(d->core, decision->as.job.job, &view))
+        attempts_end(job, decision->as.job.reason, view.retries_left, now_ms);
     job->state = decision->as.job.state;
     job->reason = decision->as.job.reason;
     job->attempt = decision->as.job.attempt;

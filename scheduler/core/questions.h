@@ -23,7 +23,8 @@ struct core_job_view {
     uint32_t grace_ms;
     uint32_t instance_count;
     uint32_t attempt;
-    uint32_t task_count; /* tasks that the core still holds, of all attempts */
+    uint32_t retries_left; /* of those that the job asked for */
+    uint32_t task_count;   /* tasks that the core still holds, of all attempts */
     uint32_t workspace;
     uint64_t begin_ms;      /* 0: it doesn't wait for a time */
     uint64_t promised_ms;   /* the latest start; 0: none was promised */

@@ -39,6 +39,7 @@ static void view_job(const struct core *core, uint32_t slot, struct core_job_vie
         .grace_ms = f->grace_ms,
         .instance_count = f->instance_count,
         .attempt = f->attempt,
+        .retries_left = f->retries,
         .task_count = job->task_count,
         .workspace = f->workspace,
         .begin_ms = f->begin_ms,

@@ -341,7 +341,7 @@ static void the_end_of_an_attempt_comes_back_from_the_journal(void **state)
     (void)state;
     struct job *job = full_job();
     job->attempt = 1;
-    attempts_end(job, CORE_REASON_RETRY, 25);
+    attempts_end(job, CORE_REASON_RETRY, 1, 25);
     _cleanup_free_ char *doc = job_doc_write(job);
     struct journal_job row = {.id = 7, .name = "n", .state = JOB_QUEUED, .fixed = job->fixed, .doc = doc};
     struct job *again = job_doc_read(&row, NULL);
