@@ -41,6 +41,11 @@ bool api_look_up_users(struct daemon *d, struct http_request *req, const cJSON *
 /* Somebody whom Berth knows, or this machine does (api_look_up_users came before): rules may be there before
  * their first job. False with an error about `field`. */
 bool api_find_user(struct daemon *d, const char *name, const char *field, uint32_t *id, struct error *err);
+/* The same for one Unix group. */
+bool api_look_up_group(struct daemon *d, struct http_request *req, const char *name,
+                       void (*handle)(struct http_request *req, void *context));
+/* Whether the machine has it (api_look_up_group came before). False with an error about `field`. */
+bool api_find_group(const struct daemon *d, const char *name, const char *field, struct error *err);
 /* The JSON object of the body, or NULL after an error answer. An empty body is an empty object. `fields`: the
  * names that it may have, separated by blanks. The caller deletes it. */
 cJSON *api_body(struct http_request *req, const char *fields);
@@ -92,6 +97,7 @@ void api_post_size_update(struct http_request *req, void *context);
 void api_post_size_delete(struct http_request *req, void *context);
 void api_get_audit(struct http_request *req, void *context);
 void api_get_shares(struct http_request *req, void *context);
+void api_post_shares(struct http_request *req, void *context);
 void api_get_families(struct http_request *req, void *context);
 void api_post_family(struct http_request *req, void *context);
 void api_get_workspaces(struct http_request *req, void *context);

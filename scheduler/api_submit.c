@@ -336,6 +336,7 @@ static void go_on(struct daemon *d, struct http_request *req, struct job_spec *s
     cJSON_ArrayForEach(note, notes) job_note(job, job->submitted_ms, note->valuestring);
     jobs_touch(&d->jobs, job);
     audit_submit(d, &caller, job);
+    weights_note(d, caller.principal);
     struct buf body = {0};
     _cleanup_free_ char *approval = approval_missing(d, id), *words = json_text(notes);
     _cleanup_free_ char *more =

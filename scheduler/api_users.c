@@ -1,12 +1,14 @@
-/* Users whom rules name before their first job: looked up in the thread pool, remembered for a short while.
- * Owns what it remembers (struct daemon's known_users). */
+/* Users whom rules name before their first job, and groups: looked up in the thread pool, remembered for a
+ * short while. Owns what it remembers (struct daemon's known_users). */
 #include "scheduler/api.h"
 
 #include "base/alloc.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fault.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,8 @@
 #define USERS_KEPT_MS 10000 /* an answer of the name service */
 #define USERS_KEPT_MAX 1024 /* names; then all are forgotten */
 #define ENTRY_BYTES (64 << 10)
+#define GROUP_BYTES (4 << 20) /* of a group's entry, with all its members */
+#define GROUP_PREFIX "group:" /* in the table of what is known; no user's name has a colon */
 
 struct known_user {
     bool there;
@@ -26,6 +30,7 @@ struct question {
     struct daemon *daemon;
     struct http_request *req; /* NULL: the client left */
     void (*handle)(struct http_request *req, void *context);
+    bool group; /* users[0] is one */
     uint32_t count;
     struct {
         char name[PRINCIPAL_NAME_MAX];
@@ -39,13 +44,26 @@ static struct known_user *known(const struct daemon *d, const char *name)
     return user && clock_boot_ms() < user->until_ms ? user : NULL;
 }
 
+static void look_up_group(struct question *q)
+{
+    struct group entry, *found = NULL;
+    char *space = xcalloc(1, GROUP_BYTES);
+    q->users[0].answer.error = getgrnam_r(q->users[0].name, &entry, space, GROUP_BYTES, &found);
+    q->users[0].answer.there = found != NULL;
+    free(space);
+}
+
 /* In the thread pool. */
 static void look_up(uv_work_t *work)
 {
     struct question *q = container_of(work, struct question, work);
     struct passwd entry, *found;
-    char *space = xcalloc(1, ENTRY_BYTES);
     FAULT("users.before_look_up");
+    if (q->group) {
+        look_up_group(q);
+        return;
+    }
+    char *space = xcalloc(1, ENTRY_BYTES);
     for (uint32_t i = 0; i < q->count; i++) {
         found = NULL;
         q->users[i].answer.error = getpwnam_r(q->users[i].name, &entry, space, ENTRY_BYTES, &found);
@@ -62,7 +80,8 @@ static void remember(struct daemon *d, const struct question *q)
         struct known_user *user = xcalloc(1, sizeof *user);
         *user = q->users[i].answer;
         user->until_ms = clock_boot_ms() + USERS_KEPT_MS;
-        free(map_put_str(&d->known_users, q->users[i].name, user));
+        _cleanup_free_ char *key = xasprintf("%s%s", q->group ? GROUP_PREFIX : "", q->users[i].name);
+        free(map_put_str(&d->known_users, key, user));
     }
 }
 
@@ -95,6 +114,16 @@ static void ask(struct question *q, const struct daemon *d, const cJSON *item)
     snprintf(q->users[q->count++].name, PRINCIPAL_NAME_MAX, "%s", name);
 }
 
+static void begin(struct question *q, struct daemon *d, struct http_request *req,
+                  void (*handle)(struct http_request *req, void *context))
+{
+    q->daemon = d;
+    q->req = req;
+    q->handle = handle;
+    http_request_on_gone(req, gone, q);
+    daemon_work(d, &q->work, look_up, looked_up);
+}
+
 bool api_look_up_users(struct daemon *d, struct http_request *req, const cJSON *names,
                        void (*handle)(struct http_request *req, void *context))
 {
@@ -108,12 +137,40 @@ bool api_look_up_users(struct daemon *d, struct http_request *req, const cJSON *
         free(q);
         return true;
     }
-    q->daemon = d;
-    q->req = req;
-    q->handle = handle;
-    http_request_on_gone(req, gone, q);
-    daemon_work(d, &q->work, look_up, looked_up);
+    begin(q, d, req, handle);
     return false;
+}
+
+static const struct known_user *known_group(const struct daemon *d, const char *name)
+{
+    _cleanup_free_ char *key = xasprintf(GROUP_PREFIX "%s", name);
+    return known(d, key);
+}
+
+bool api_look_up_group(struct daemon *d, struct http_request *req, const char *name,
+                       void (*handle)(struct http_request *req, void *context))
+{
+    if (!name || !*name || strlen(name) >= PRINCIPAL_NAME_MAX || known_group(d, name))
+        return true;
+    struct question *q = xcalloc(1, sizeof *q);
+    q->group = true;
+    snprintf(q->users[q->count++].name, PRINCIPAL_NAME_MAX, "%s", name);
+    begin(q, d, req, handle);
+    return false;
+}
+
+bool api_find_group(const struct daemon *d, const char *name, const char *field, struct error *err)
+{
+    const struct known_user *group = known_group(d, name);
+    if (group && group->there)
+        return true;
+    if (group && group->error)
+        error_set(err, ERROR_UNAVAILABLE, "group %.64s can't be looked up now: %s", name,
+                  strerror(group->error));
+    else
+        error_set(err, ERROR_NOT_FOUND, "the scheduler's machine has no group %.64s", name);
+    snprintf(err->field, sizeof err->field, "%s", field);
+    return error_hint(err, "getent group lists them");
 }
 
 bool api_find_user(struct daemon *d, const char *name, const char *field, uint32_t *id, struct error *err)

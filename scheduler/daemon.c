@@ -172,6 +172,7 @@ static void load_record(void *data, uint32_t kind, const char *key, const char *
     else if (kind == JOURNAL_SETTING) {
         loss_rule_load(&d->loss_rule, key, doc);
         cap_setters_load(&d->cap_setters, key, doc);
+        weights_load(&d->weights, key, doc);
     }
 }
 
@@ -358,6 +359,7 @@ void daemon_finish(struct daemon *d)
     requests_finish(&d->requests);
     workspaces_finish(&d->workspaces);
     cap_setters_finish(&d->cap_setters);
+    weights_finish(&d->weights);
     owners_finish(&d->owners);
     shares_finish(&d->shares);
     core_destroy(d->core);

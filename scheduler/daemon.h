@@ -22,6 +22,7 @@
 #include "scheduler/pool.h"
 #include "scheduler/shares.h"
 #include "scheduler/sizes.h"
+#include "scheduler/weights.h"
 #include "scheduler/workspaces.h"
 
 #define SCHEDULER_PROTOCOL 1
@@ -59,7 +60,7 @@ struct daemon {
     struct job_table jobs;
     struct node_table nodes;
     struct principal_table principals;
-    struct map known_users; /* names that the machine was asked about (api_users.c) */
+    struct map known_users; /* names that the machine was asked about, groups' as group:NAME (api_users.c) */
     struct name_table names;
     struct size_table sizes;
     struct request_table requests;
@@ -89,6 +90,7 @@ struct daemon {
     int64_t clock_offset_ms; /* fences.c: wall clock less boot clock, when last looked at */
     struct loss_rule loss_rule;
     struct cap_setters cap_setters;
+    struct weight_table weights;
     bool may_sleep; /* this machine may: gangs wait for silent nodes unless they say otherwise */
 };
 

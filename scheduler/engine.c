@@ -409,6 +409,7 @@ void engine_recovered(struct daemon *d)
         configure(d);
     sizes_settle(d);
     fences_begin(d);
+    weights_begin(d);
     d->timer_at_ms = core_timer_at(d->core);
     struct job *job, *tmp;
     list_for_each(job, tmp, &d->jobs.live, link) engine_look(d, job); /* the counts of arrays */

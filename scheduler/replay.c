@@ -41,6 +41,7 @@ static const char *const kind_names[CORE_EVENT_KIND_END] = {
     [CORE_EVENT_QUOTA] = "quota",
     [CORE_EVENT_FAMILY] = "family",
     [CORE_EVENT_CAPS] = "caps",
+    [CORE_EVENT_WEIGHT] = "weight",
     [CORE_EVENT_RESERVE] = "reserve",
 };
 

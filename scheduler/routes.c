@@ -83,6 +83,7 @@ const struct http_route people_routes[] = {
      .body_max_bytes = 4096,
      .handle = api_post_size_delete},
     {.method = "GET", .path = "/v1/shares", .handle = api_get_shares},
+    {.method = "POST", .path = "/v1/shares", .body_max_bytes = 4096, .handle = api_post_shares},
     {.method = "GET",
      .path = "/v1/audit",
      .query = "since until user job what limit before",

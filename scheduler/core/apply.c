@@ -266,6 +266,9 @@ const char *apply_event(struct core *core, const struct core_event *event)
     case CORE_EVENT_CAPS:
         apply_caps(core, &event->as.caps);
         return NULL;
+    case CORE_EVENT_WEIGHT:
+        share_weigh(core, &event->as.weight);
+        return NULL;
     case CORE_EVENT_QUOTA:
         apply_quota(core, &event->as.quota);
         return NULL;

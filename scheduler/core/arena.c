@@ -199,7 +199,8 @@ bool core_make_room(struct core *core, const struct core_event *event)
         uint32_t most = CORE_STEP_ELEMENTS_MAX + (event->kind == CORE_EVENT_JOB_SUBMIT);
         room_for(&like.capacity.jobs, old->facts.job_count, most, CORE_JOBS_MAX);
     }
-    if (event->kind == CORE_EVENT_QUOTA || event->kind == CORE_EVENT_CAPS || event->kind == CORE_EVENT_FAMILY)
+    if (event->kind == CORE_EVENT_QUOTA || event->kind == CORE_EVENT_CAPS ||
+        event->kind == CORE_EVENT_WEIGHT || event->kind == CORE_EVENT_FAMILY)
         enough = room_for(&like.tenant_capacity, old->facts.tenant_count, 1, CORE_TENANTS_MAX);
     if (event->kind == CORE_EVENT_RESERVE && !event->as.reserve.remove)
         enough = room_for(&like.resv_capacity, old->resv_count, 1, CORE_RESERVATIONS_MAX) &&

@@ -18,7 +18,7 @@
 _Noreturn void core_assert_failed(const char *what, const char *file);
 
 #define CORE_MAGIC UINT64_C(0x31656e6f63687442)
-#define CORE_ARENA_VERSION 10
+#define CORE_ARENA_VERSION 11
 /* A start is charged this much work, so one step starts at most CORE_STEP_WORK / CORE_WORK_START tasks beside
  * one gang, which is decided whole; room for that many is made before each step. */
 #define CORE_WORK_START 8
@@ -311,11 +311,13 @@ struct tenant_facts {
     uint32_t place; /* what its use adds to its jobs' places */
     uint32_t limit_cores, limit_gpu_milli, limit_running, limit_queued; /* 0: none */
     uint32_t own_limits;                                                /* 1: set for it, not everyone's */
-    uint32_t family;                     /* 0: its jobs of every family and of none */
-    uint32_t approved;                   /* 1: a principal who may run what is restricted in the family */
-    uint64_t cap_time_limit_ms;          /* 0: none */
-    uint32_t cap_class;                  /* 0: none; else 1 + the highest class */
-    uint32_t own_caps;                   /* 1: set for it, not everyone's */
+    uint32_t family;            /* 0: its jobs of every family and of none */
+    uint32_t approved;          /* 1: a principal who may run what is restricted in the family */
+    uint64_t cap_time_limit_ms; /* 0: none */
+    uint32_t cap_class;         /* 0: none; else 1 + the highest class */
+    uint32_t own_caps;          /* 1: set for it, not everyone's */
+    uint32_t weight_milli;      /* of the fair share; 0: CORE_WEIGHT_ONE */
+    uint32_t zero;
     uint64_t guard_models, guard_labels; /* of a family: what it guards */
 };
 
@@ -553,6 +555,7 @@ void share_begin(struct core *core, const struct job *job, const struct task *ta
 void share_end(struct core *core, const struct job *job, const struct task *task);
 /* What was used is decayed up to now: before the half-life changes. */
 void share_settle(struct core *core, struct tenant *t);
+void share_weigh(struct core *core, const struct core_weight *weight);
 /* The place that its use gives the principal now. */
 uint32_t share_place(const struct core *core, const struct tenant *t);
 /* What the decision SHARE does; NULL, or why it can't be. */

@@ -53,7 +53,7 @@
 
 /* Changes whenever the same events may give other decisions or another state. Written into each row and
  * checkpoint. */
-#define CORE_VERSION 12
+#define CORE_VERSION 13
 
 #ifndef CORE_STEP_WORK      /* the simulator also runs a core with a tiny one */
 #define CORE_STEP_WORK 4096 /* W: units of work that one step may do before it says CONTINUE */
@@ -113,6 +113,7 @@ enum core_event_kind {
     CORE_EVENT_NODE_FAULT = 21,  /* the node drains itself: what it needs to start tasks is broken */
     CORE_EVENT_NODE_HEALED = 22, /* that works again; an administrator's drain stays */
     CORE_EVENT_CAPS = 23,        /* how far owners may go with their own jobs */
+    CORE_EVENT_WEIGHT = 24,      /* how much of the fair share is a principal's */
     CORE_EVENT_KIND_END
 };
 
@@ -252,6 +253,15 @@ struct core_quota {
     bool approved;    /* of a principal in a family: may run what is restricted there */
 };
 
+#define CORE_WEIGHT_ONE 1000u /* thousandths: of who has no weight */
+#define CORE_WEIGHT_MAX 1000000u
+
+/* Of the fair share: who has twice the weight of another goes as far with twice the use. */
+struct core_weight {
+    struct principal_id principal;
+    uint32_t milli; /* 1..CORE_WEIGHT_MAX */
+};
+
 /* How far owners may go: the highest class, and the longest time limit, when they submit or raise one. A
  * principal's own stands in place of everyone's; a workspace's holds beside it. Of jobs that wait already,
  * those above the class stand (and then run) in it, and those above the time limit don't start; what runs
@@ -302,6 +312,7 @@ struct core_event {
         struct core_update update;
         struct core_quota quota;
         struct core_caps caps;
+        struct core_weight weight;
         struct core_family family;
         struct {
             uint32_t id; /* < RESOURCE_LICENCES_MAX */
@@ -393,7 +404,7 @@ enum core_reason {
     CORE_REASON_KEPT = 22, /* Queued: it fits, and leaves free capacity to short jobs (views only) */
     CORE_REASON_PLANNED = 23,    /* Queued: it fits, and the plan of the queue starts it later (views only) */
     CORE_REASON_NODE_FAULT = 24, /* Queued: as the next attempt, its node could not start it */
-    CORE_REASON_CAP = 25, /* Queued: its time limit is above a cap that was set since (views only) */
+    CORE_REASON_CAP = 25,        /* Queued: its time limit is above a cap that was set since (views only) */
     CORE_REASON_COUNT
 };
 

@@ -143,6 +143,14 @@ static const char *check_caps(const struct core_event *event)
     return c->time_limit_ms > CORE_DURATION_MAX_MS ? "a duration is beyond the limit" : NULL;
 }
 
+static const char *check_weight(const struct core_event *event)
+{
+    const struct core_weight *w = &event->as.weight;
+    if (!w->principal.v)
+        return "0 is no principal's id";
+    return w->milli < 1 || w->milli > CORE_WEIGHT_MAX ? "a weight is beyond the limits" : NULL;
+}
+
 static const char *check_family(const struct core_event *event)
 {
     const struct core_family *f = &event->as.family;
@@ -246,7 +254,7 @@ const char *core_event_check(const struct core_event *event)
         [CORE_EVENT_LICENCES] = check_licences,  [CORE_EVENT_QUOTA] = check_quota,
         [CORE_EVENT_FAMILY] = check_family,      [CORE_EVENT_RESERVE] = check_reserve,
         [CORE_EVENT_CAPS] = check_caps,          [CORE_EVENT_NODE_FAULT] = check_node,
-        [CORE_EVENT_NODE_HEALED] = check_node,
+        [CORE_EVENT_NODE_HEALED] = check_node,   [CORE_EVENT_WEIGHT] = check_weight,
     };
     if ((unsigned)event->kind >= CORE_EVENT_KIND_END || !checks[event->kind])
         return "an event of an unknown kind";

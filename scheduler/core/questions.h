@@ -227,6 +227,7 @@ struct core_share_view {
     struct principal_id principal;
     uint64_t core_s; /* core-seconds (a GPU counts as a core): what runs in full, what ended decayed */
     uint64_t width;  /* cores and GPUs that it holds now */
+    uint32_t weight_milli;
     uint32_t place;  /* how far back its jobs stand; 0 without a share weight */
     uint32_t queued; /* its waiting jobs */
 };
@@ -235,6 +236,7 @@ struct core_share_view {
  * event's counts as that). *cursor starts at 0; false at the end. Only
  * between steps. */
 bool core_share_next(const struct core *core, uint64_t now_ms, uint32_t *cursor, struct core_share_view *out);
+uint32_t core_weight_get(const struct core *core, struct principal_id principal);
 
 /* ---- rules_view.c: the rules in force, and what would go by them ---- */
 

@@ -15,7 +15,7 @@ _Static_assert(sizeof(struct node_facts) == 32 + 8 * RESOURCE_CORE_WORDS + 2 * R
 _Static_assert(sizeof(struct header_facts) ==
                    40 + 32 + 4 * RESOURCE_LICENCES_MAX + 16 + 24 + 8 + 8 + CORE_FAMILIES_MAX / 8,
                "no padding");
-_Static_assert(sizeof(struct tenant_facts) == 88, "no padding");
+_Static_assert(sizeof(struct tenant_facts) == 96, "no padding");
 _Static_assert(sizeof(struct shape_key) == 72 && sizeof(struct klass_key) == 72,
                "no padding: keys are compared");
 _Static_assert(sizeof(struct job) == 512, "a pending job's cost");

@@ -317,6 +317,10 @@ static void event(struct codec *c, struct core_event *e, struct core_row *row)
     case CORE_EVENT_CAPS:
         caps(c, &e->as.caps);
         break;
+    case CORE_EVENT_WEIGHT:
+        U32(c, e->as.weight.principal.v);
+        U32(c, e->as.weight.milli);
+        break;
     case CORE_EVENT_FAMILY:
         e->as.family.id = (uint32_t)number(c, e->as.family.id, CORE_FAMILIES_MAX - 1);
         BOOL(c, e->as.family.restricted);

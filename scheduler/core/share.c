@@ -1,9 +1,11 @@
 /*
  * Fair share: what a principal uses and has used lately, decayed with a half-life, and the place in the order
- * that this gives to its waiting jobs. Owns use, use_at_ms, busy, busy_since and place of principals. What
- * runs counts in full until it ends; time alone changes places, too.
+ * that this gives to its waiting jobs: use by weight. Owns weight_milli, use, use_at_ms, busy, busy_since and
+ * place of principals. What runs counts in full until it ends; time alone changes places, too.
  */
 #include "scheduler/core/step.h"
+
+__extension__ typedef unsigned __int128 wide;
 
 #define SHARE_PLACE_MAX 256     /* places, on the order's scale */
 #define SHARE_PERIOD_MS 60000   /* places follow the time at the first event of each such period */
@@ -78,9 +80,22 @@ static uint64_t used(const struct core *core, const struct tenant *t, uint64_t n
     return had + (t->busy * now_ms - t->busy_since) / 1000;
 }
 
-static uint32_t place_of(const struct core *core, uint64_t used_core_s)
+void share_weigh(struct core *core, const struct core_weight *weight)
 {
-    uint64_t hours = used_core_s / SHARE_LEAST_CORE_S;
+    struct tenant *t = &core->tenants[tenant_get(core, CORE_QUOTA_PRINCIPAL, weight->principal.v, 0)];
+    tenant_changes(core, t);
+    t->facts.weight_milli = weight->milli == CORE_WEIGHT_ONE ? 0 : weight->milli;
+}
+
+static uint32_t weight_of(const struct tenant *t)
+{
+    return t->facts.weight_milli ? t->facts.weight_milli : CORE_WEIGHT_ONE;
+}
+
+static uint32_t place_of(const struct core *core, const struct tenant *t, uint64_t used_core_s)
+{
+    /* At most 2^64 x 1000 / 3600: it fits. */
+    uint64_t hours = (uint64_t)((wide)used_core_s * CORE_WEIGHT_ONE / weight_of(t) / SHARE_LEAST_CORE_S);
     uint64_t doublings = hours ? 64 - (uint64_t)__builtin_clzll(hours) : 0;
     uint64_t place = doublings * core->h->facts.share_weight;
     return place < SHARE_PLACE_MAX ? (uint32_t)place : SHARE_PLACE_MAX;
@@ -91,7 +106,7 @@ uint32_t share_place(const struct core *core, const struct tenant *t)
     const struct header_facts *f = &core->h->facts;
     if (!f->share_weight || t->facts.scope != CORE_QUOTA_PRINCIPAL || t->facts.family)
         return 0;
-    return place_of(core, used(core, t, f->now_ms));
+    return place_of(core, t, used(core, t, f->now_ms));
 }
 
 /* The jobs of one class that stand at another place than the principal's gives them move to theirs. */
@@ -161,10 +176,16 @@ bool core_share_next(const struct core *core, uint64_t now_ms, uint32_t *cursor,
         *out = (struct core_share_view){.principal = {t->facts.id},
                                         .core_s = used(core, t, at_ms),
                                         .width = t->busy,
+                                        .weight_milli = weight_of(t),
                                         .queued = t->queued};
-        out->place = place_of(core, out->core_s);
+        out->place = place_of(core, t, out->core_s);
         if (out->core_s || out->width || out->queued)
             return true;
     }
     return false;
+}
+
+uint32_t core_weight_get(const struct core *core, struct principal_id principal)
+{
+    return weight_of(&core->tenants[tenant_find(core, CORE_QUOTA_PRINCIPAL, principal.v)]);
 }

@@ -347,6 +347,12 @@ static void on_rules(struct step *step)
     step->want_place = true;
 }
 
+static void on_weight(struct step *step)
+{
+    uint32_t slot = tenant_find(step->core, CORE_QUOTA_PRINCIPAL, step->event->as.weight.principal.v);
+    step->want_place = share_follow(step, slot) || step->want_place;
+}
+
 static void decide(struct step *step)
 {
     switch (step->event->kind) {
@@ -356,6 +362,9 @@ static void decide(struct step *step)
     case CORE_EVENT_CAPS:
     case CORE_EVENT_FAMILY:
         on_rules(step);
+        break;
+    case CORE_EVENT_WEIGHT:
+        on_weight(step);
         break;
     case CORE_EVENT_NODE_UP:
     case CORE_EVENT_NODE_RESUME:

@@ -240,6 +240,9 @@ void model_event(struct sim *sim, const struct core_event *event)
         model_share_config(sim);
         sim->config = event->as.config;
         break;
+    case CORE_EVENT_WEIGHT:
+        sim->weight_milli[event->as.weight.principal.v] = event->as.weight.milli;
+        break;
     case CORE_EVENT_CAPS:
         model_caps_event(sim, &event->as.caps);
         break;

@@ -42,9 +42,10 @@ void model_share_freed(struct sim *sim, const struct mlease *lease)
         (double)ran_s * width_of(&lease->lease);
 }
 
-static uint32_t place_of(const struct sim *sim, double core_s)
+static uint32_t place_of(const struct sim *sim, uint32_t principal, double core_s)
 {
-    double hours = core_s / CORE_HOUR_S;
+    uint32_t milli = sim->weight_milli[principal];
+    double hours = core_s / CORE_HOUR_S * CORE_WEIGHT_ONE / (milli ? milli : CORE_WEIGHT_ONE);
     double place = hours < 1 ? 0 : (floor(log2(hours)) + 1) * sim->config.share_weight;
     return place < SHARE_PLACE_MAX ? (uint32_t)place : SHARE_PLACE_MAX;
 }
@@ -62,7 +63,8 @@ void model_share(struct sim *sim, const struct core_decision *d)
             used += (double)(core_now(sim->main) - lease->began_ms) / 1000 * width_of(&lease->lease);
     }
     double error = used * ROUNDING_PARTS + ROUNDING_CORE_S;
-    if (d->as.share.place < place_of(sim, used - error) || d->as.share.place > place_of(sim, used + error))
+    if (d->as.share.place < place_of(sim, principal, used - error) ||
+        d->as.share.place > place_of(sim, principal, used + error))
         sim_fail(sim, "principal %u gets place %u of fair share by %.0f core-seconds", principal,
                  d->as.share.place, used);
     sim->shares++;

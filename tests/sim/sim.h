@@ -134,7 +134,8 @@ struct sim {
     struct mnode mnodes[SIM_NODES_MAX];
     struct mlease *leases;
     uint32_t lease_count, lease_room;
-    double share_used[SIM_TENANTS]; /* core-seconds of ended leases, faded up to share_ms */
+    uint32_t weight_milli[SIM_TENANTS]; /* 0: as one who has none */
+    double share_used[SIM_TENANTS];     /* core-seconds of ended leases, faded up to share_ms */
     uint64_t share_ms;
     uint64_t shares; /* places that were decided */
     struct core_config config;

@@ -226,6 +226,15 @@ static void cap(struct sim *sim, bool none)
     drive(sim, &event);
 }
 
+static void weigh(struct sim *sim)
+{
+    static const uint32_t weights[] = {1, 250, CORE_WEIGHT_ONE, CORE_WEIGHT_ONE, 8000, CORE_WEIGHT_MAX};
+    struct core_event event = {.kind = CORE_EVENT_WEIGHT};
+    event.as.weight.principal.v = 1 + (uint32_t)rng_below(&sim->rng, SIM_TENANTS - 1);
+    event.as.weight.milli = weights[rng_below(&sim->rng, sizeof weights / sizeof *weights)];
+    drive(sim, &event);
+}
+
 static void restrict_family(struct sim *sim, uint32_t family, bool restricted)
 {
     struct core_event event = {.kind = CORE_EVENT_FAMILY};
@@ -246,7 +255,7 @@ static void license(struct sim *sim, uint32_t id, uint32_t total)
 
 void submit_rules(struct sim *sim)
 {
-    switch (rng_below(&sim->rng, 15)) {
+    switch (rng_below(&sim->rng, 16)) {
     case 0:
         configure(sim);
         break;
@@ -265,6 +274,9 @@ void submit_rules(struct sim *sim)
     case 5:
     case 6:
         world_label(sim, &sim->nodes[rng_below(&sim->rng, sim->node_count)]);
+        break;
+    case 15:
+        weigh(sim);
         break;
     case 14:
         for (uint32_t i = 0; i < 4; i++) /* rules are rare, and one cap only counts beside another */

@@ -51,6 +51,8 @@ static uint32_t make_events(struct core_event *events)
         } else if (kind == CORE_EVENT_CAPS) {
             e.as.caps =
                 (struct core_caps){CORE_QUOTA_WORKSPACE, 7, true, PRIORITY_HIGH, CORE_DURATION_MAX_MS};
+        } else if (kind == CORE_EVENT_WEIGHT) {
+            e.as.weight = (struct core_weight){{7}, CORE_WEIGHT_MAX};
         } else if (kind == CORE_EVENT_FAMILY) {
             e.as.family = (struct core_family){CORE_FAMILIES_MAX - 1, true, UINT64_MAX, 5};
         } else if (kind == CORE_EVENT_LICENCES) {

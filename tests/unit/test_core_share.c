@@ -128,6 +128,76 @@ static void what_was_used_fades_while_its_user_waits(void **state)
     assert_true(alice_goes_first_after(*state, 7 * HALF_LIFE));
 }
 
+static void weigh(struct fixture *f, uint32_t user, uint32_t milli)
+{
+    struct core_event event = {.kind = CORE_EVENT_WEIGHT, .as.weight = {{user}, milli}};
+    fed(f, &event);
+}
+
+/* Alice and Bob have used as much; hers counts for half. */
+static void twice_the_weight_goes_as_far_with_twice_the_use(void **state)
+{
+    struct fixture *f = *state;
+    configure(f);
+    weigh(f, ALICE, 2 * CORE_WEIGHT_ONE);
+    node_up(f, 1, 8, 0, GIB);
+    by(f, ALICE, 1, 4);
+    by(f, BOB, 2, 4);
+    f->now_ms += 9 * HOUR;
+    over(f, 1);
+    by(f, CAROL, 3, 4);
+    over(f, 2);
+    by(f, CAROL, 4, 4);
+    by(f, BOB, 5, 4);
+    by(f, ALICE, 6, 4);
+    assert_int_equal(share_of(f, BOB).place, 6 * 8); /* 36 hours of a core: 6 doublings from none */
+    assert_int_equal(share_of(f, ALICE).place, 5 * 8);
+    assert_int_equal(share_of(f, ALICE).core_s, share_of(f, BOB).core_s);
+    assert_int_equal(share_of(f, ALICE).weight_milli, 2 * CORE_WEIGHT_ONE);
+    over(f, 4);
+    assert_true(runs(f, 6));
+    assert_false(runs(f, 5));
+}
+
+static void a_weight_moves_the_jobs_that_wait(void **state)
+{
+    struct fixture *f = *state;
+    configure(f);
+    node_up(f, 1, 8, 0, GIB);
+    by(f, ALICE, 1, 8);
+    f->now_ms += 9 * HOUR;
+    over(f, 1);
+    by(f, CAROL, 2, 8);
+    by(f, BOB, 3, 8);
+    by(f, ALICE, 4, 8);
+    weigh(f, ALICE, 73 * CORE_WEIGHT_ONE);
+    assert_int_equal(moved(f), 1);
+    assert_int_equal(share_of(f, ALICE).place, 0); /* less than an hour of a core */
+    weigh(f, ALICE, 1);
+    assert_int_equal(share_of(f, ALICE).place, 17 * 8); /* 72,000 hours */
+    weigh(f, ALICE, CORE_WEIGHT_ONE);
+    assert_int_equal(share_of(f, ALICE).place, 7 * 8);
+    over(f, 2);
+    assert_true(runs(f, 3));
+}
+
+/* 2^51 core-seconds by the least weight: times 1000 they pass 64 bits. */
+static void the_least_weight_of_very_much_use_is_the_last_place(void **state)
+{
+    struct fixture *f = *state;
+    struct core_event bad = {.kind = CORE_EVENT_WEIGHT, .as.weight = {{ALICE}, 0}};
+    configure(f);
+    assert_non_null(core_event_check(&bad));
+    bad.as.weight.milli = CORE_WEIGHT_MAX + 1;
+    assert_non_null(core_event_check(&bad));
+    weigh(f, ALICE, 1);
+    node_up(f, 1, 8, 0, GIB);
+    by(f, ALICE, 1, 8);
+    f->now_ms += UINT64_C(1) << 58;
+    tick(f);
+    assert_int_equal(share_of(f, ALICE).place, 256);
+}
+
 /* 72 hours of a core are 36 after a half-life, however many small jobs are added to them. */
 static void use_that_grows_often_fades_as_fast(void **state)
 {
@@ -230,6 +300,9 @@ int main(void)
         TEST(a_new_half_life_counts_from_now),
         TEST(places_follow_the_time_once_a_minute_and_64_at_a_time),
         TEST(classes_that_change_places_keep_all_their_jobs),
+        TEST(twice_the_weight_goes_as_far_with_twice_the_use),
+        TEST(a_weight_moves_the_jobs_that_wait),
+        TEST(the_least_weight_of_very_much_use_is_the_last_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
