@@ -10,9 +10,11 @@ struct outputs_options {
     bool force;         /* overwrite files that are there */
     bool json;
     int64_t rank;
+    char *const *patterns; /* of what is wanted (cli/outputs_select.h); none: all */
+    size_t pattern_count;
 };
 
-/* Returns the exit code. */
+/* Of an array: of all its elements, each into a directory of its index. Returns the exit code. */
 int outputs_of(struct client *client, const char *job, const struct outputs_options *options);
 
 #endif

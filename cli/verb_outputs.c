@@ -2,6 +2,7 @@
 #include "cli/verbs.h"
 
 #include "cli/outputs.h"
+#include "cli/outputs_select.h"
 
 struct outputs_args {
     struct args_base base;
@@ -26,27 +27,38 @@ static int run_outputs(void *p, int argc, char **argv)
     bool bad_output, json = cli_wants_json(&args->base, &bad_output);
     if (bad_output)
         return cli_usage("outputs", "-o takes json or table, not \"%s\"", args->base.output);
-    if (argc < 1 || argc > 2)
-        return cli_usage("outputs", "outputs needs a job's name, and a folder to fetch its files into");
+    if (argc < 1)
+        return cli_usage("outputs", "outputs needs a job's name, and a directory to fetch its files into");
+    bool lists =
+        argc == 1 || (argc == 2 && outputs_is_pattern(argv[1])); /* nobody's directory has such a name */
+    const char *directory = lists ? NULL : argv[argc - 1];
     struct error err = {0};
     if (!word_check(WORD_JOB, "job name", argv[0], &err) ||
-        (argc == 2 && !word_check(WORD_PATH, "directory", argv[1], &err)))
+        (directory && !word_check(WORD_PATH, "directory", directory, &err)))
         return cli_usage("outputs", "%s", err.message);
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
     if (!client)
         return cli_fail(&err);
-    struct outputs_options options = {.folder = argc == 2 ? argv[1] : NULL,
+    struct outputs_options options = {.folder = directory,
                                       .work = args->work,
                                       .force = args->force,
                                       .json = json,
-                                      .rank = args->rank.value};
+                                      .rank = args->rank.value,
+                                      .patterns = argv + 1,
+                                      .pattern_count = (size_t)(argc - (lists ? 1 : 2))};
     return outputs_of(client, argv[0], &options);
 }
 
 const struct verb verb_outputs = {
     .name = "outputs",
-    .synopsis = "NAME [--work]\nNAME DIR [--work] [--force]",
-    .summary = "list what a job left in ./outputs, or fetch it into a folder",
+    .synopsis = "NAME [PATTERN] [--work]\nNAME [PATH or PATTERN ...] DIR [--work] [--force]",
+    .summary = "list what a job left in ./outputs, or fetch it into a directory",
+    .details = "A PATH is that of a file or directory below ./outputs; in a PATTERN (in quotes) * is any "
+               "characters of a "
+               "name, ? one, and ** any number of directories: berth outputs train 'ckpt/*.pt' here\n\n"
+               "Of an array the outputs of each element that has begun are listed, or fetched into "
+               "DIR/INDEX; NAME@INDEX "
+               "names one element.",
     .operands = WORD_ANY,
     .options = outputs_opts,
     .args_size = sizeof(struct outputs_args),
