@@ -18,10 +18,10 @@ const char *sim_option(unsigned index);
 
 /*
  * `berth replay`: reads the journal of a state folder, whether or not its Berth runs, and changes nothing.
- * Without `at_ms` (0) and `policy` (NULL) it applies every kept row and decides each again, and tells where that
- * differs from what was recorded; with `at_ms` (since 1970; 0: none) it shows that moment; with `policy` it plays
- * the kept jobs by that policy and compares waits. Tells errors itself; returns the exit code: 0, 1 where it
- * was refused or differs, 2 for words that make no sense.
+ * Without `at_ms` (0) and `policy` (NULL) it applies every kept row and decides each again, and tells where
+ * that differs from what was recorded; with `at_ms` (since 1970; 0: none) it shows that moment; with `policy`
+ * it plays the kept jobs by that policy and compares waits. Tells errors itself; returns the exit code: 0, 1
+ * where it was refused or differs, 2 for words that make no sense.
  */
 int replay_run(const char *state_dir, int64_t at_ms, const char *policy, bool json);
 

@@ -71,8 +71,8 @@ struct job {
     int64_t
         promised_ms; /* while it waits: its latest start; 0: none was promised. Not kept: see engine_look */
     int64_t kept_until_ms; /* while it waits: until when it leaves free capacity to others; 0: it doesn't */
-    const char *runs_as; /* while it waits: the class that a cap leaves it; NULL: the one it asked for. Not
-                            kept, as above */
+    const char *runs_as;   /* while it waits: the class that a cap leaves it; NULL: the one it asked for. Not
+                              kept, as above */
     uint32_t attempt;
     int64_t submitted_ms, started_ms, ended_ms;
     char *fixed; /* JSON object */
