@@ -108,8 +108,8 @@ static void gone(struct http_request *req, void *data)
 static void ask(struct question *q, const struct daemon *d, const cJSON *item)
 {
     const char *name = cJSON_GetStringValue(item);
-    if (!name || !*name || strlen(name) >= PRINCIPAL_NAME_MAX || q->count == CORE_RESERVATION_USERS_MAX ||
-        principals_find(&d->principals, name) || known(d, name))
+    if (!name || !*name || strlen(name) >= PRINCIPAL_NAME_MAX || strchr(name, ':') ||
+        q->count == CORE_RESERVATION_USERS_MAX || principals_find(&d->principals, name) || known(d, name))
         return;
     snprintf(q->users[q->count++].name, PRINCIPAL_NAME_MAX, "%s", name);
 }
@@ -175,7 +175,7 @@ bool api_find_group(const struct daemon *d, const char *name, const char *field,
 
 bool api_find_user(struct daemon *d, const char *name, const char *field, uint32_t *id, struct error *err)
 {
-    const struct known_user *user = known(d, name);
+    const struct known_user *user = strchr(name, ':') ? NULL : known(d, name);
     *id = principals_find(&d->principals, name);
     if (!*id && user && user->there)
         *id = principals_ensure(&d->principals, d->journal, name);

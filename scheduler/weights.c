@@ -147,6 +147,7 @@ struct weight_look_up {
     struct daemon *daemon;
     char (*groups)[PRINCIPAL_NAME_MAX];
     size_t group_count;
+    uint64_t groups_set; /* as it began */
     size_t user_count;
     struct {
         uint32_t principal;
@@ -214,6 +215,8 @@ static void remember(struct daemon *d, const struct weight_look_up *l, size_t us
     struct membership *m = membership_of(d, l->users[user].principal);
     bool known = l->users[user].known;
     m->until_ms = clock_boot_ms() + (known ? WEIGHTS_GROUPS_KEPT_MS : WEIGHTS_GROUPS_FAILED_MS);
+    if (l->groups_set != d->weights.groups_set) /* it may not have looked for all of them */
+        m->until_ms = 0;
     if (!known)
         return;
     m->groups = xrealloc(m->groups, (l->group_count ? l->group_count : 1) * sizeof *m->groups);
@@ -281,6 +284,7 @@ static void ask(struct daemon *d)
         return;
     }
     l->daemon = d;
+    l->groups_set = t->groups_set;
     l->groups = xcalloc(t->count, sizeof *l->groups);
     for (size_t i = 0; i < t->count; i++)
         if (t->items[i].group)
@@ -317,6 +321,7 @@ bool weights_set(struct daemon *d, bool group, const char *name, uint32_t milli,
         return follow(d, principals_ensure(&d->principals, d->journal, name), err);
     size_t i = 0;
     bool ok = true;
+    t->groups_set++;
     for (struct map_slot *s; ok && (s = map_next(&t->members, &i));) {
         ((struct membership *)s->value)->until_ms = 0; /* a group that had no weight was not looked for */
         ok = follow(d, (uint32_t)s->num, err);

@@ -33,6 +33,7 @@ struct weight_table {
     size_t count;
     struct map members;         /* by principal: struct membership of weights.c */
     struct weight_look_up *now; /* under way; NULL: none is */
+    uint64_t groups_set;        /* how often a group's weight was set or taken away */
     bool again;                 /* somebody has come whom it doesn't look up */
 };
 
