@@ -72,7 +72,7 @@ int daemon_gpu_probe(void *args, int argc, char **argv)
 #endif
 }
 
-cJSON *daemon_log(const char *state_dir, const struct audit_query *query, struct error *err)
+cJSON *daemon_log(const char *state_dir, struct audit_query *query, struct error *err)
 {
 #ifdef BERTH_HAVE_SCHEDULER
     return audit_kept(state_dir, query, err);

@@ -20,6 +20,6 @@ const char *daemon_sim_option(unsigned index); /* without the dashes; NULL past 
 int daemon_replay(const char *state_dir, int64_t at_ms, const char *policy, bool json);
 /* berth log on a state folder; see audit_kept. */
 struct audit_query;
-cJSON *daemon_log(const char *state_dir, const struct audit_query *query, struct error *err);
+cJSON *daemon_log(const char *state_dir, struct audit_query *query, struct error *err);
 
 #endif

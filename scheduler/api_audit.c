@@ -42,7 +42,7 @@ static void read_lines(uv_work_t *work)
     struct journal_reader *reader = journal_reader_open(r->folder, &r->err);
     _cleanup_json_ cJSON *o = cJSON_CreateObject();
     r->lines = cJSON_AddArrayToObject(o, "lines");
-    bool ok = reader && journal_read_audit(reader, &r->filter, take_line, r, &r->err);
+    bool kept, ok = reader && journal_read_audit(reader, &r->filter, take_line, r, &kept, &r->err);
     journal_reader_close(reader);
     if (r->more)
         json_add_int(o, "next", (int64_t)r->last);
@@ -74,7 +74,8 @@ static bool read_filter(struct daemon *d, struct http_request *req, struct readi
     if (!http_request_query_int(req, "since", 0, INT64_MAX, 0, &since, err) ||
         !http_request_query_int(req, "until", 0, INT64_MAX, 0, &until, err) ||
         !http_request_query_int(req, "before", 0, INT64_MAX, 0, &before, err) ||
-        !http_request_query_int(req, "limit", 1, AUDIT_PAGE_MAX, AUDIT_PAGE_MAX, &limit, err))
+        !http_request_query_int(req, "limit", 1, AUDIT_PAGE_MAX, AUDIT_PAGE_MAX, &limit, err) ||
+        !audit_kind_check(http_request_query(req, "what"), err))
         return false;
     r->user = xstrdup(http_request_query(req, "user"));
     r->what = xstrdup(http_request_query(req, "what"));

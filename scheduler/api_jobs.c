@@ -158,6 +158,13 @@ bool job_change_cancel(struct daemon *d, const struct caller *caller, struct job
     uint64_t id = job->id;
     if (job_is_final(job))
         return true;
+    struct core_job_view view;
+    bool forced = core_job_get(d->core, (struct job_id){id}, &view) && view.force_canceled;
+    cJSON *before = cJSON_CreateObject(), *after = cJSON_CreateObject();
+    cJSON_AddBoolToObject(before, "canceled", job->canceled_by != NULL);
+    cJSON_AddBoolToObject(before, "force", forced);
+    cJSON_AddBoolToObject(after, "canceled", true);
+    cJSON_AddBoolToObject(after, "force", forced || force);
     if (!job->canceled_by) {
         job->canceled_by = xstrdup(caller->name);
         if (!job->unborn)
@@ -167,12 +174,13 @@ bool job_change_cancel(struct daemon *d, const struct caller *caller, struct job
     event.as.cancel.job.v = id;
     event.as.cancel.force = force;
     event.as.cancel.array.v = job->array_job;
-    if (!engine_step(d, &event, err))
+    if (!engine_step(d, &event, err)) {
+        cJSON_Delete(before);
+        cJSON_Delete(after);
         return false;
+    }
     struct job *made = jobs_get(&d->jobs, id); /* an element that had not begun has a record now */
-    cJSON *how = cJSON_CreateObject();
-    cJSON_AddBoolToObject(how, "force", force);
-    audit_add_job(d, caller, "cancel", made ? made : job, NULL, how);
+    audit_add_job(d, caller, "cancel", made ? made : job, before, after);
     if (made && made != job && !made->canceled_by) {
         made->canceled_by = xstrdup(job->canceled_by);
         free(made->cause_text);

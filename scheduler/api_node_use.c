@@ -57,6 +57,23 @@ static bool read_reason(const cJSON *body, enum core_event_kind kind, const char
     return true;
 }
 
+/* What the three uses change; a drain that another one repeats is his from then on. */
+static cJSON *stated(const struct daemon *d, const struct node *node, enum core_event_kind kind)
+{
+    struct core_node_view view = {0};
+    cJSON *o = cJSON_CreateObject();
+    core_node_get(d->core, (struct node_id){node->id}, &view);
+    if (kind == CORE_EVENT_NODE_LOST) {
+        cJSON_AddBoolToObject(o, "lost", view.lost);
+        return o;
+    }
+    cJSON_AddBoolToObject(o, "drained", view.drained);
+    json_add_str(o, "reason", view.drained ? node->drained.text : NULL);
+    json_add_str(o, "drained_by", view.drained ? node->drained.by : NULL);
+    json_add_str(o, "fault", view.faulty ? node->fault.text : NULL);
+    return o;
+}
+
 /* Written in the step's own transaction. */
 static void note_use(struct node *node, enum core_event_kind kind, const char *by, const char *reason)
 {
@@ -82,20 +99,21 @@ void api_post_node_use(struct http_request *req, void *context)
     struct core_event event = {.kind = kind_of_use(use)};
     bool ok = engine_writable(d, &err) && check_use(d, node, name, use, &err) &&
               read_reason(body, event.kind, &reason, &err);
+    cJSON *before = NULL;
     if (ok) {
+        before = stated(d, node, event.kind);
         note_use(node, event.kind, api_caller(d, req).name, reason);
         event.as.node.node.v = node->id;
         ok = engine_step(d, &event, &err);
     }
     if (!ok) {
+        cJSON_Delete(before);
         http_respond_error(req, &err);
         return;
     }
     struct caller caller = api_caller(d, req);
-    cJSON *after = cJSON_CreateObject();
-    json_add_str(after, "reason", reason);
     _cleanup_free_ char *what = xasprintf("node %s", use);
-    audit_add(d, &caller, what, name, NULL, after);
+    audit_add(d, &caller, what, name, before, stated(d, node, event.kind));
     log_info("node %s: %s by %s%s%s", name, use, api_caller(d, req).name, reason ? ": " : "",
              reason ? reason : "");
     engine_answer(d, req, 204, NULL, NULL, 0);

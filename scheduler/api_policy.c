@@ -73,13 +73,13 @@ void api_post_policy(struct http_request *req, void *context)
     struct loss_rule rule = d->loss_rule;
     bool ok = engine_writable(d, &err) && read_policy(body, &event.as.config, &err) &&
               loss_rule_read(body, &rule, &err);
-    if (ok && (rule.rule != d->loss_rule.rule || rule.fence_after_ms != d->loss_rule.fence_after_ms))
-        loss_rule_set(d, &rule);
     if (!ok || !engine_step(d, &event, &err)) {
         cJSON_Delete(before);
         http_respond_error(req, &err);
         return;
     }
+    if (rule.rule != d->loss_rule.rule || rule.fence_after_ms != d->loss_rule.fence_after_ms)
+        loss_rule_set(d, &rule);
     log_info("policy set by %s: %s", api_caller(d, req).name, core_policy_name(event.as.config.policy));
     struct caller caller = api_caller(d, req);
     audit_add(d, &caller, "policy set", NULL, before, policy_object(d));

@@ -315,17 +315,21 @@ void api_post_reservation(struct http_request *req, void *context)
     if (!body || !api_look_up_users(d, req, json_get(body, "users"), api_post_reservation))
         return;
     struct core_event event = {.kind = CORE_EVENT_RESERVE};
-    bool ok = engine_writable(d, &err) && read_reserve(d, body, &event.as.reserve, nodes, &err) &&
-              engine_step(d, &event, &err);
-    if (!ok) {
+    struct core_reservation_view view;
+    cJSON *before = NULL;
+    bool ok = engine_writable(d, &err) && read_reserve(d, body, &event.as.reserve, nodes, &err);
+    if (ok && core_reservation_get(d->core, event.as.reserve.reservation, &view))
+        before = reservation_object(d, &view);
+    if (!ok || !engine_step(d, &event, &err)) {
+        cJSON_Delete(before);
         http_respond_error(req, &err);
         return;
     }
-    struct core_reservation_view view;
     bool there = core_reservation_get(d->core, event.as.reserve.reservation, &view);
     if (!there && !event.as.reserve.remove) { /* the core had no room for it after all */
         error_set(&err, ERROR_UNAVAILABLE, "there is no memory for another reservation");
         error_hint(&err, "try again later");
+        cJSON_Delete(before);
         http_respond_error(req, &err);
         return;
     }
@@ -333,7 +337,7 @@ void api_post_reservation(struct http_request *req, void *context)
              api_caller(d, req).name);
     _cleanup_json_ cJSON *o = there ? reservation_object(d, &view) : cJSON_CreateObject();
     struct caller caller = api_caller(d, req);
-    audit_add(d, &caller, there ? "reserve" : "reserve delete", json_str(body, "name", "?"), NULL,
-              cJSON_Duplicate(o, true));
+    audit_add(d, &caller, there ? "reserve" : "reserve delete", json_str(body, "name", "?"), before,
+              there ? cJSON_Duplicate(o, true) : NULL);
     engine_answer(d, req, 200, json_text(o), NULL, 0);
 }

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A request that waits for a survey. */
 struct asked {
@@ -137,13 +138,14 @@ void api_post_storage(struct http_request *req, void *context)
         http_respond_error(req, &err);
         return;
     }
-    shares_set(d, name ? name : SHARES_EVERYONE, bytes);
+    const char *whose = name ? name : SHARES_EVERYONE;
+    cJSON *before = shares_stated(d, whose);
+    shares_set(d, whose, bytes);
     struct caller caller = api_caller(d, req);
-    cJSON *after = cJSON_Duplicate(body, true);
     if (name)
-        audit_add_own(d, &caller, "storage", id, NULL, after);
+        audit_add_own(d, &caller, "storage", id, before, shares_stated(d, whose));
     else
-        audit_add(d, &caller, "storage", "everyone", NULL, after);
+        audit_add(d, &caller, "storage", "everyone", before, shares_stated(d, whose));
     log_info("storage limits of %s set by %s", name ? name : "everyone", api_caller(d, req).name);
     cJSON *o = cJSON_CreateObject();
     json_add_str(o, "name", name);
@@ -186,6 +188,15 @@ static void removed(uv_work_t *work, int status)
     free(r);
 }
 
+static void note_removal(struct daemon *d, struct http_request *req, struct job *job)
+{
+    struct caller caller = api_caller(d, req);
+    _cleanup_free_ char *note = xasprintf("its logs and outputs were removed by %s", caller.name);
+    job_note(job, clock_wall_ms(), note);
+    jobs_touch(&d->jobs, job);
+    audit_add_job(d, &caller, "results delete", job, NULL, NULL);
+}
+
 void api_post_results_delete(struct http_request *req, void *context)
 {
     struct daemon *d = context;
@@ -202,15 +213,12 @@ void api_post_results_delete(struct http_request *req, void *context)
         http_respond_error(req, &err);
         return;
     }
-    _cleanup_free_ char *note = xasprintf("its logs and outputs were removed by %s", api_caller(d, req).name);
-    job_note(job, clock_wall_ms(), note);
-    jobs_touch(&d->jobs, job);
-    struct caller caller = api_caller(d, req);
-    audit_add_job(d, &caller, "results delete", job, NULL, NULL);
     struct removal *r = xcalloc(1, sizeof *r);
     r->daemon = d;
     r->req = req;
     r->logs = xasprintf("%s/%llu", d->options.log_dir, (unsigned long long)job->id);
     r->outputs = xasprintf("%s/%llu", d->options.outputs_dir, (unsigned long long)job->id);
+    if (access(r->logs, F_OK) == 0 || access(r->outputs, F_OK) == 0)
+        note_removal(d, req, job);
     daemon_work_for(d, api_caller(d, r->req).principal, &r->work, do_removal, removed);
 }

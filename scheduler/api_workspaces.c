@@ -101,15 +101,22 @@ static struct workspace *need(struct daemon *d, struct http_request *req, const 
     return w;
 }
 
+/* What administrators set of it. */
+static cJSON *stated(const struct daemon *d, const struct workspace *w)
+{
+    _cleanup_json_ cJSON *o = workspace_object(d, w->id, w->name, w);
+    cJSON *out = cJSON_CreateObject();
+    cJSON_AddItemToObject(out, "description", cJSON_Duplicate(json_get(o, "description"), true));
+    cJSON_AddItemToObject(out, "members", cJSON_Duplicate(json_get(o, "members"), true));
+    return out;
+}
+
 static void answer(struct daemon *d, struct http_request *req, unsigned status, const struct workspace *w,
-                   const char *what)
+                   const char *what, cJSON *before)
 {
     _cleanup_json_ cJSON *o = workspace_object(d, w->id, w->name, w);
     struct caller caller = api_caller(d, req);
-    cJSON *after = cJSON_CreateObject();
-    cJSON_AddItemToObject(after, "description", cJSON_Duplicate(json_get(o, "description"), true));
-    cJSON_AddItemToObject(after, "members", cJSON_Duplicate(json_get(o, "members"), true));
-    audit_add(d, &caller, status == 201 ? "workspace create" : "workspace update", w->name, NULL, after);
+    audit_add(d, &caller, before ? "workspace update" : "workspace create", w->name, before, stated(d, w));
     log_info("workspace %s %s by %s", w->name, what, api_caller(d, req).name);
     engine_answer(d, req, status, json_text(o), NULL, 0);
 }
@@ -137,7 +144,7 @@ void api_post_workspace(struct http_request *req, void *context)
     read_description(body, w, &err);
     read_members(d, body, w, &err);
     workspace_write(d, w);
-    answer(d, req, 201, w, "made");
+    answer(d, req, 201, w, "made", NULL);
 }
 
 void api_post_workspace_update(struct http_request *req, void *context)
@@ -149,13 +156,15 @@ void api_post_workspace_update(struct http_request *req, void *context)
     if (!body || !api_look_up_users(d, req, json_get(body, "members"), api_post_workspace_update))
         return;
     struct workspace *w = need(d, req, "changed", &err);
+    cJSON *before = w ? stated(d, w) : NULL;
     if (!w || !read_members(d, body, NULL, &err) || !read_description(body, w, &err) ||
         !read_members(d, body, w, &err)) {
+        cJSON_Delete(before);
         http_respond_error(req, &err);
         return;
     }
     workspace_write(d, w);
-    answer(d, req, 200, w, "changed");
+    answer(d, req, 200, w, "changed", before);
 }
 
 /* A name that is made anew begins without the quotas that the old one had. */
@@ -198,7 +207,7 @@ void api_post_workspace_delete(struct http_request *req, void *context)
         return;
     }
     struct caller caller = api_caller(d, req);
-    audit_add(d, &caller, "workspace delete", w->name, NULL, NULL);
+    audit_add(d, &caller, "workspace delete", w->name, stated(d, w), NULL);
     log_info("workspace %s removed by %s", w->name, caller.name);
     workspace_drop(d, w);
     engine_answer(d, req, 204, NULL, NULL, 0);

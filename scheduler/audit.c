@@ -2,9 +2,47 @@
 
 #include "base/clock.h"
 #include "base/cleanup.h"
+#include "proto/excerpt.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const char *const kinds[] = {
+    "submit",           "hold",        "release",        "update",           "cancel",
+    "results delete",   "policy set",  "quota set",      "quota remove",     "quota request",
+    "quota approve",    "quota deny",  "quota withdraw", "licence set",      "node add",
+    "node drain",       "node resume", "node lost",      "node update",      "size create",
+    "size update",      "size delete", "family",         "workspace create", "workspace update",
+    "workspace delete", "reserve",     "reserve delete", "storage",          "share set",
+    "share remove",     "shutdown"};
+
+/* What follows from the state, and is nobody's change. */
+static const char *const derived[] = {"fits",  "usable", "in_the_way", "in_the_way_count",
+                                      "begun", "used",   "policies",   "promises_voided"};
+
+const char *audit_kind(size_t i)
+{
+    return i < sizeof kinds / sizeof *kinds ? kinds[i] : NULL;
+}
+
+bool audit_kind_check(const char *what, struct error *err)
+{
+    _cleanup_buf_ struct buf known = {0};
+    for (size_t i = 0; audit_kind(i); i++) {
+        if (!what || strcmp(what, audit_kind(i)) == 0)
+            return true;
+        buf_printf(&known, "%s%s", i ? ", " : "", audit_kind(i));
+    }
+    error_field(err, "what", "there is no kind of change \"%s\"", EXCERPT(what));
+    return error_hint(err, "one of %s", known.data);
+}
+
+static void drop_derived(cJSON *side)
+{
+    for (size_t i = 0; side && i < sizeof derived / sizeof *derived; i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(side, derived[i]);
+}
 
 /* What is the same on both sides did not change. */
 static void drop_equal(cJSON *before, cJSON *after)
@@ -22,9 +60,14 @@ static void add(struct daemon *d, const struct caller *caller, struct journal_au
                 cJSON *after)
 {
     _cleanup_json_ cJSON *doc = cJSON_CreateObject();
+    drop_derived(before);
+    drop_derived(after);
     drop_equal(before, after);
     cJSON_AddItemToObject(doc, "before", before ? before : cJSON_CreateNull());
     cJSON_AddItemToObject(doc, "after", after ? after : cJSON_CreateNull());
+    if (before && after && !before->child && !after->child)
+        return;
+    assert(audit_kind_check(line->what, NULL));
     _cleanup_free_ char *text = json_text(doc);
     line->at_ms = clock_wall_ms();
     line->principal = principals_ensure(&d->principals, d->journal, caller->name);

@@ -11,7 +11,7 @@ static bool take_line(void *data, const struct journal_audit *line)
     return true;
 }
 
-cJSON *audit_kept(const char *state_dir, const struct audit_query *query, struct error *err)
+cJSON *audit_kept(const char *state_dir, struct audit_query *query, struct error *err)
 {
     struct journal_audit_filter filter = {.since_ms = query->since_ms,
                                           .until_ms = query->until_ms,
@@ -20,6 +20,9 @@ cJSON *audit_kept(const char *state_dir, const struct audit_query *query, struct
                                           .job = query->job,
                                           .all = true,
                                           .limit = query->limit};
+    bool kept = true;
+    if (!audit_kind_check(query->what, err))
+        return NULL;
     _cleanup_free_ char *folder = sim_journal_folder(state_dir);
     if (!folder) {
         error_set(err, ERROR_NOT_FOUND, "there is no journal in %s", state_dir);
@@ -29,10 +32,11 @@ cJSON *audit_kept(const char *state_dir, const struct audit_query *query, struct
     if (reader)
         journal_reader_patient(reader);
     cJSON *lines = reader ? cJSON_CreateArray() : NULL;
-    if (lines && !journal_read_audit(reader, &filter, take_line, lines, err)) {
+    if (lines && !journal_read_audit(reader, &filter, take_line, lines, &kept, err)) {
         cJSON_Delete(lines);
         lines = NULL;
     }
     journal_reader_close(reader);
+    query->not_kept = !kept;
     return lines;
 }

@@ -31,10 +31,11 @@ struct audit_query {
     const char *user, *what;    /* who made the change; the kind ("submit") */
     uint64_t job;               /* the id */
     uint32_t limit;             /* lines */
+    bool not_kept;              /* set by what reads: the journal is from before lines were kept */
 };
 
 /* `berth log` where no Berth runs: the lines of a state folder's journal, the newest first, as GET /v1/audit
  * has them, whether or not its Berth runs. The caller deletes the array. NULL with *err. */
-cJSON *audit_kept(const char *state_dir, const struct audit_query *query, struct error *err);
+cJSON *audit_kept(const char *state_dir, struct audit_query *query, struct error *err);
 
 #endif

@@ -154,8 +154,14 @@ static void audit_update(struct daemon *d, const struct caller *caller, const st
 {
     cJSON *before = cJSON_CreateObject(), *after = cJSON_CreateObject();
     if (u->set_held) {
-        cJSON_AddBoolToObject(before, "held", was->reason == CORE_REASON_HELD);
+        bool held = was->reason == CORE_REASON_HELD;
+        cJSON_AddBoolToObject(before, "held", held);
         cJSON_AddBoolToObject(after, "held", u->held);
+        /* An administrator's hold over the owner's is another's hold. */
+        if (held && u->held) {
+            cJSON_AddBoolToObject(before, "by_operator", was->held_by_operator);
+            cJSON_AddBoolToObject(after, "by_operator", was->held_by_operator || u->by_operator);
+        }
     }
     if (u->set_priority) {
         cJSON_AddStringToObject(before, "priority", priority_class_name(was->priority_class));
@@ -174,13 +180,6 @@ static void audit_update(struct daemon *d, const struct caller *caller, const st
     if (u->set_array_limit) {
         json_add_int(before, "array_limit", was->array_limit);
         json_add_int(after, "array_limit", u->array_limit);
-    }
-    /* An administrator's hold over the owner's is another's hold. */
-    bool takes_over = u->set_held && u->held && u->by_operator && !was->held_by_operator;
-    if (cJSON_Compare(before, after, true) && !takes_over) {
-        cJSON_Delete(before);
-        cJSON_Delete(after);
-        return;
     }
     bool hold_alone =
         u->set_held && !u->set_priority && !u->set_time_limit && !u->set_begin && !u->set_array_limit;

@@ -191,9 +191,9 @@ bool journal_read_jobs(struct journal_reader *r, const struct journal_query *que
                        void (*each)(void *data, const struct journal_job *job), void *data,
                        struct error *err);
 /* Who changed what, the newest first. Calls `take` for each, at most filter->limit, until it returns false.
- */
+ * *kept: false for a journal from before such lines were written. */
 bool journal_read_audit(struct journal_reader *r, const struct journal_audit_filter *filter,
-                        bool (*take)(void *data, const struct journal_audit *line), void *data,
+                        bool (*take)(void *data, const struct journal_audit *line), void *data, bool *kept,
                         struct error *err);
 /* One job; false with ERROR_NOT_FOUND. */
 bool journal_read_job(struct journal_reader *r, uint64_t id,

@@ -58,6 +58,8 @@ static const char schema[] =
     "NULL, n INTEGER NOT NULL, user TEXT NOT NULL, uid INTEGER NOT NULL, what TEXT NOT NULL, job INTEGER NOT "
     "NULL, owner INTEGER NOT NULL, open INTEGER NOT NULL, subject TEXT NOT NULL, doc TEXT NOT NULL,"
     " UNIQUE(principal, n));"
+    "CREATE INDEX IF NOT EXISTS audit_principal ON audit(principal, id);"
+    "CREATE INDEX IF NOT EXISTS audit_open ON audit(open, id) WHERE open = 1;"
     "CREATE INDEX IF NOT EXISTS audit_job ON audit(job, id) WHERE job != 0;"
     "CREATE INDEX IF NOT EXISTS audit_owner ON audit(owner, id) WHERE owner != 0;"
     "CREATE TRIGGER IF NOT EXISTS audit_bound AFTER INSERT ON audit BEGIN DELETE FROM audit WHERE principal "

@@ -111,6 +111,8 @@ bool journal_db_drop_old(struct journal_db *db, int64_t now_ms, struct error *er
 /* Reads the columns of a SELECT of jobs; strings are valid until the next step. */
 void journal_db_take_job(sqlite3_stmt *s, struct journal_job *job);
 sqlite3_stmt *journal_db_prepare(sqlite3 *db, const char *sql, struct error *err);
+/* The statement that reads such lines. */
+const char *journal_audit_sql(const struct journal_audit_filter *filter);
 
 /* Finalizes what was read until sqlite3_step gave `rc`; false with *err where that is a failure or the time
  * is over. */

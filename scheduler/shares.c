@@ -58,6 +58,18 @@ void shares_set(struct daemon *d, const char *name, const uint64_t bytes[SHARE_C
     journal_add_record(d->journal, JOURNAL_SHARE, name, any ? text : NULL);
 }
 
+cJSON *shares_stated(const struct daemon *d, const char *name)
+{
+    const struct share_limits *l = map_get_str(&d->shares.limits, name);
+    cJSON *o = cJSON_CreateObject();
+    for (int i = 0; i < SHARE_COUNT; i++)
+        if (l && l->bytes[i])
+            json_add_int(o, fields[i], (int64_t)l->bytes[i]);
+        else
+            cJSON_AddNullToObject(o, fields[i]);
+    return o;
+}
+
 uint64_t shares_limit(const struct daemon *d, uint32_t principal, enum share share)
 {
     const char *const keys[] = {principals_name(&d->principals, principal), SHARES_EVERYONE};

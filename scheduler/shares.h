@@ -51,6 +51,8 @@ void shares_finish(struct share_table *t);
 void shares_load(struct share_table *t, const char *key, const char *doc);
 /* Sets some of them (0: takes it away, UINT64_MAX: leaves it), in the journal, too. */
 void shares_set(struct daemon *d, const char *name, const uint64_t bytes[SHARE_COUNT]);
+/* What is set of that name; null: nothing. */
+cJSON *shares_stated(const struct daemon *d, const char *name);
 uint64_t shares_limit(const struct daemon *d, uint32_t principal, enum share share);
 const struct results_use *shares_results(const struct daemon *d, uint32_t principal); /* never NULL */
 
