@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "cli/change_words.h"
 #include "cli/client.h"
 #include "cli/daemons.h"
 #include "cli/show.h"
@@ -45,40 +46,6 @@ static const struct table_column columns[] = {{"TIME", false, 0, 0, 0},
                                               {"SUBJECT", false, 7, 7, 0},
                                               {"CHANGE", false, 8, 12, 1}};
 
-static void add_value(struct buf *text, const cJSON *value)
-{
-    _cleanup_free_ char *words = !value || cJSON_IsNull(value) ? xstrdup("none")
-                                 : cJSON_IsString(value)       ? xstrdup(value->valuestring)
-                                                               : cJSON_PrintUnformatted(value);
-    buf_printf(text, "%s", words ? words : "?");
-}
-
-/* "priority medium -> high, reason broken fan" */
-static void add_change(struct table *table, const cJSON *line)
-{
-    const cJSON *before = json_get(line, "before"), *after = json_get(line, "after"), *item;
-    _cleanup_buf_ struct buf text = {0};
-    cJSON_ArrayForEach(item, after)
-    {
-        const cJSON *was = json_get(before, item->string);
-        if (cJSON_IsNull(item) && (!was || cJSON_IsNull(was)))
-            continue;
-        buf_printf(&text, "%s%s ", text.len ? ", " : "", item->string);
-        if (cJSON_IsObject(before)) {
-            add_value(&text, was);
-            buf_printf(&text, " -> ");
-        }
-        add_value(&text, item);
-    }
-    if (!cJSON_IsObject(after))
-        cJSON_ArrayForEach(item, before)
-        {
-            buf_printf(&text, "%s%s ", text.len ? ", " : "was ", item->string);
-            add_value(&text, item);
-        }
-    table_add(table, text.data, TERM_PLAIN);
-}
-
 static void show(const cJSON *lines)
 {
     struct table table;
@@ -96,7 +63,9 @@ static void show(const cJSON *lines)
             table_addf(&table, "%s (%lld)", subject, (long long)job);
         else
             table_add(&table, subject, TERM_PLAIN);
-        add_change(&table, line);
+        _cleanup_buf_ struct buf text = {0};
+        change_add_words(line, &text);
+        table_add(&table, text.data, TERM_PLAIN);
     }
     table_print(&table);
     table_finish(&table);
@@ -152,6 +121,23 @@ static cJSON *ask(const struct log_args *args, const struct audit_query *query, 
     return client ? take_ptr(all) : NULL;
 }
 
+/* An empty answer says what was asked for, and a journal from before there were lines since when there are.
+ */
+static void note_none(const struct log_args *args, const struct audit_query *query)
+{
+    if (query->not_kept)
+        cli_note("this journal is from before Berth kept who changed what: lines are kept from this "
+                 "version's first start on");
+    else if (args->user)
+        cli_note("no line of a user \"%s\"%s", EXCERPT(args->user),
+                 args->what || args->job || args->since || args->until ? " that the other options select"
+                                                                       : "");
+    else
+        cli_note("no line%s", args->what || args->job || args->since || args->until
+                                  ? " that these options select"
+                                  : " yet");
+}
+
 /* Nobody answers where one's own Berth would: what its journal has. */
 static cJSON *read_kept(const struct log_args *args, struct audit_query *query, struct error *err)
 {
@@ -204,6 +190,8 @@ static int run_log(void *p, int argc, char **argv)
         show_json(lines);
     else
         show(lines);
+    if (!cJSON_GetArraySize(lines))
+        note_none(args, &query);
     if (more && !args->limit)
         cli_note("there are older ones: -n N shows more");
     return EXIT_OK;
