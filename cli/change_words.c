@@ -51,13 +51,21 @@ static void add_name(const char *field, struct buf *out)
 
 static void add_value(const cJSON *value, struct buf *out);
 
+/* Nothing, no or 0: of what is new or gone, not worth a word. */
+static bool says_nothing(const cJSON *value)
+{
+    return cJSON_IsNull(value) || cJSON_IsFalse(value) ||
+           (cJSON_IsNumber(value) && value->valuedouble == 0) ||
+           ((cJSON_IsArray(value) || cJSON_IsObject(value)) && !value->child);
+}
+
 static void add_fields(const cJSON *object, struct buf *out)
 {
     const cJSON *item;
     bool first = true;
     cJSON_ArrayForEach(item, object)
     {
-        if (cJSON_IsNull(item))
+        if (says_nothing(item))
             continue;
         buf_printf(out, "%s", first ? "" : ", ");
         first = false;

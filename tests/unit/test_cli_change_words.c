@@ -24,7 +24,8 @@ static void fields_are_named_as_the_options_are(void **state)
         {"{\"before\":{\"members\":[]},\"after\":{\"members\":[\"ada\",\"bob\"]}}",
          "members: none -> ada bob"},
         {"{\"before\":{\"x\":1},\"after\":{}}", "x: 1 -> none"},
-        {"{\"before\":null,\"after\":{\"resources\":{\"cpus\":2,\"memory_bytes\":1048576},\"workspace\":"
+        {"{\"before\":null,\"after\":{\"resources\":{\"cpus\":2,\"gpus\":0,\"exclusive\":false,\"memory_"
+         "bytes\":1048576},\"workspace\":"
          "\"lab\"}}",
          "resources (cpus 2, memory 1M), workspace lab"},
         {"{\"before\":{\"cores\":3,\"gpus\":null},\"after\":null}", "was: cores 3"},
