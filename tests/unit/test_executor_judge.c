@@ -37,14 +37,14 @@ struct row {
 
 static const struct row rows[] = {
     {"ends well", UNTOLD, 0, 0, NULL, 0, 0, 0, 0, "", 0, NULL, NULL},
-    {"fails", UNTOLD, 7, 0, NULL, 0, 0, 0, 0, "exit", 7, "exit code 7", NULL},
+    {"fails", UNTOLD, 7, 0, NULL, 0, 0, 0, 0, "exit", 7, "exit status 7", NULL},
     {"dies of a signal", UNTOLD, 0, SIGSEGV, NULL, 0, 0, 0, 0, "signal", 139, "SIGSEGV", NULL},
     {"is killed with its container", KILLED, 0, 0, NULL, 0, 0, 0, 0, "signal", 137, "not known", NULL},
     {"leaves a process", UNTOLD, 0, 0, NULL, 0, 1, 0, 0, "", 0, NULL, "1 process (sleep) still ran"},
-    {"leaves several and fails", UNTOLD, 3, 0, NULL, 0, 3, 0, 0, "exit", 3, "exit code 3",
+    {"leaves several and fails", UNTOLD, 3, 0, NULL, 0, 3, 0, 0, "exit", 3, "exit status 3",
      "3 processes (sleep, ...) still ran"},
     {"ended before a cancel came", UNTOLD, 0, 0, "cancel", 0, 0, 0, 0, "", 0, NULL, NULL},
-    {"failed before a cancel came", UNTOLD, 2, 0, "cancel", 0, 0, 0, 0, "exit", 2, "exit code 2", NULL},
+    {"failed before a cancel came", UNTOLD, 2, 0, "cancel", 0, 0, 0, 0, "exit", 2, "exit status 2", NULL},
     {"ended before a cancel by force", UNTOLD, 0, 0, "cancel", 1, 0, 0, 0, "", 0, NULL, NULL},
     {"ended before its time limit", UNTOLD, 0, 0, "time_limit", 0, 1, 0, 0, "", 0, NULL, "still ran"},
     {"ended before it was preempted", UNTOLD, 0, 0, "preempt", 0, 0, 0, 0, "", 0, NULL, NULL},
