@@ -68,6 +68,13 @@ static void note_skipped(const cJSON *answer, const char *above)
     }
 }
 
+static void note_sweep(const cJSON *answer, const char *above)
+{
+    const char *text = json_str(answer, "work_files", NULL);
+    if (text)
+        cli_note("%sthe work files %s", above, text);
+}
+
 static bool refuse_unmatched(const char *job, const struct outputs_options *o, struct error *err)
 {
     error_set(err, ERROR_NOT_FOUND, "job %s has left nothing that matches %s%s", job, o->patterns[0],
@@ -141,6 +148,7 @@ static int of_array(struct client *client, const char *job, int64_t array, const
             add_rows(&table, answer, above);
         if (!o->pattern_count)
             note_skipped(answer, above);
+        note_sweep(answer, above);
         json_add_int(answer, "index", elements[i].index);
         cJSON_AddItemToArray(list, answer);
     }
@@ -169,6 +177,7 @@ int outputs_of(struct client *client, const char *job, const struct outputs_opti
         return array ? of_array(client, job, array, o) : cli_fail(&err);
     }
     if (!left && o->pattern_count) {
+        note_sweep(answer, "");
         refuse_unmatched(job, o, &err);
         return cli_fail(&err);
     }
@@ -185,6 +194,7 @@ int outputs_of(struct client *client, const char *job, const struct outputs_opti
     }
     if (!o->pattern_count)
         note_skipped(answer, "");
+    note_sweep(answer, "");
     if (!json_bool(answer, "final", true))
         cli_note("the job has not ended: there may be more later");
     return code;

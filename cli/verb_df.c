@@ -15,7 +15,7 @@
 
 struct df_args {
     struct args_base base;
-    const char *user, *blobs, *results;
+    const char *user, *blobs, *results, *work;
     bool remove;
 };
 
@@ -26,6 +26,8 @@ static const struct opt df_opts[] = {
      OPT_STRING, offsetof(struct df_args, blobs)},
     {"results", 0, "SIZE", "set the limit for logs and outputs together (administrators)", OPT_STRING,
      offsetof(struct df_args, results)},
+    {"work", 0, "SIZE", "set the limit for work files, which are part of the outputs (administrators)",
+     OPT_STRING, offsetof(struct df_args, work)},
     {"user", 0, "NAME", "whose limits are set; without it, those of everyone who has none", OPT_STRING,
      offsetof(struct df_args, user)},
     OPT_HOST(struct df_args),
@@ -36,7 +38,7 @@ static const struct opt df_opts[] = {
 static const struct table_column columns[] = {
     {"USER", false, 1, 8, 0}, {"FILES", true, 0, 0, 0}, {"UPLOADED", true, 0, 0, 0},
     {"LIMIT", true, 0, 0, 0}, {"LOGS", true, 0, 0, 0},  {"OUTPUTS", true, 0, 0, 0},
-    {"LIMIT", true, 0, 0, 0},
+    {"LIMIT", true, 0, 0, 0}, {"WORK", true, 0, 0, 0},  {"LIMIT", true, 0, 0, 0},
 };
 
 static void add_bytes(struct table *table, int64_t bytes)
@@ -60,6 +62,8 @@ static void show(const cJSON *answer)
         add_bytes(&table, json_int(user, "log_bytes", 0));
         add_bytes(&table, json_int(user, "output_bytes", 0));
         add_bytes(&table, json_int(json_get(user, "results"), "limit_bytes", 0));
+        add_bytes(&table, json_int(json_get(user, "work"), "bytes", 0));
+        add_bytes(&table, json_int(json_get(user, "work"), "limit_bytes", 0));
     }
     table_print(&table);
     table_finish(&table);
@@ -99,7 +103,8 @@ static int set_limits(const struct df_args *args, struct client *client)
     if (args->user)
         json_add_str(body, "name", args->user);
     if (!add_size(body, "blobs_bytes", "blobs", args->blobs, &code) ||
-        !add_size(body, "results_bytes", "results", args->results, &code))
+        !add_size(body, "results_bytes", "results", args->results, &code) ||
+        !add_size(body, "work_bytes", "work", args->work, &code))
         return code;
     _cleanup_json_ cJSON *answer = client_call(client, "POST", "/v1/storage", body, 0, &err);
     return answer ? EXIT_OK : cli_fail(&err);
@@ -123,7 +128,7 @@ static int run_df(void *p, int argc, char **argv)
 {
     const struct df_args *args = p;
     bool bad_output, json = cli_wants_json(&args->base, &bad_output);
-    bool sets = args->blobs || args->results;
+    bool sets = args->blobs || args->results || args->work;
     struct error err = {0};
     if (bad_output)
         return cli_usage("df", "-o takes json or table, not \"%s\"", args->base.output);
@@ -132,7 +137,7 @@ static int run_df(void *p, int argc, char **argv)
     if (!args->remove && argc)
         return cli_usage("df", "df takes no operands; \"%s\" is one (--remove takes jobs)", argv[0]);
     if (args->user && !sets)
-        return cli_usage("df", "--user needs --blobs or --results");
+        return cli_usage("df", "--user needs --blobs, --results or --work");
     _cleanup_client_ struct client *client = client_open(&args->base, &err);
     if (!client)
         return cli_fail(&err);
@@ -153,13 +158,18 @@ static int run_df(void *p, int argc, char **argv)
 
 const struct verb verb_df = {
     .name = "df",
-    .synopsis = "[-o json]\n--remove JOB...\n[--user NAME] [--blobs SIZE] [--results SIZE]",
+    .synopsis = "[-o json]\n--remove JOB...\n[--user NAME] [--blobs SIZE] [--results SIZE] [--work SIZE]",
     .summary = "show what you store, your limits, and the free space",
     .details =
         "Uploaded files (code) count for each user who uploaded them, also where one copy is stored; what no "
         "live job needs goes after 14 days.\nPast the limit for logs and outputs the logs of your ended jobs "
         "are removed, oldest first; then no job is taken, and what running jobs write to their logs is "
-        "dropped, with a mark.\nAdministrators see all users, and set limits.",
+        "dropped, with a mark.\nWork files are what jobs made beside ./outputs: they are kept for 7 days, "
+        "and past their limit "
+        "(a tenth of the file system, at least 50G for each user) the oldest go, a day after the job's "
+        "record "
+        "says so, or at once past twice the limit. Those of your newest job and of unfinished ones "
+        "stay.\nAdministrators see all users, and set limits.",
     .options = df_opts,
     .args_size = sizeof(struct df_args),
     .run = run_df,

@@ -4,6 +4,7 @@
  */
 #include "scheduler/api.h"
 #include "scheduler/beneath.h"
+#include "scheduler/work_files.h"
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -23,7 +24,8 @@ struct walk {
     uv_work_t work;
     struct daemon *daemon;
     struct http_request *req;
-    char *root;
+    char *root, *outputs_dir;
+    uint64_t work_of; /* the job whose work files are listed; 0: outputs are */
     uint32_t attempt;
     bool final;
     char *collected; /* the node's own account, for what it skipped */
@@ -175,6 +177,11 @@ static void write_answer(struct walk *w)
     cJSON_AddItemToObject(o, "directories", w->directories);
     cJSON_AddItemToObject(o, "skipped", w->skipped);
     cJSON_AddBoolToObject(o, "final", w->final);
+    if (w->work_of) {
+        char text[WORK_TEXT_BYTES];
+        work_files_tell(w->outputs_dir, w->work_of, w->count > 0, text);
+        json_add_str(o, "work_files", *text ? text : NULL);
+    }
     w->text = json_text(o);
 }
 
@@ -206,6 +213,7 @@ static void walked(uv_work_t *work, int status)
         free(w->text);
     }
     free(w->root);
+    free(w->outputs_dir);
     free(w->collected);
     free(w);
 }
@@ -227,6 +235,8 @@ void api_get_outputs(struct http_request *req, void *context)
     w->daemon = d;
     w->req = req;
     w->root = root_of(d, job, rank, work, &w->attempt);
+    w->outputs_dir = xstrdup(d->options.outputs_dir);
+    w->work_of = work ? job->id : 0;
     const struct task *task = job_task(job, w->attempt, rank);
     bool another_follows = w->attempt != job->attempt || job->state == JOB_QUEUED;
     w->final = job_is_final(job) || (!another_follows && task && task->collected);

@@ -9,6 +9,7 @@
 #include "scheduler/audit.h"
 #include "scheduler/engine.h"
 #include "scheduler/storage.h"
+#include "scheduler/sweep.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ static cJSON *user_object(struct daemon *d, uint32_t principal, const char *name
     add_share(o, "blobs", use->bytes, shares_limit(d, principal, SHARE_BLOBS));
     add_share(o, "results", results->log_bytes + results->output_bytes,
               shares_limit(d, principal, SHARE_RESULTS));
+    add_share(o, "work", results->work_bytes, shares_limit(d, principal, SHARE_WORK));
     json_add_int(o, "files", (int64_t)use->count);
     json_add_int(o, "log_bytes", (int64_t)results->log_bytes);
     json_add_int(o, "output_bytes", (int64_t)results->output_bytes);
@@ -123,15 +125,18 @@ void api_post_storage(struct http_request *req, void *context)
     struct error err = {0};
     uint64_t bytes[SHARE_COUNT];
     uint32_t id = 0;
-    _cleanup_json_ cJSON *body =
-        api_need_admin(d, req, "set storage limits") ? api_body(req, "name blobs_bytes results_bytes") : NULL;
+    _cleanup_json_ cJSON *body = api_need_admin(d, req, "set storage limits")
+                                     ? api_body(req, "name blobs_bytes results_bytes work_bytes")
+                                     : NULL;
     if (!body)
         return;
     const char *name = json_str(body, "name", NULL);
     bool ok = engine_writable(d, &err) && read_limit(body, "blobs_bytes", &bytes[SHARE_BLOBS], &err) &&
-              read_limit(body, "results_bytes", &bytes[SHARE_RESULTS], &err);
-    if (ok && bytes[SHARE_BLOBS] == UINT64_MAX && bytes[SHARE_RESULTS] == UINT64_MAX)
-        ok = error_set(&err, ERROR_INVALID, "a limit is missing: blobs_bytes, results_bytes or both");
+              read_limit(body, "results_bytes", &bytes[SHARE_RESULTS], &err) &&
+              read_limit(body, "work_bytes", &bytes[SHARE_WORK], &err);
+    if (ok && bytes[SHARE_BLOBS] == UINT64_MAX && bytes[SHARE_RESULTS] == UINT64_MAX &&
+        bytes[SHARE_WORK] == UINT64_MAX)
+        ok = error_set(&err, ERROR_INVALID, "a limit is missing: blobs_bytes, results_bytes or work_bytes");
     if (ok && name)
         ok = api_find_user(d, name, "name", &id, &err);
     if (!ok) {
@@ -141,6 +146,8 @@ void api_post_storage(struct http_request *req, void *context)
     const char *whose = name ? name : SHARES_EVERYONE;
     cJSON *before = shares_stated(d, whose);
     shares_set(d, whose, bytes);
+    if (bytes[SHARE_WORK] != UINT64_MAX)
+        sweep_start(d); /* so that what will go is announced now */
     struct caller caller = api_caller(d, req);
     if (name)
         audit_add_own(d, &caller, "storage", id, before, shares_stated(d, whose));
@@ -151,6 +158,7 @@ void api_post_storage(struct http_request *req, void *context)
     json_add_str(o, "name", name);
     json_add_int(o, "blobs_bytes", (int64_t)shares_limit(d, id, SHARE_BLOBS));
     json_add_int(o, "results_bytes", (int64_t)shares_limit(d, id, SHARE_RESULTS));
+    json_add_int(o, "work_bytes", (int64_t)shares_limit(d, id, SHARE_WORK));
     char *text = json_text(o);
     cJSON_Delete(o);
     engine_answer(d, req, 200, text, NULL, 0);

@@ -5,11 +5,12 @@
 #include "base/cleanup.h"
 #include "proto/units.h"
 #include "scheduler/daemon.h"
+#include "scheduler/work_files.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const fields[SHARE_COUNT] = {"blobs_bytes", "results_bytes"};
+static const char *const fields[SHARE_COUNT] = {"blobs_bytes", "results_bytes", "work_bytes"};
 static const uint64_t defaults[SHARE_COUNT] = {SHARES_BLOBS_BYTES, SHARES_RESULTS_BYTES};
 
 void shares_init(struct share_table *t)
@@ -78,7 +79,7 @@ uint64_t shares_limit(const struct daemon *d, uint32_t principal, enum share sha
         if (l && l->bytes[share])
             return l->bytes[share];
     }
-    return defaults[share];
+    return share == SHARE_WORK ? work_files_default_share(d->options.outputs_dir) : defaults[share];
 }
 
 const struct results_use *shares_results(const struct daemon *d, uint32_t principal)

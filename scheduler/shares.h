@@ -1,7 +1,8 @@
 /*
- * What each principal may store: one limit for blobs, one for logs and outputs together. The sums of blobs
- * are owners.h's; those of logs and outputs are as old as the last survey. Past the second limit the logs of
- * ended jobs go, oldest first, then what running jobs write to their logs is dropped.
+ * What each principal may store: one limit for blobs, one for logs and outputs together, and of the latter
+ * one for work files, which are then swept (work_files.h). The sums of blobs are owners.h's; those of logs
+ * and outputs are as old as the last survey. Past the second limit the logs of ended jobs go, oldest first,
+ * then what running jobs write to their logs is dropped.
  */
 #ifndef BERTH_SCHEDULER_SHARES_H
 #define BERTH_SCHEDULER_SHARES_H
@@ -26,11 +27,12 @@
 
 struct daemon;
 
-enum share { SHARE_BLOBS, SHARE_RESULTS, SHARE_COUNT };
+enum share { SHARE_BLOBS, SHARE_RESULTS, SHARE_WORK, SHARE_COUNT };
 
 /* Of logs and outputs, as the last survey found them. */
 struct results_use {
-    uint64_t log_bytes, output_bytes;
+    uint64_t log_bytes, output_bytes; /* outputs: with the work files */
+    uint64_t work_bytes;
     bool dropping; /* running jobs' output is dropped */
 };
 

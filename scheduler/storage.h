@@ -9,6 +9,8 @@
 
 /* Bytes that this process may still write to the file system of `path`; UINT64_MAX where that is unknown. */
 uint64_t storage_free_bytes(const char *path);
+/* What is stored below the directory, in bytes of blocks; links are not followed. Takes dirfd. */
+uint64_t storage_bytes_below(int dirfd);
 /* Refuses to store `bytes` more where that would leave less than the floor. */
 bool storage_admit(const struct daemon *d, uint64_t bytes, struct error *err);
 

@@ -8,7 +8,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "scheduler/daemon.h"
-#include "scheduler/sweep.h"
+#include "scheduler/storage.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@
 struct stored {
     uint64_t id;
     uint32_t principal; /* 0: no job of the journal */
-    uint64_t log_bytes, output_bytes;
+    uint64_t log_bytes, output_bytes, work_bytes;
     bool live, removed;
 };
 
@@ -59,7 +59,39 @@ static struct stored *add(struct survey *s, uint64_t id)
     return job;
 }
 
-static void walk(struct survey *s, const char *folder, size_t offset)
+/* Takes fd: of the directory that is `depth` levels below the job's. Work files lie at ATTEMPT.RANK/work. */
+static uint64_t measure_outputs(struct stored *job, int fd, int depth)
+{
+    _cleanup_dir_ DIR *dir = fdopendir(fd);
+    uint64_t sum = 0;
+    if (!dir)
+        close(fd);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        int below = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        uint64_t bytes = 0;
+        if (below >= 0)
+            bytes = depth ? storage_bytes_below(below) : measure_outputs(job, below, depth + 1);
+        if (depth && strcmp(e->d_name, "work") == 0)
+            job->work_bytes += bytes;
+        sum += bytes;
+    }
+    return sum;
+}
+
+static void measure_logs(struct stored *job, int fd)
+{
+    job->log_bytes = storage_bytes_below(fd);
+}
+
+static void measure_results(struct stored *job, int fd)
+{
+    job->output_bytes = measure_outputs(job, fd, 0);
+}
+
+/* `measure` takes the descriptor of the job's directory. */
+static void walk(struct survey *s, const char *folder, void (*measure)(struct stored *job, int fd))
 {
     _cleanup_dir_ DIR *dir = opendir(folder);
     for (struct dirent *e; dir && (e = readdir(dir));) {
@@ -69,7 +101,7 @@ static void walk(struct survey *s, const char *folder, size_t offset)
             continue;
         int fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (fd >= 0)
-            *(uint64_t *)(void *)((char *)add(s, id) + offset) = sweep_bytes_below(fd);
+            measure(add(s, id), fd);
     }
 }
 
@@ -83,6 +115,7 @@ static void merge(struct survey *s)
         if (kept && s->jobs[kept - 1].id == s->jobs[i].id) {
             s->jobs[kept - 1].log_bytes += s->jobs[i].log_bytes;
             s->jobs[kept - 1].output_bytes += s->jobs[i].output_bytes;
+            s->jobs[kept - 1].work_bytes += s->jobs[i].work_bytes;
         } else {
             s->jobs[kept++] = s->jobs[i];
         }
@@ -141,8 +174,8 @@ static void enforce(struct survey *s)
 static void do_survey(uv_work_t *work)
 {
     struct survey *s = container_of(work, struct survey, work);
-    walk(s, s->log_dir, offsetof(struct stored, log_bytes));
-    walk(s, s->outputs_dir, offsetof(struct stored, output_bytes));
+    walk(s, s->log_dir, measure_logs);
+    walk(s, s->outputs_dir, measure_results);
     merge(s);
     if (!find_principals(s))
         return;
@@ -182,6 +215,7 @@ static void sum_up(struct survey *s)
         }
         use->log_bytes += job->log_bytes;
         use->output_bytes += job->output_bytes;
+        use->work_bytes += job->work_bytes;
         if (job->removed && journal_healthy(s->daemon->journal, NULL))
             note_removed(s->daemon, job->id);
     }

@@ -1,62 +1,29 @@
-/* The sweep of work folders: oldest first. */
+/* The walk and the removals run in the thread pool; what follows from them, on the loop. */
 #include "scheduler/sweep.h"
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/log.h"
-#include "scheduler/beneath.h"
+#include "proto/units.h"
+#include "scheduler/work_files.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#define SWEEP_DEPTH_MAX 512
-
-struct swept {
-    char *path;
-    int64_t at_ms;
-    uint64_t bytes;
-};
+#define GOES_NOTE "its work files go on "
 
 struct sweep {
     uv_work_t work;
     struct daemon *daemon;
-    char *outputs_dir;
-    uint64_t *live;
+    char *outputs_dir, *journal;
+    uint64_t *live; /* sorted */
     size_t live_count;
+    uint64_t *share; /* by principal */
+    uint32_t principal_count;
+    struct work_list found;
+    struct error err;
 };
-
-/* Takes dirfd. */
-static uint64_t bytes_below(int dirfd, unsigned depth)
-{
-    _cleanup_dir_ DIR *dir = fdopendir(dirfd);
-    uint64_t sum = 0;
-    if (!dir) {
-        close(dirfd);
-        return 0;
-    }
-    for (struct dirent *e; depth < SWEEP_DEPTH_MAX && (e = readdir(dir));) {
-        struct stat st;
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-            fstatat(dirfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-            continue;
-        sum += (uint64_t)st.st_blocks * 512;
-        if (!S_ISDIR(st.st_mode))
-            continue;
-        int fd = beneath_open(dirfd, e->d_name, O_RDONLY | O_DIRECTORY);
-        if (fd >= 0)
-            sum += bytes_below(fd, depth + 1);
-    }
-    return sum;
-}
-
-uint64_t sweep_bytes_below(int dirfd)
-{
-    return bytes_below(dirfd, 0);
-}
 
 static int by_number(const void *a, const void *b)
 {
@@ -64,89 +31,95 @@ static int by_number(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static int oldest_first(const void *a, const void *b)
+/* A principal that came after the sweep began has no job that has ended. */
+static void note_principal(void *data, size_t at, uint32_t principal)
 {
-    const struct swept *x = a, *y = b;
-    return x->at_ms < y->at_ms ? -1 : x->at_ms > y->at_ms;
+    struct sweep *s = data;
+    s->found.items[at].principal = principal < s->principal_count ? principal : 0;
 }
 
-static void find_work(const char *outputs_dir, const char *job, struct swept **found, size_t *count)
+static bool find_principals(struct sweep *s)
 {
-    _cleanup_free_ char *folder = xasprintf("%s/%s", outputs_dir, job);
-    _cleanup_dir_ DIR *dir = opendir(folder);
-    for (struct dirent *e; dir && (e = readdir(dir));) {
-        struct stat st;
-        char *path = xasprintf("%s/%s/work", folder, e->d_name);
-        int fd = e->d_name[0] == '.' ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd < 0 || fstat(fd, &st) != 0) {
-            if (fd >= 0)
-                close(fd);
-            free(path);
-            continue;
-        }
-        *found = xrealloc(*found, (*count + 1) * sizeof **found);
-        (*found)[(*count)++] = (struct swept){path, (int64_t)st.st_ctim.tv_sec * 1000, bytes_below(fd, 0)};
-    }
-}
-
-void sweep_outputs(const char *outputs_dir, const uint64_t *live, size_t live_count, int64_t now_ms,
-                   int64_t keep_ms, uint64_t keep_bytes)
-{
-    struct swept *found = NULL;
-    size_t count = 0;
-    uint64_t total = 0;
-    _cleanup_dir_ DIR *dir = opendir(outputs_dir);
-    for (struct dirent *e; dir && (e = readdir(dir));) {
-        char *end;
-        uint64_t job = strtoull(e->d_name, &end, 10);
-        if (end == e->d_name || *end ||
-            (live_count && bsearch(&job, live, live_count, sizeof job, by_number)))
-            continue;
-        find_work(outputs_dir, e->d_name, &found, &count);
-    }
-    for (size_t i = 0; i < count; i++)
-        total += found[i].bytes;
-    if (count)
-        qsort(found, count, sizeof *found, oldest_first);
-    for (size_t i = 0; i < count; i++) {
-        struct error err = {0};
-        bool old = now_ms - found[i].at_ms > keep_ms;
-        if (old || total > keep_bytes) {
-            log_info("removing %s: %s", found[i].path,
-                     old ? "its time is over" : "room is needed for newer ones");
-            if (!fs_remove_tree(AT_FDCWD, found[i].path, &err))
-                log_warn("%s", err.message);
-            total -= found[i].bytes;
-        }
-        free(found[i].path);
-    }
-    free(found);
+    _cleanup_free_ uint64_t *ids = xcalloc(s->found.count + 1, sizeof *ids);
+    for (size_t i = 0; i < s->found.count; i++)
+        ids[i] = s->found.items[i].job;
+    struct journal_reader *reader = journal_reader_open(s->journal, &s->err);
+    bool ok = reader && journal_read_principals_of(reader, ids, s->found.count, note_principal, s, &s->err);
+    journal_reader_close(reader);
+    return ok;
 }
 
 static void do_sweep(uv_work_t *work)
 {
     struct sweep *s = container_of(work, struct sweep, work);
-    sweep_outputs(s->outputs_dir, s->live, s->live_count, clock_wall_ms(), SWEEP_KEEP_MS, SWEEP_KEEP_BYTES);
+    int64_t now_ms = clock_wall_ms();
+    work_files_find(s->outputs_dir, &s->found);
+    if (!find_principals(s))
+        return;
+    for (size_t i = 0; i < s->found.count; i++) {
+        struct work_files *w = &s->found.items[i];
+        w->live = s->live_count && bsearch(&w->job, s->live, s->live_count, sizeof w->job, by_number);
+    }
+    work_files_judge(&s->found, s->share, now_ms);
+    work_files_apply(s->outputs_dir, &s->found, now_ms);
+}
+
+static void note(struct daemon *d, const struct work_files *w)
+{
+    struct job *job = jobs_find_id(&d->jobs, d->reader, w->job);
+    char size[24], day[WORK_DATE_BYTES];
+    _cleanup_free_ char *text = NULL;
+    if (!job)
+        return;
+    units_format_bytes((int64_t)w->bytes, size);
+    if (w->fate == WORK_GOES_LATER)
+        text = xasprintf(GOES_NOTE "%s to free space (%s): berth outputs %llu DIR --work fetches them",
+                         work_files_date(w->goes_ms, day), size, (unsigned long long)w->job);
+    else if (w->fate != WORK_STAYS)
+        text = xasprintf("its work files (%s) were removed %s", size,
+                         w->fate == WORK_TOO_OLD ? "after 7 days" : "to free space");
+    job_forget_notes(job, GOES_NOTE);
+    if (text)
+        job_note(job, clock_wall_ms(), text);
+    jobs_touch(&d->jobs, job);
 }
 
 static void swept(uv_work_t *work, int status)
 {
     (void)status;
     struct sweep *s = container_of(work, struct sweep, work);
-    daemon_work_done(s->daemon);
+    struct daemon *d = s->daemon;
+    daemon_work_done(d);
+    d->sweeping = false;
+    if (s->err.code != ERROR_NONE)
+        log_warn("work files could not be swept: %s", s->err.message);
+    for (size_t i = 0; i < s->found.count && !d->stopping && journal_healthy(d->journal, NULL); i++)
+        if (s->found.items[i].news)
+            note(d, &s->found.items[i]);
+    work_files_finish(&s->found);
     free(s->outputs_dir);
+    free(s->journal);
     free(s->live);
+    free(s->share);
     free(s);
 }
 
 void sweep_start(struct daemon *d)
 {
+    if (d->sweeping || d->stopping)
+        return;
     struct sweep *s = xcalloc(1, sizeof *s);
     struct job *job, *tmp;
-    s->outputs_dir = xstrdup(d->options.outputs_dir);
-    s->live = xcalloc(d->jobs.live_count + 1, sizeof *s->live);
-    list_for_each(job, tmp, &d->jobs.live, link) s->live[s->live_count++] = job->id; /* in the order of ids */
-    qsort(s->live, s->live_count, sizeof *s->live, by_number);
+    d->sweeping = true;
     s->daemon = d;
+    s->outputs_dir = xstrdup(d->options.outputs_dir);
+    s->journal = xasprintf("%s/journal", d->options.state_dir);
+    s->live = xcalloc(d->jobs.live_count + 1, sizeof *s->live);
+    list_for_each(job, tmp, &d->jobs.live, link) s->live[s->live_count++] = job->id;
+    qsort(s->live, s->live_count, sizeof *s->live, by_number);
+    s->principal_count = d->principals.next_id;
+    s->share = xcalloc(s->principal_count + 1, sizeof *s->share);
+    for (uint32_t id = 0; id < s->principal_count; id++)
+        s->share[id] = shares_limit(d, id, SHARE_WORK);
     daemon_work(d, &s->work, do_sweep, swept);
 }

@@ -1,4 +1,4 @@
-/* Job records, inventories, the defaults of submission, names of people, and the sweep of work folders. */
+/* Job records, inventories, the defaults of submission, names of people. */
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -14,7 +14,6 @@
 #include "scheduler/nodes.h"
 #include "scheduler/principals.h"
 #include "scheduler/submit.h"
-#include "scheduler/sweep.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -590,47 +589,6 @@ static void put(const char *path, const char *bytes, size_t n)
     assert_true(fs_write_atomic(AT_FDCWD, full, bytes, n, 0600, NULL));
 }
 
-static bool there(const char *path)
-{
-    char full[256];
-    snprintf(full, sizeof full, "%s/%s", folder, path);
-    return access(full, F_OK) == 0;
-}
-
-static void sweep_takes_what_is_old_and_never_live_jobs_or_outputs(void **state)
-{
-    (void)state;
-    uint64_t live[] = {2};
-    put("1/1.0/work/a", "x", 1);
-    put("1/1.0/outputs/b", "x", 1);
-    put("2/1.0/work/a", "x", 1);
-    put("nojob/1.0/work/a", "x", 1);
-    int64_t now_ms = (int64_t)time(NULL) * 1000;
-    sweep_outputs(folder, live, 1, now_ms, 3600000, 1 << 30);
-    assert_true(there("1/1.0/work/a"));
-    sweep_outputs(folder, live, 1, now_ms + 2 * 3600000, 3600000, 1 << 30);
-    assert_false(there("1/1.0/work"));
-    assert_true(there("1/1.0/outputs/b"));
-    assert_true(there("2/1.0/work/a"));
-    assert_true(there("nojob/1.0/work/a"));
-}
-
-static void sweep_makes_room_and_follows_no_link(void **state)
-{
-    (void)state;
-    static char big[1 << 20];
-    char link[256];
-    put("elsewhere/keep", "x", 1);
-    put("1/1.0/work/a", big, sizeof big);
-    put("2/1.0/work/a", big, sizeof big);
-    snprintf(link, sizeof link, "%s/1/1.0/work/out", folder);
-    assert_int_equal(symlink("../../../elsewhere", link), 0);
-    sweep_outputs(folder, NULL, 0, (int64_t)time(NULL) * 1000, 3600000, 100);
-    assert_false(there("1/1.0/work"));
-    assert_false(there("2/1.0/work"));
-    assert_true(there("elsewhere/keep"));
-}
-
 static void manifest_names_the_blobs_of_its_files(void **state)
 {
     (void)state;
@@ -710,9 +668,6 @@ int main(void)
         cmocka_unit_test(each_process_gets_its_own_as_far_as_the_node_has_so_many),
         cmocka_unit_test(asked_cpus_are_rounded_up_to_whole_cores_for_show),
         cmocka_unit_test(fixed_part_quotes_the_command_line),
-        cmocka_unit_test_setup_teardown(sweep_takes_what_is_old_and_never_live_jobs_or_outputs, make_folder,
-                                        remove_folder),
-        cmocka_unit_test_setup_teardown(sweep_makes_room_and_follows_no_link, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(manifest_names_the_blobs_of_its_files, make_folder, remove_folder),
         cmocka_unit_test(blob_names_are_lower_case_digits_of_the_right_length),
         cmocka_unit_test(principals_are_found_by_name_and_id),
