@@ -81,11 +81,11 @@ struct daemon {
     uv_signal_t term, interrupt;
     uv_poll_t parent;
     int64_t last_use_ms;   /* boot clock; for --idle-exit */
-    bool sweeping;         /* a sweep of work files is going on */
     int64_t next_sweep_ms; /* boot clock */
     bool leaving;          /* stops when the last job has ended; nothing new is taken */
     int64_t leave_at_ms;   /* boot clock: leaves then, whatever is live; 0: not */
     bool stopping;
+    bool sweeping; /* work files (sweep.c) */
     struct pool pool;
     unsigned pool_work;      /* in the thread pool; the end waits for it */
     int64_t clock_offset_ms; /* fences.c: wall clock less boot clock, when last looked at */

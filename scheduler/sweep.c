@@ -91,6 +91,7 @@ static void swept(uv_work_t *work, int status)
     struct daemon *d = s->daemon;
     daemon_work_done(d);
     d->sweeping = false;
+    d->shares.next_survey_ms = d->shares.surveyed_ms = 0;
     if (s->err.code != ERROR_NONE)
         log_warn("work files could not be swept: %s", s->err.message);
     for (size_t i = 0; i < s->found.count && !d->stopping && journal_healthy(d->journal, NULL); i++)

@@ -149,23 +149,22 @@ static bool announce(int job_fd, int64_t goes_ms)
 }
 
 /* Before they go: a listing that finds none must know why. */
-static bool record_removal(int job_fd, const struct work_files *w, int64_t now_ms)
+static bool record_removal(int job_fd, const struct work_files *w, int64_t now_ms, struct error *err)
 {
     char text[WORK_TEXT_BYTES], day[WORK_DATE_BYTES];
     int n = snprintf(text, sizeof text, "were removed %s %s", work_files_date(now_ms, day),
                      w->fate == WORK_TOO_OLD ? "after 7 days" : "to free space");
-    _cleanup_close_ int fd =
-        openat(job_fd, WORK_REMOVED, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return fd >= 0 && write(fd, text, (size_t)n) == n;
+    return fs_write_atomic(job_fd, WORK_REMOVED, text, (size_t)n, 0600, err);
 }
 
-/* Takes job_fd. */
 static void remove_of_job(int job_fd, struct error *err)
 {
-    _cleanup_dir_ DIR *dir = fdopendir(job_fd);
+    int fd = openat(job_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_dir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir) {
-        error_errno(err, errno, "can't list it");
-        close(job_fd);
+        error_errno(err, errno, "can't list its attempts");
+        if (fd >= 0)
+            close(fd);
         return;
     }
     for (struct dirent *e; err->code == ERROR_NONE && (e = readdir(dir));) {
@@ -186,14 +185,8 @@ static void apply_one(int job_fd, struct work_files *w, int64_t now_ms)
         w->news = !w->goes_ms && announce(job_fd, now_ms + WORK_NOTICE_MS);
         w->goes_ms = w->news ? now_ms + WORK_NOTICE_MS : w->goes_ms;
     } else {
-        int fd = openat(job_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0 || (!w->begun && !record_removal(job_fd, w, now_ms))) {
-            error_errno(&err, errno, "can't record that they go");
-            if (fd >= 0)
-                close(fd);
-        } else {
-            remove_of_job(fd, &err);
-        }
+        if (w->begun || record_removal(job_fd, w, now_ms, &err))
+            remove_of_job(job_fd, &err);
         w->news = err.code == ERROR_NONE;
     }
     if (err.code != ERROR_NONE)

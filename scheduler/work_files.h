@@ -16,8 +16,8 @@
 
 #define WORK_KEEP_MS (7LL * 24 * 3600 * 1000)
 #define WORK_NOTICE_MS (24LL * 3600 * 1000)
-#define WORK_SHARE_MIN (50ULL << 30) /* bytes; a share is a tenth of the file system, and no less than this  \
-                                      */
+/* bytes; a share is a tenth of the file system, and no less than this */
+#define WORK_SHARE_MIN (50ULL << 30)
 #define WORK_GOES ".work-goes"
 #define WORK_REMOVED ".work-removed"
 #define WORK_DATE_BYTES 11 /* "2026-12-07" and its end */
@@ -32,10 +32,10 @@ struct work_files {
     int64_t at_ms;      /* when the last of them was stored, wall clock */
     int64_t goes_ms;    /* as announced, wall clock; 0: it was not */
     uint64_t bytes;     /* of blocks */
-    bool live;          /* the job has not ended */
-    bool begun;         /* their removal has begun */
     enum work_fate fate;
-    bool news; /* work_files_apply has announced it, or taken that back */
+    bool live;  /* the job has not ended */
+    bool begun; /* their removal has begun */
+    bool news;  /* work_files_apply has announced it, or taken that back */
 };
 
 struct work_list {
