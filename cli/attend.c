@@ -27,9 +27,9 @@ struct attend {
     const char *job;
     const struct attend_options *options;
     int signal_fd;
-    int interrupts;
+    bool interrupted, canceled; /* SIGINT was sent to the job, or its cancel */
     bool detached;
-    struct http_easy_call *cancel_call, *resize_call, *keys_call;
+    struct http_easy_call *signal_call, *cancel_call, *resize_call, *keys_call;
     struct buf cancel_path, resize_body, resize_path;
     bool resize_again;
     /* standard input on its way: one request at a time */
@@ -93,6 +93,13 @@ static void ask_to_cancel(struct attend *a)
     static const char body[] = "{\"force\":false}";
     if (!a->cancel_call)
         a->cancel_call = post(a, "/cancel", body, sizeof body - 1);
+}
+
+static void cancel(struct attend *a, const char *why)
+{
+    a->canceled = true;
+    cli_note("%s: it is asked to end; Ctrl-C again leaves it", why);
+    ask_to_cancel(a);
 }
 
 static void send_window_size(struct attend *a)
@@ -194,6 +201,30 @@ static void end_resize_call(struct attend *a)
     }
 }
 
+/* What does not run can't be interrupted: it is canceled. */
+static void end_signal_call(struct attend *a)
+{
+    const struct http_easy_answer *answer;
+    struct error err = {0};
+    if (!a->signal_call || !http_easy_call_done(a->signal_call, &answer, &err))
+        return;
+    int status = answer ? answer->status : 0;
+    if (answer && (status < 200 || status > 299))
+        client_refusal(answer, &err);
+    http_easy_call_destroy(a->signal_call);
+    a->signal_call = NULL;
+    if (a->canceled)
+        return; /* the second Ctrl-C came before */
+    if (status >= 200 && status <= 299)
+        cli_note("sent SIGINT to job %s; Ctrl-C again cancels it, a third leaves it", a->job);
+    else if (status == 409)
+        cancel(a, err.message);
+    else {
+        cli_fail(&err);
+        cli_note("Ctrl-C again cancels job %s, a third leaves it", a->job);
+    }
+}
+
 static void end_cancel_call(struct attend *a)
 {
     const struct http_easy_answer *answer;
@@ -214,13 +245,19 @@ static void end_cancel_call(struct attend *a)
 
 static void interrupted(struct attend *a)
 {
-    if (!a->options->cancels || ++a->interrupts > 1) {
+    static const char body[] = "{\"signal\":\"INT\"}";
+    if (!a->options->cancels || a->canceled) {
         a->detached = true;
         return;
     }
     print_err("\n");
-    cli_note("asked job %s to stop; Ctrl-C again leaves it", a->job);
-    ask_to_cancel(a);
+    if (a->interrupted) {
+        _cleanup_free_ char *why = xasprintf("job %s was interrupted already", a->job);
+        cancel(a, why);
+        return;
+    }
+    a->interrupted = true;
+    a->signal_call = post(a, "/signal", body, sizeof body - 1);
 }
 
 static void read_signals(struct attend *a)
@@ -267,6 +304,7 @@ static bool companion_turn(void *ctx, const struct pollfd *fds, size_t n)
     struct attend *a = ctx;
     if (fds[FD_SIGNALS].revents)
         read_signals(a);
+    end_signal_call(a);
     end_cancel_call(a);
     end_resize_call(a);
     end_keys_call(a);
@@ -293,7 +331,7 @@ static int leave(struct attend *a, const char *why)
     finish_cancel(a);
     restore_terminal();
     print_err("\n");
-    cli_note("%s; job %s goes on%s", why, a->job, a->interrupts ? " until it has stopped" : "");
+    cli_note("%s; job %s goes on%s", why, a->job, a->canceled ? " until it has stopped" : "");
     print_line(PRINT_ERR, "try: berth logs -f %s, or berth cancel %s", a->job, a->job);
     return EXIT_DETACHED;
 }
@@ -316,6 +354,7 @@ static int await_end(struct attend *a)
 static void finish(struct attend *a)
 {
     restore_terminal();
+    http_easy_call_destroy(a->signal_call);
     http_easy_call_destroy(a->cancel_call);
     http_easy_call_destroy(a->resize_call);
     http_easy_call_destroy(a->keys_call);

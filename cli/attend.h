@@ -1,6 +1,7 @@
 /*
  * Being at a job's side: its log to standard output, keys and signals to it, until it has ended or the user
- * leaves. Ctrl-C asks to cancel, a second one detaches. With a terminal (-t) keys go to the job as they are;
+ * leaves. Ctrl-C sends SIGINT to a job that runs, a second one cancels it, a third detaches; of one that
+ * waits the first cancels and the second detaches. With a terminal (-t) keys go to the job as they are;
  * "~." behind Enter detaches.
  */
 #ifndef BERTH_CLI_ATTEND_H
@@ -15,7 +16,7 @@
 struct attend_options {
     bool interactive; /* standard input to the job */
     bool tty;         /* raw keys, window size */
-    bool cancels;     /* Ctrl-C asks to cancel (run), else it leaves (stream) */
+    bool cancels;     /* Ctrl-C is for the job (run), else it leaves (stream) */
 };
 
 /* From here on SIGINT and its like wait to be read: nothing is lost between submitting and attending. */

@@ -75,7 +75,9 @@ const struct verb verb_run = {
         "The job sees a copy of the current folder as it is now (less what .amlignore, else .gitignore, "
         "names), and\n"
         "what it writes into ./outputs is kept. One quoted word is given to a shell: berth run 'a | b'.\n"
-        "Ctrl-C asks the job to stop; a second one leaves it. Starts Berth where none runs.",
+        "Ctrl-C sends SIGINT to the job, a second one cancels it, a third leaves it; of a job that is "
+        "queued\n"
+        "the first cancels and the second leaves. Starts Berth where none runs.",
     .operands = WORD_ANY,
     .options = run_opts,
     .args_size = sizeof(struct run_args),

@@ -23,6 +23,7 @@
 #include "executor/work.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -237,6 +238,15 @@ static void on_resize(struct agent *agent, struct task *task, uint64_t seq, cons
         task_resize(task, (unsigned)rows, (unsigned)cols);
 }
 
+static void on_signal(struct agent *agent, struct task *task, uint64_t seq, const cJSON *delta)
+{
+    (void)agent;
+    (void)seq;
+    int64_t signo = json_int(delta, "signal", 0);
+    if (signo > 0 && signo < NSIG)
+        task_signal(task, (int)signo);
+}
+
 static void on_delta(void *data, const char *type, uint64_t seq, const cJSON *delta)
 {
     static const struct {
@@ -244,8 +254,9 @@ static void on_delta(void *data, const char *type, uint64_t seq, const cJSON *de
         bool needs_task;
         void (*handle)(struct agent *, struct task *, uint64_t, const cJSON *);
     } table[] = {
-        {"start", false, on_start}, {"stop", true, on_stop},     {"release", true, on_release},
-        {"stdin", true, on_stdin},  {"resize", true, on_resize}, {"limit", true, on_limit},
+        {"start", false, on_start},  {"stop", true, on_stop},     {"release", true, on_release},
+        {"stdin", true, on_stdin},   {"resize", true, on_resize}, {"limit", true, on_limit},
+        {"signal", true, on_signal},
     };
     struct agent *agent = data;
     const char *name = json_str(delta, "task", NULL);

@@ -229,6 +229,11 @@ void shim_client_resize(struct shim_client *c, unsigned rows, unsigned cols)
     send_line(c, "resize %u %u", rows, cols);
 }
 
+void shim_client_signal(struct shim_client *c, int signo)
+{
+    send_line(c, "signal %d", signo);
+}
+
 void shim_client_contact(struct shim_client *c, int64_t contact_ms)
 {
     send_line(c, "contact %" PRId64, contact_ms);

@@ -48,5 +48,6 @@ void shim_client_limit(struct shim_client *c, int64_t limit_ms); /* of its whole
 bool shim_client_stdin(struct shim_client *c, const void *bytes, size_t n, bool eof, struct error *err);
 void shim_client_contact(struct shim_client *c, int64_t contact_ms); /* boot clock */
 void shim_client_resize(struct shim_client *c, unsigned rows, unsigned cols);
+void shim_client_signal(struct shim_client *c, int signo); /* to the main process group of each process */
 
 #endif

@@ -74,6 +74,7 @@ void task_stop(struct task *task, const char *reason, int64_t grace_ms, bool for
 void task_limit(struct task *task, int64_t limit_ms); /* its time limit, changed; 0: none */
 void task_stdin(struct task *task, uint64_t seq, const char *base64, bool eof);
 void task_resize(struct task *task, unsigned rows, unsigned cols);
+void task_signal(struct task *task, int signo); /* one that does not run gets none */
 /* The scheduler has answered a request that went out then (boot clock): the fence begins anew. */
 void task_contact(struct task *task, int64_t contact_ms);
 void task_part(struct task *task); /* closes the connection to its shim: this process ends */

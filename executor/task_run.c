@@ -150,6 +150,12 @@ void task_resize(struct task *task, unsigned rows, unsigned cols)
         shim_client_resize(task->client, rows, cols);
 }
 
+void task_signal(struct task *task, int signo)
+{
+    if (task->client && task->life == LIFE_RUNNING)
+        shim_client_signal(task->client, signo);
+}
+
 static void input_free(struct task *task, struct task_input *input)
 {
     list_remove(&input->link);

@@ -71,6 +71,7 @@ void api_post_cancel(struct http_request *req, void *context);
 void api_get_logs(struct http_request *req, void *context);
 void api_post_stdin(struct http_request *req, void *context);
 void api_post_resize(struct http_request *req, void *context);
+void api_post_signal(struct http_request *req, void *context);
 void api_get_outputs(struct http_request *req, void *context);
 void api_get_output_file(struct http_request *req, void *context);
 void api_post_blobs_missing(struct http_request *req, void *context);

@@ -8,14 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kinds[] = {
-    "submit",           "hold",        "release",        "update",           "cancel",
-    "results delete",   "policy set",  "quota set",      "quota remove",     "quota request",
-    "quota approve",    "quota deny",  "quota withdraw", "licence set",      "node add",
-    "node drain",       "node resume", "node lost",      "node update",      "size create",
-    "size update",      "size delete", "family",         "workspace create", "workspace update",
-    "workspace delete", "reserve",     "reserve delete", "storage",          "share set",
-    "share remove",     "shutdown"};
+static const char *const kinds[] = {"submit",           "hold",
+                                    "release",          "update",
+                                    "cancel",           "signal",
+                                    "results delete",   "policy set",
+                                    "quota set",        "quota remove",
+                                    "quota request",    "quota approve",
+                                    "quota deny",       "quota withdraw",
+                                    "licence set",      "node add",
+                                    "node drain",       "node resume",
+                                    "node lost",        "node update",
+                                    "size create",      "size update",
+                                    "size delete",      "family",
+                                    "workspace create", "workspace update",
+                                    "workspace delete", "reserve",
+                                    "reserve delete",   "storage",
+                                    "share set",        "share remove",
+                                    "shutdown"};
 
 /* What follows from the state, and is nobody's change. */
 static const char *const derived[] = {"fits",  "usable", "in_the_way", "in_the_way_count",

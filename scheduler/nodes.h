@@ -30,10 +30,19 @@
 #define NODE_DRAIN_REASON_MAX 256              /* characters that an administrator may give */
 #define NODE_EVENTS_MAX 10000                  /* in one POST */
 #define NODE_STDIN_OUTSTANDING_BYTES (1 << 20) /* of one job: handed over and not acknowledged */
+#define NODE_SIGNALS_OUTSTANDING 64            /* likewise, for all tasks of the job on the node */
 
 struct daemon;
 
-enum delta_kind { DELTA_START, DELTA_STOP, DELTA_RELEASE, DELTA_STDIN, DELTA_RESIZE, DELTA_LIMIT };
+enum delta_kind {
+    DELTA_START,
+    DELTA_STOP,
+    DELTA_RELEASE,
+    DELTA_STDIN,
+    DELTA_RESIZE,
+    DELTA_LIMIT,
+    DELTA_SIGNAL
+};
 
 /* One line of the stream, kept until the node has acknowledged it. */
 struct delta {
@@ -131,6 +140,7 @@ void node_push_task(struct node *node, enum delta_kind kind, const char *type, s
  * loop no more at once than the stream takes. */
 void node_push_launch(struct node *node, struct task_id task);
 uint32_t node_stdin_outstanding(const struct node *node, uint64_t job);
+uint32_t node_signals_outstanding(const struct node *node, uint64_t job);
 void node_end_session(struct node *node, const char *why);
 void node_beat(struct node *node); /* keep-alives, silence */
 bool node_connected(const struct node *node);

@@ -37,6 +37,7 @@ const struct http_route people_routes[] = {
      .body_max_bytes = API_STDIN_MAX_BYTES,
      .handle = api_post_stdin},
     {.method = "POST", .path = "/v1/jobs/{job}/resize", .body_max_bytes = 4096, .handle = api_post_resize},
+    {.method = "POST", .path = "/v1/jobs/{job}/signal", .body_max_bytes = 4096, .handle = api_post_signal},
     {.method = "GET", .path = "/v1/jobs/{job}/outputs", .query = "work rank", .handle = api_get_outputs},
     {.method = "GET",
      .path = "/v1/jobs/{job}/outputs/file",

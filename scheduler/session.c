@@ -110,6 +110,14 @@ uint32_t node_stdin_outstanding(const struct node *node, uint64_t job)
     return sum;
 }
 
+uint32_t node_signals_outstanding(const struct node *node, uint64_t job)
+{
+    uint32_t sum = 0;
+    struct delta *delta, *tmp;
+    list_for_each(delta, tmp, &node->deltas, link) sum += delta->job == job && delta->kind == DELTA_SIGNAL;
+    return sum;
+}
+
 /* Drops what the node has, which is up to `seq`. */
 void node_stream_acked(struct node *node, uint64_t seq)
 {
@@ -123,12 +131,13 @@ void node_stream_acked(struct node *node, uint64_t seq)
     }
 }
 
-/* A hello's answer covers all but what people typed. */
+/* A hello's answer covers all but what people typed, and signals. */
 void node_drop_covered(struct node *node)
 {
     struct delta *delta, *tmp;
-    list_for_each(delta, tmp, &node->deltas,
-                  link) if (delta->kind != DELTA_STDIN && delta->kind != DELTA_RESIZE) free_delta(delta);
+    list_for_each(delta, tmp, &node->deltas, link) if (delta->kind != DELTA_STDIN &&
+                                                       delta->kind != DELTA_RESIZE &&
+                                                       delta->kind != DELTA_SIGNAL) free_delta(delta);
     node->cursor = NULL;
     node->cursor_at = 0;
 }

@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -134,6 +135,13 @@ static void do_resize(struct shim *s, const char *line)
         life_resize(s, (unsigned)v[0], (unsigned)v[1]);
 }
 
+static void do_signal(struct shim *s, const char *line)
+{
+    int64_t signo;
+    if (words_after(line, "signal", &signo, 1, NULL) == 1 && signo > 0 && signo < NSIG)
+        life_signal(s, (int)signo);
+}
+
 static void do_limit(struct shim *s, const char *line)
 {
     int64_t limit_ms;
@@ -151,8 +159,9 @@ static void do_contact(struct shim *s, const char *line)
 static const struct {
     const char *word;
     void (*run)(struct shim *s, const char *line);
-} verbs[] = {{"stop", do_stop}, {"kill", do_kill},     {"pause", do_pause},     {"resume", do_resume},
-             {"eof", do_eof},   {"resize", do_resize}, {"contact", do_contact}, {"limit", do_limit}};
+} verbs[] = {{"stop", do_stop},       {"kill", do_kill},   {"pause", do_pause},
+             {"resume", do_resume},   {"eof", do_eof},     {"resize", do_resize},
+             {"contact", do_contact}, {"limit", do_limit}, {"signal", do_signal}};
 
 /* Our copy of a GPU's lock: a descriptor of ours, not to be closed; -1 where the task has no such GPU. */
 static int gpu_lock_of(const struct shim *s, const char *uuid)

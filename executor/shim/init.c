@@ -8,7 +8,8 @@
  * not execute), "tty" with its master (plain.c), "signal N PID UID" (one that came from elsewhere), "warned
  * N", "process K CODE SIGNAL" (the first of several that failed), "exit CODE SIGNAL TOLD" (TOLD 1: after the
  * shim had told it to end), "left N NAME" (processes that the payload left behind), "error TEXT"; to init
- * "signal N", "stop N" (the same, and the task is to end), "warn N" (the time limit comes near: warn.c).
+ * "signal N", "stop N" (the same, and the task is to end), "warn N" (the time limit comes near: warn.c),
+ * "interrupt N" (to the main process groups alone, as a terminal's Ctrl-C).
  */
 #include "executor/shim/ranks.h"
 #include "executor/shim/shim.h"
@@ -84,6 +85,14 @@ static void order_signal(struct init *i, int signo)
 {
     i->told = i->told || (signo == SIGKILL && !i->payload_gone);
     signal_task(i, signo);
+}
+
+/* Each main process leads a group of its own (payload.c). */
+static void order_interrupt(struct init *i, int signo)
+{
+    for (int k = 0; k < i->count; k++)
+        if (i->pids[k] > 0)
+            kill(-i->pids[k], signo);
 }
 
 static void warn_task(struct init *i, int signo)
@@ -182,7 +191,8 @@ static bool take_order(struct init *i)
     static const struct {
         const char *word;
         void (*run)(struct init *i, int signo);
-    } orders[] = {{"signal", order_signal}, {"stop", order_stop}, {"warn", warn_task}};
+    } orders[] = {
+        {"signal", order_signal}, {"stop", order_stop}, {"warn", warn_task}, {"interrupt", order_interrupt}};
     int64_t signo;
     for (size_t k = 0; k < sizeof orders / sizeof *orders; k++)
         if (words_after(line, orders[k].word, &signo, 1, NULL) == 1 && signo > 0 && signo < NSIG)

@@ -163,6 +163,15 @@ void life_resize(struct shim *s, unsigned rows, unsigned cols)
         ioctl(s->tty_fd, TIOCSWINSZ, &size);
 }
 
+void life_signal(struct shim *s, int signo)
+{
+    char line[32];
+    if (!is_state(s, "running") || (s->tty_fd >= 0 && ioctl(s->tty_fd, TIOCSIG, signo) == 0))
+        return;
+    snprintf(line, sizeof line, "interrupt %d", signo);
+    send(s->status_fd, line, strlen(line), MSG_NOSIGNAL);
+}
+
 static void take_terminal(struct shim *s, int fd)
 {
     if (fd < 0 || s->tty_fd >= 0)

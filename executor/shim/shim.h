@@ -208,6 +208,9 @@ void life_kill(struct shim *s, const char *reason);
 void life_pause(struct shim *s, bool pause);
 void life_limit(struct shim *s, int64_t limit_ms); /* of its whole run; 0: none */
 void life_resize(struct shim *s, unsigned rows, unsigned cols);
+/* As a terminal does it: to the foreground process group of the task's terminal, else to the group of each
+ * main process. It is not told to end: what becomes of it is its own. */
+void life_signal(struct shim *s, int signo);
 void life_set_state(struct shim *s, const char *state);
 
 /* userns.c */

@@ -28,6 +28,7 @@ static const struct {
     {"/v1/jobs/{job}/cancel", "cancel", NULL},
     {"/v1/jobs/{job}/stdin", NULL, "what a terminal session types changes nothing of the scheduler's"},
     {"/v1/jobs/{job}/resize", NULL, "the size of a terminal session's window"},
+    {"/v1/jobs/{job}/signal", "signal", NULL},
     {"/v1/jobs/{job}/results/delete", "results delete", NULL},
     {"/v1/blobs/missing", NULL, "a question"},
     {"/v1/blobs/{sha}", NULL, "an upload, which the submit that follows names"},
