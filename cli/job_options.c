@@ -13,6 +13,8 @@
 #include <string.h>
 #include <time.h>
 
+#define JOB_PREFIX "job:" /* of an input's value: the outputs of that job */
+
 static void set_item(cJSON *object, const char *field, cJSON *item)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(object, field);
@@ -236,6 +238,23 @@ static void apply_names(const struct job_options *o, cJSON *file)
     set_item(resources, "node_labels", list);
 }
 
+/* --input NAME=job:JOB: the outputs of another job. */
+static void apply_job_inputs(cJSON *file, const struct opt_list *list)
+{
+    cJSON *inputs = cJSON_GetObjectItemCaseSensitive(file, "inputs");
+    for (size_t i = 0; cJSON_IsObject(inputs) && i < list->count; i++) {
+        const char *equals = strchr(list->items[i], '=');
+        if (strncmp(equals + 1, JOB_PREFIX, sizeof JOB_PREFIX - 1) != 0)
+            continue;
+        _cleanup_free_ char *name = xstrndup(list->items[i], (size_t)(equals - list->items[i]));
+        _cleanup_free_ char *path = xasprintf(JOB_INPUT_OF_JOB "%s", equals + 1 + sizeof JOB_PREFIX - 1);
+        cJSON *input = cJSON_CreateObject();
+        set_text(input, "type", "uri_folder");
+        set_text(input, "path", path);
+        set_item(inputs, name, input);
+    }
+}
+
 bool job_options_apply(const struct job_options *o, cJSON *file, struct error *err)
 {
     if (o->notify.count) {
@@ -295,7 +314,8 @@ bool job_options_apply(const struct job_options *o, cJSON *file, struct error *e
            apply_begin(file, o->begin, err) && apply_licences(o, file, err) &&
            apply_pairs(file, "environment_variables", "--env", &o->env, true, err) &&
            apply_pairs(file, "tags", "--tag", &o->tags, false, err) &&
-           apply_pairs(file, "inputs", "--input", &o->inputs, false, err);
+           apply_pairs(file, "inputs", "--input", &o->inputs, false, err) &&
+           (apply_job_inputs(file, &o->inputs), true);
 }
 
 void job_options_command(cJSON *file, int argc, char **argv)

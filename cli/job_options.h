@@ -88,9 +88,12 @@ struct job_options {
         {"mount",          0,                                                                                  \
          "SRC[:DST][:rw]", "a directory of the machine, read-only unless rw (may be repeated)",                \
          OPT_LIST,         offsetof(struct job_options, mounts)},                                              \
-        {"input",      0,                                                                                      \
-         "NAME=VALUE", "an input of the job file, instead of its own (may be repeated)",                       \
-         OPT_LIST,     offsetof(struct job_options, inputs)},                                                  \
+        {"input",                                                                                              \
+         0,                                                                                                    \
+         "NAME=VALUE",                                                                                         \
+         "an input of the job file, instead of its own; job:JOB, another job's outputs (may be repeated)",     \
+         OPT_LIST,                                                                                             \
+         offsetof(struct job_options, inputs)},                                                                \
         {"compute",  0,                                                                                        \
          "NAME",     "where to run: local, or any",                                                            \
          OPT_STRING, offsetof(struct job_options, compute)},                                                   \

@@ -182,6 +182,16 @@ static void add_after(struct buf *out, const cJSON *list)
     }
 }
 
+static void add_job_inputs(struct buf *out, const cJSON *list)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+    {
+        show_add_line(out, "input", "%s: the outputs of job %s (%lld)", json_str(item, "input", "?"),
+                      json_str(item, "job", "?"), (long long)json_int(item, "id", 0));
+    }
+}
+
 /* What the node had to tell meanwhile. */
 static void add_notes(struct buf *out, const cJSON *notes)
 {
@@ -242,6 +252,7 @@ void show_job(const cJSON *job)
                   runs_as ? runs_as : "");
     add_line(&out, "compute", json_str(job, "compute", NULL));
     add_after(&out, json_get(job, "after"));
+    add_job_inputs(&out, json_get(job, "job_inputs"));
     add_names(&out, job);
     add_resources(&out, job);
     add_times(&out, job, now);

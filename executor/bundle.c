@@ -98,7 +98,8 @@ static void add_binds(const struct bundle_request *r, struct buf *b)
 {
     for (size_t i = 0; i < r->n_binds; i++) {
         char flags[4];
-        snprintf(flags, sizeof flags, "%s%s", r->binds[i].rw ? "w" : "r", r->binds[i].optional ? "o" : "");
+        snprintf(flags, sizeof flags, "%s%s%s", r->binds[i].rw ? "w" : "r", r->binds[i].optional ? "o" : "",
+                 r->binds[i].own ? "b" : "");
         kv_add(b, "bind_source", r->binds[i].source);
         kv_add(b, "bind_target", r->binds[i].target);
         kv_add(b, "bind_flags", flags);

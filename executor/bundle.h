@@ -40,6 +40,7 @@ struct bundle_bind {
     const char *source,
         *target; /* absolute; source is opened by a child that has become the user; target is inside */
     bool rw;
+    bool own;      /* Berth's own, out of every user's reach: opened by the shim itself */
     bool optional; /* a source that the user lacks is skipped (left-out paths, administrators' mounts), else
                       image_error/start_error */
 };

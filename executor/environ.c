@@ -72,9 +72,10 @@ void places_finish(struct places *places)
 
 char *places_input(const struct order *order, const struct job_input_item *input)
 {
-    if (input->kind == JOB_INPUT_LITERAL || order->spec->image_kind == JOB_IMAGE_HOST)
+    bool host = order->spec->image_kind == JOB_IMAGE_HOST;
+    if (input->kind == JOB_INPUT_LITERAL || (host && input->kind != JOB_INPUT_JOB))
         return xstrdup(input->value);
-    return xasprintf(ENVIRON_INPUTS_IN_IMAGE "/%s", input->name);
+    return xasprintf("%s/%s", host ? ENVIRON_INPUTS_IN_HOST : ENVIRON_INPUTS_IN_IMAGE, input->name);
 }
 
 /* inputs.NAME and outputs.default (the one output that every job has). */

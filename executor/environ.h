@@ -11,8 +11,9 @@
 
 #include <stddef.h>
 
-#define ENVIRON_INPUTS_IN_IMAGE "/berth/inputs" /* NAME below it */
-#define ENVIRON_WORK_IN_HOST "/run/berth/work"  /* the empty working folder of a host job without code */
+#define ENVIRON_INPUTS_IN_IMAGE "/berth/inputs"    /* NAME below it */
+#define ENVIRON_INPUTS_IN_HOST "/run/berth/inputs" /* of other jobs' outputs; others stand where they lie */
+#define ENVIRON_WORK_IN_HOST "/run/berth/work"     /* the empty working folder of a host job without code */
 
 /* Where things stand inside the task. */
 struct places {

@@ -151,6 +151,27 @@ static bool clean_absolute(const char *path)
            (n < 3 || strcmp(path + n - 3, "/..") != 0);
 }
 
+static bool take_job_inputs(const cJSON *json, struct order *order, struct error *err)
+{
+    const cJSON *paths = json_get(json, "job_inputs"), *item;
+    if (!paths)
+        return true;
+    int count = cJSON_GetArraySize(paths);
+    if (!cJSON_IsObject(paths) || count > JOB_INPUTS_MAX)
+        return error_field(err, "job_inputs", "the order of %s has job_inputs that can't be read",
+                           order->task);
+    order->job_inputs.items = xcalloc((size_t)count + 1, sizeof *order->job_inputs.items);
+    cJSON_ArrayForEach(item, paths)
+    {
+        if (!cJSON_IsString(item) || !clean_absolute(item->valuestring))
+            return error_field(err, "job_inputs", "the order of %s has no clean absolute path for %s",
+                               order->task, item->string);
+        order->job_inputs.items[order->job_inputs.count++] =
+            (struct job_pair){xstrdup(item->string), xstrdup(item->valuestring)};
+    }
+    return true;
+}
+
 static bool fill(const cJSON *json, struct order *order, struct error *err)
 {
     const char *task = json_str(json, "task", NULL), *principal = json_str(json, "principal", NULL);
@@ -186,6 +207,8 @@ static bool fill(const cJSON *json, struct order *order, struct error *err)
                            task);
     order->log_path = xstrdup(log_path);
     order->outputs_path = xstrdup(outputs_path);
+    if (!take_job_inputs(json, order, err))
+        return false;
     order->spec = job_spec_parse_accepted(json_get(json, "spec"), err);
     if (!order->spec)
         return error_wrap(err, "the job file of %s", task);
@@ -227,6 +250,11 @@ void order_destroy(struct order *order)
     free(order->job_name);
     free(order->log_path);
     free(order->outputs_path);
+    for (size_t i = 0; i < order->job_inputs.count; i++) {
+        free(order->job_inputs.items[i].name);
+        free(order->job_inputs.items[i].value);
+    }
+    free(order->job_inputs.items);
     job_spec_destroy(order->spec);
     free(order->text);
     free(order);

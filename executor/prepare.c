@@ -10,6 +10,7 @@
 #include "executor/beneath.h"
 #include "executor/bundle.h"
 #include "executor/gpu_share.h"
+#include "executor/job_inputs.h"
 #include "executor/launch.h"
 #include "executor/look.h"
 #include "executor/outputs_seed.h"
@@ -332,11 +333,15 @@ static void list_binds(struct preparation *p, struct bundle_parts *parts)
         parts->binds[parts->bind_count++] = (struct bundle_bind){.source = spec->mounts[i].source,
                                                                  .target = spec->mounts[i].target,
                                                                  .rw = spec->mounts[i].writable};
-    for (size_t i = 0; i < spec->input_count; i++)
-        if (spec->inputs[i].kind != JOB_INPUT_LITERAL)
+    for (size_t i = 0; i < spec->input_count; i++) {
+        const struct job_input_item *input = &spec->inputs[i];
+        bool own = input->kind == JOB_INPUT_JOB;
+        if (input->kind != JOB_INPUT_LITERAL)
             parts->binds[parts->bind_count++] =
-                (struct bundle_bind){.source = spec->inputs[i].value,
-                                     .target = keep(parts, places_input(p->order, &spec->inputs[i]))};
+                (struct bundle_bind){.source = own ? job_inputs_path(p->order, input->name) : input->value,
+                                     .target = keep(parts, places_input(p->order, input)),
+                                     .own = own};
+    }
 }
 
 static char *beside_log(const char *log_path, const char *suffix)
@@ -368,6 +373,8 @@ static bool write_bundle(struct preparation *p, struct bundle_parts *parts)
     if (!environ_argv(order, &parts->places, &parts->argv, &p->err) ||
         !environ_build(order, &p->user, &parts->places, config->name, config->isolation.userns, &parts->env,
                        &p->err))
+        return false;
+    if (!job_inputs_open(order, p->user.uid, p->user.gid, &p->err))
         return false;
     list_binds(p, parts);
     if (!has_own_cache(p) && !(parts->cache = cache_folder(p, &p->err)))

@@ -67,7 +67,9 @@ enum job_priority { JOB_PRIORITY_LOW, JOB_PRIORITY_MEDIUM, JOB_PRIORITY_HIGH };
 enum job_runtime { JOB_RUNTIME_AUTO, JOB_RUNTIME_CRUN, JOB_RUNTIME_RUNC, JOB_RUNTIME_PROCESS };
 enum job_image { JOB_IMAGE_HOST, JOB_IMAGE_FOLDER };
 enum job_after_kind { JOB_AFTER_START, JOB_AFTER_SUCCESS, JOB_AFTER_FAILURE, JOB_AFTER_END };
-enum job_input { JOB_INPUT_LITERAL, JOB_INPUT_FILE, JOB_INPUT_FOLDER };
+enum job_input { JOB_INPUT_LITERAL, JOB_INPUT_FILE, JOB_INPUT_FOLDER, JOB_INPUT_JOB };
+
+#define JOB_INPUT_OF_JOB "azureml:jobs/" /* the path of an input that is the outputs of a job: its name */
 
 /* What becomes of a task whose node is silent. */
 enum job_loss {
@@ -93,7 +95,8 @@ struct job_mount {
 struct job_input_item {
     char *name; /* first: suggest_nearest strides over it */
     enum job_input kind;
-    char *value; /* the literal's text, or the absolute path on the submitter's machine */
+    char
+        *value; /* the literal's text, the absolute path on the submitter's machine, or the name of the job */
 };
 
 /* Another job that this one waits for. */

@@ -120,6 +120,27 @@ void spec_read_mounts(struct spec_reader *r, const cJSON *v, const char *path)
     }
 }
 
+/* "azureml:jobs/NAME", or as other tools write it "azureml://jobs/NAME/outputs/default[/paths/]": NAME. NULL
+ * where it is neither. The caller frees. */
+static char *job_of_path(const char *path)
+{
+    static const char longer[] = "azureml://jobs/", rest[] = "/outputs/default";
+    if (strncmp(path, JOB_INPUT_OF_JOB, sizeof JOB_INPUT_OF_JOB - 1) == 0) {
+        path += sizeof JOB_INPUT_OF_JOB - 1;
+        return *path ? xstrdup(path) : NULL;
+    }
+    if (strncmp(path, longer, sizeof longer - 1) != 0)
+        return NULL;
+    path += sizeof longer - 1;
+    const char *end = strchr(path, '/');
+    if (!end || end == path || strncmp(end, rest, sizeof rest - 1) != 0)
+        return NULL;
+    const char *after = end + sizeof rest - 1;
+    bool whole =
+        !*after || strcmp(after, "/") == 0 || strcmp(after, "/paths") == 0 || strcmp(after, "/paths/") == 0;
+    return whole ? xstrndup(path, (size_t)(end - path)) : NULL;
+}
+
 static void read_input_object(struct spec_reader *r, const cJSON *v, const char *path,
                               struct job_input_item *out)
 {
@@ -168,12 +189,23 @@ static void read_input_object(struct spec_reader *r, const cJSON *v, const char 
         spec_problem(r, path, "has the unknown mode \"%s\"; it takes ro_mount", EXCERPT(mode));
         return;
     }
+    _cleanup_free_ char *job = from ? job_of_path(from) : NULL;
+    if (job && out->kind == JOB_INPUT_FILE) {
+        spec_problem(r, path, "path \"%s\": the outputs of a job are a directory; use uri_folder",
+                     EXCERPT(from));
+        return;
+    }
+    if (job) {
+        out->kind = JOB_INPUT_JOB;
+        out->value = take_ptr(job);
+        return;
+    }
     if (!from)
         spec_problem(r, path, "has no path");
     else if (strncmp(from, "azureml:", 8) == 0 || strstr(from, "://"))
         spec_not_honoured(r, path,
                           "path \"%s\": data assets and URLs are not honoured yet; give a file or folder "
-                          "of this machine",
+                          "of this machine, or azureml:jobs/NAME for the outputs of a job",
                           EXCERPT(from));
     else if (*from != '/' || strlen(from) > JOB_PATH_MAX)
         spec_problem(r, path, "path \"%s\" must be absolute here and at most %d bytes", EXCERPT(from),

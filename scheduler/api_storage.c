@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "scheduler/audit.h"
 #include "scheduler/engine.h"
+#include "scheduler/job_inputs.h"
 #include "scheduler/storage.h"
 #include "scheduler/sweep.h"
 
@@ -216,6 +217,12 @@ void api_post_results_delete(struct http_request *req, void *context)
     if (ok && (!job_is_final(job) || !job->evictable)) {
         ok = error_set(&err, ERROR_CONFLICT, "job %s has not ended: its results stay", job->name);
         error_hint(&err, "berth cancel %s", job->name);
+    }
+    const char *reader = ok ? job_inputs_reader(d, job->id) : NULL;
+    if (reader) {
+        ok = error_set(&err, ERROR_CONFLICT, "job %s reads the outputs of job %s: they stay", reader,
+                       job->name);
+        error_hint(&err, "berth wait %s", reader);
     }
     if (!ok) {
         http_respond_error(req, &err);

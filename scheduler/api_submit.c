@@ -14,6 +14,7 @@
 #include "scheduler/arrays.h"
 #include "scheduler/dependency.h"
 #include "scheduler/engine.h"
+#include "scheduler/job_inputs.h"
 #include "scheduler/job_names.h"
 #include "scheduler/hardware.h"
 #include "scheduler/storage.h"
@@ -293,7 +294,7 @@ static void note_missing(const struct daemon *d, uint64_t labels, cJSON *notes)
 static void go_on(struct daemon *d, struct http_request *req, struct job_spec *spec, const cJSON *file)
 {
     struct error err = {0};
-    struct submit_names names;
+    struct submit_names names = {0};
     if (came_before(d, req)) {
         job_spec_destroy(spec);
         return;
@@ -304,7 +305,9 @@ static void go_on(struct daemon *d, struct http_request *req, struct job_spec *s
     if (!check(d, caller.principal, spec, file, &err) || !submit_take_names(d, spec, &names, &err) ||
         (!caller.admin && !workspace_admits(d, names.workspace, caller.principal, &err)) ||
         !dependency_find(d, caller.principal, spec, names.after, &err) ||
+        !job_inputs_find(d, caller.principal, spec, names.after, &names.inputs, &err) ||
         !authority_fit(d, &caller, names.workspace, spec, notes, &err)) {
+        free(names.inputs);
         job_spec_destroy(spec);
         http_respond_error(req, &err);
         return;
@@ -320,6 +323,7 @@ static void go_on(struct daemon *d, struct http_request *req, struct job_spec *s
     note_missing(d, resources.request.labels, notes);
     struct job *job = make_job(d, req, spec, file, &resources, &names);
     uint64_t id = job->id;
+    free(take_ptr(names.inputs));
     FAULT("submit.before_step");
     jobs_add(&d->jobs, job);
     bool ok = submit(d, job, &caller, spec, &resources, &names, &err);

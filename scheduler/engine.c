@@ -16,6 +16,7 @@
 #include "scheduler/dependency.h"
 #include "scheduler/fences.h"
 #include "scheduler/follow.h"
+#include "scheduler/job_inputs.h"
 #include "scheduler/relay.h"
 #include "scheduler/core/row.h"
 #include "scheduler/waits.h"
@@ -487,6 +488,7 @@ bool engine_write_order(struct daemon *d, const struct node *node, struct task_i
                                              (unsigned long long)task.job.v, task.attempt, task.rank);
     json_add_str(o, "log_path", log);
     json_add_str(o, "outputs_path", outputs);
+    job_inputs_order(d, job, task.rank, o);
     json_write(o, out);
     out->data[out->len - 1] = ',';
     buf_add_str(out, "\"lease\":");

@@ -21,6 +21,7 @@ struct submit_names {
     uint32_t workspace;
     uint64_t gpu_models, labels;   /* bits for the core */
     uint64_t after[JOB_AFTER_MAX]; /* ids of the jobs that it waits for (dependency.h) */
+    uint64_t *inputs;              /* ids of the jobs whose outputs it reads (job_inputs.h); owned */
 };
 
 void submit_fill_resources(const struct node_table *nodes, const struct job_spec *spec,

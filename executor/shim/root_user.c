@@ -85,7 +85,7 @@ static bool put_bind(struct shim *s, struct new_root *r, struct sources *src, si
                      struct error *err)
 {
     const struct spec *spec = &s->spec;
-    if (src->binds[i] < 0)
+    if (src->binds[i] < 0 || strchr(spec->bind_flags.v[i], 'b'))
         return true;
     _cleanup_close_ int tree = take_fd(&src->binds[i]);
     bool rw = strchr(spec->bind_flags.v[i], 'w') != NULL;
@@ -103,6 +103,22 @@ static bool put_bind(struct shim *s, struct new_root *r, struct sources *src, si
     src->placed[i] = fcntl(tree, F_DUPFD_CLOEXEC, 0);
     return put_at_target(s, r, take_fd(&tree), spec->bind_targets.v[i], err) ||
            error_wrap(err, "the mount of %s", spec->bind_sources.v[i]);
+}
+
+/* Another job's outputs: Berth's own tree, for reading. */
+static bool put_own_binds(struct shim *s, struct new_root *r, struct sources *src, int idmap_fd, bool own,
+                          struct error *err)
+{
+    const struct spec *spec = &s->spec;
+    for (size_t i = 0; i < spec->bind_sources.n; i++) {
+        if (!strchr(spec->bind_flags.v[i], 'b'))
+            continue;
+        if (src->binds[i] >= 0 && !tree_restrict(src->binds[i], TREE_READ_ONLY, err))
+            return false;
+        if (!put_directory(s, r, &src->binds[i], spec->bind_targets.v[i], idmap_fd, own, err))
+            return error_wrap(err, "the input %s", spec->bind_targets.v[i]);
+    }
+    return true;
 }
 
 bool root_is_read_only(const struct spec *spec)
@@ -126,6 +142,8 @@ bool root_put_user(struct shim *s, struct new_root *r, struct sources *src, int 
     for (size_t i = 0; i < s->spec.bind_sources.n; i++)
         if (!put_bind(s, r, src, i, idmap_fd, err))
             return false;
+    if (!put_own_binds(s, r, src, idmap_fd, false, err))
+        return false;
     return put_directory(s, r, &src->cache, s->spec.cache_target, idmap_fd, false, err) ||
            error_wrap(err, "the user's cache");
 }
@@ -134,6 +152,7 @@ bool root_put_own(struct shim *s, struct new_root *r, struct sources *src, int i
 {
     return (put_directory(s, r, &src->work, s->spec.work_target, idmap_fd, true, err) ||
             error_wrap(err, "the working directory")) &&
+           put_own_binds(s, r, src, idmap_fd, true, err) &&
            (put_directory(s, r, &src->cache, s->spec.cache_target, idmap_fd, true, err) ||
             error_wrap(err, "the user's cache"));
 }

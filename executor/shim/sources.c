@@ -117,6 +117,12 @@ bool sources_open(struct shim *s, struct path_agent *agent, struct sources *src,
     if (spec_is_host(spec))
         mount_automounts(s, agent);
     for (size_t i = 0; i < n; i++) {
+        if (strchr(spec->bind_flags.v[i], 'b')) {
+            /* not walked with the user's rights, but his to read */
+            if ((src->binds[i] = tree_clone(AT_FDCWD, spec->bind_sources.v[i], err)) < 0)
+                return error_wrap(err, "%s", spec->bind_targets.v[i]);
+            continue;
+        }
         src->binds[i] = open_tree_of(agent, spec->bind_sources.v[i], NULL, &src->bind_paths[i], err);
         bool optional = strchr(spec->bind_flags.v[i], 'o') != NULL;
         if (src->binds[i] >= 0 || (optional && (errno == ENOENT || errno == ENOTDIR || errno == EACCES)))

@@ -66,6 +66,38 @@ static void command_job_of_the_service_is_read_whole(void **state)
     job_spec_destroy(s);
 }
 
+static void an_input_may_be_the_outputs_of_a_job(void **state)
+{
+    (void)state;
+    static const char *const paths[][2] = {
+        {"azureml:jobs/train", "train"},
+        {"azureml:jobs/sweep@3", "sweep@3"},
+        {"azureml://jobs/train/outputs/default", "train"},
+        {"azureml://jobs/train/outputs/default/paths/", "train"},
+        {"azureml:jobs/", NULL},
+        {"azureml://jobs/train", NULL},
+        {"azureml://jobs//outputs/default", NULL},
+        {"azureml://jobs/train/outputs/other", NULL},
+        {"azureml://jobs/train/outputs/default/paths/a", NULL},
+    };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        char text[256];
+        struct error err = {0};
+        snprintf(text, sizeof text, "{\"argv\":[\"x\"],\"inputs\":{\"ck\":{\"path\":\"%s\"}}}", paths[i][0]);
+        struct job_spec *s = parse(text, &err);
+        assert_int_equal(s != NULL, paths[i][1] != NULL);
+        if (s) {
+            assert_int_equal(s->inputs[0].kind, JOB_INPUT_JOB);
+            assert_string_equal(s->inputs[0].value, paths[i][1]);
+        }
+        job_spec_destroy(s);
+    }
+    struct error err = {0};
+    assert_null(parse("{\"argv\":[\"x\"],\"inputs\":{\"ck\":{\"type\":\"uri_file\",\"path\":"
+                      "\"azureml:jobs/train\"}}}",
+                      &err));
+}
+
 static void what_is_left_out_has_its_default(void **state)
 {
     (void)state;
@@ -521,6 +553,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(command_job_of_the_service_is_read_whole),
+        cmocka_unit_test(an_input_may_be_the_outputs_of_a_job),
         cmocka_unit_test(what_is_left_out_has_its_default),
         cmocka_unit_test(misspelt_field_is_named_with_the_nearest_right_one),
         cmocka_unit_test(every_field_that_is_not_honoured_stands_in_one_refusal),
