@@ -3,7 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
-#include "cli/ignore.h"
+#include "proto/ignore.h"
 
 #include <string.h>
 

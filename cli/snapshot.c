@@ -196,6 +196,10 @@ void code_snapshot_finish(struct code_snapshot *s)
     }
     for (size_t i = 0; i < s->left_out_count; i++)
         free(s->left_out[i]);
+    for (size_t i = 0; i < s->ignore_count; i++)
+        free(s->ignore[i]);
+    free(s->ignore);
+    free(s->ignore_above);
     free(s->items);
     free(s->left_out);
     free(s->path);

@@ -53,7 +53,10 @@ struct code_snapshot {
     size_t left_out_count, left_out_dropped;
     int64_t left_out_files; /* files in them, .git not counted; at most SNAPSHOT_COUNT_MAX */
     bool left_out_more;     /* there are more than were counted */
-    char *largest;          /* of the files left out; NULL */
+    char **ignore;          /* the ignore files' rules as the job has them (docs/PROTOCOL.md section 6) */
+    size_t ignore_count, ignore_bytes, ignore_dropped;
+    char *ignore_above; /* the directory's path below the repository's top, which they start from; "" */
+    char *largest;      /* of the files left out; NULL */
     int64_t largest_bytes;
     int64_t special; /* sockets, pipes and devices: skipped */
     char *special_example;

@@ -1,11 +1,13 @@
 /* The walk over a code folder: what goes into the snapshot, what the ignore files leave out. By descriptors,
  * so that a folder that is moved away meanwhile leads nowhere else. */
-#include "cli/ignore.h"
 #include "cli/snapshot.h"
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/fs.h"
+#include "proto/ignore.h"
+#include "proto/jobspec.h"
+#include "proto/json.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -355,9 +357,28 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* The rules travel with the job: its node tells by them which of its new files are ignored ones. */
+static void keep_rules(void *data, const char *base, const char *text, size_t len)
+{
+    struct code_snapshot *s = data;
+    size_t bytes = strlen(base) + 1 + len;
+    if (s->ignore_count == JOB_IGNORE_FILES_MAX || bytes > JOB_IGNORE_MAX_BYTES - s->ignore_bytes ||
+        memchr(text, '\0', len) || !json_is_utf8(text, len)) {
+        s->ignore_dropped++;
+        return;
+    }
+    s->ignore_bytes += bytes;
+    s->ignore = xrealloc(s->ignore, (s->ignore_count + 1) * sizeof *s->ignore);
+    s->ignore[s->ignore_count++] = xasprintf("%s\n%.*s", base, (int)len, text);
+}
+
 bool code_snapshot_walk(struct code_snapshot *s, bool limited, struct error *err)
 {
-    struct walk w = {.snapshot = s, .limited = limited, .err = err, .ignore_name = ".gitignore"};
+    struct walk w = {.snapshot = s,
+                     .limited = limited,
+                     .err = err,
+                     .ignore_name = ".gitignore",
+                     .ignore = {.pushed = keep_rules, .data = s}};
     if (strcmp(s->path, "/") == 0)
         return refuse_folder(s->path, "it is the whole machine", err);
     if (is_home(s->path))
@@ -375,7 +396,7 @@ bool code_snapshot_walk(struct code_snapshot *s, bool limited, struct error *err
     bool vanished; /* only below it */
     bool ok = walk_folder(&w, AT_FDCWD, s->path, "", &vanished);
     ignore_finish(&w.ignore);
-    free(w.above);
+    s->ignore_above = take_ptr(w.above);
     if (s->count)
         qsort(s->items, s->count, sizeof *s->items, by_path);
     if (s->left_out_count)

@@ -227,6 +227,13 @@ static void add_code(cJSON *submission, const struct code_snapshot *code)
     cJSON *left = cJSON_AddArrayToObject(c, "left_out");
     for (size_t i = 0; i < code->left_out_count; i++)
         cJSON_AddItemToArray(left, cJSON_CreateString(code->left_out[i]));
+    if (code->ignore_count) {
+        cJSON *ignore = cJSON_AddObjectToObject(c, "ignore");
+        json_add_bytes(ignore, "above", code->ignore_above);
+        cJSON *rules = cJSON_AddArrayToObject(ignore, "rules");
+        for (size_t i = 0; i < code->ignore_count; i++)
+            cJSON_AddItemToArray(rules, cJSON_CreateString(code->ignore[i]));
+    }
     if (!code->git.commit)
         return;
     cJSON *git = cJSON_AddObjectToObject(c, "git");

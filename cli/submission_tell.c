@@ -6,6 +6,7 @@
 #include "base/print.h"
 #include "cli/show.h"
 #include "cli/term.h"
+#include "proto/jobspec.h"
 #include "proto/units.h"
 
 #include <string.h>
@@ -104,6 +105,11 @@ static void tell_code(const struct code_snapshot *code)
     if (code->left_out_dropped)
         cli_note("%zu more left-out paths than the %d that the job finds at their place; it won't see those",
                  code->left_out_dropped, SNAPSHOT_LEFT_OUT_MAX);
+    if (code->ignore_dropped)
+        cli_note(
+            "the rules of %zu ignore file%s are not text, or more than %d bytes together: files that the job "
+            "makes and only they ignore don't pass on to its later attempts",
+            code->ignore_dropped, code->ignore_dropped == 1 ? "" : "s", JOB_IGNORE_MAX_BYTES);
 }
 
 void submission_tell(const struct submission *s, const cJSON *job)

@@ -99,7 +99,9 @@ static void add_binds(const struct bundle_request *r, struct buf *b)
     for (size_t i = 0; i < r->n_binds; i++) {
         char flags[4];
         snprintf(flags, sizeof flags, "%s%s%s", r->binds[i].rw ? "w" : "r", r->binds[i].optional ? "o" : "",
-                 r->binds[i].own ? "b" : "");
+                 r->binds[i].own         ? "b"
+                 : r->binds[i].live_file ? "l"
+                                         : "");
         kv_add(b, "bind_source", r->binds[i].source);
         kv_add(b, "bind_target", r->binds[i].target);
         kv_add(b, "bind_flags", flags);

@@ -22,6 +22,8 @@
 /* Where things stand inside (docs/PROTOCOL.md section 6). */
 #define BUNDLE_CODE_IN_IMAGE "/berth/code"
 #define BUNDLE_WORK_IN_IMAGE "/berth/work"
+#define BUNDLE_LIVE_IN_HOST "/run/berth/live" /* ignored files that are too large to be copied */
+#define BUNDLE_LIVE_IN_IMAGE "/berth/live"
 #define BUNDLE_CACHE_IN_HOST "/run/berth/cache"
 #define BUNDLE_CACHE_IN_IMAGE "/berth/cache"
 
@@ -40,9 +42,10 @@ struct bundle_bind {
     const char *source,
         *target; /* absolute; source is opened by a child that has become the user; target is inside */
     bool rw;
-    bool own;      /* Berth's own, out of every user's reach: opened by the shim itself */
-    bool optional; /* a source that the user lacks is skipped (left-out paths, administrators' mounts), else
-                      image_error/start_error */
+    bool own;       /* Berth's own, out of every user's reach: opened by the shim itself */
+    bool optional;  /* a source that the user lacks is skipped (left-out paths, administrators' mounts), else
+                       image_error/start_error */
+    bool live_file; /* a file that Berth places below BUNDLE_LIVE_... itself */
 };
 
 #define BUNDLE_GPU_CAPS 2 /* of the GPU instance and of the compute instance */

@@ -8,6 +8,8 @@
 #include "base/fault.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "executor/ignored.h"
+#include "executor/kept.h"
 #include "executor/outputs.h"
 #include "executor/prepare.h"
 #include "executor/reap.h"
@@ -130,6 +132,70 @@ static cJSON *report_json(const struct outputs_report *report)
     return json;
 }
 
+/* The live files that links led to, where they are no longer what they were: whoever wrote them. */
+static void find_written(struct finishing *f, const struct kept_files *before)
+{
+    _cleanup_free_ char **paths = xcalloc(before->count + 1, sizeof *paths);
+    _cleanup_free_ size_t *places = xcalloc(before->count + 1, sizeof *places);
+    _cleanup_buf_ struct buf text = {0};
+    size_t count = 0, written = 0;
+    for (size_t i = 0; i < before->count; i++) {
+        if (before->items[i].kind != KEPT_LIVE)
+            continue;
+        places[count] = i;
+        paths[count++] = before->items[i].path;
+    }
+    struct user user = {0};
+    struct error err;
+    if (!count || !user_resolve(f->order->principal, f->order->uid_hint, &user, &err))
+        return;
+    _cleanup_free_ struct ignored_file *now = xcalloc(count, sizeof *now);
+    struct ignored_request request = {
+        .folder = f->order->spec->code_path, .paths = paths, .user = &user, .work_fd = -1};
+    bool looked = ignored_take(&request, now, &err);
+    user_finish(&user);
+    for (size_t i = 0; looked && i < count; i++) {
+        bool there = now[i].kind == IGNORED_FILE || now[i].kind == IGNORED_LIVE;
+        const struct kept_file *was = &before->items[places[i]];
+        if (!there || (now[i].size == was->size && now[i].mtime_ns == was->mtime_ns))
+            continue;
+        if (written++ < KEPT_NAMED)
+            buf_printf(&text, "%s%.100s", text.len ? ", " : "", paths[i]);
+    }
+    if (written > KEPT_NAMED)
+        buf_printf(&text, ", and %zu more", written - KEPT_NAMED);
+    if (written)
+        f->written = buf_take(&text);
+}
+
+/* The places where live directories were mounted: nothing of the task's lies there. Without a list, which
+ * an executor of before this one did not make, all ignored paths were. The caller frees the list. */
+static char **mounted(const struct order *order, const struct kept_files *before, bool listed)
+{
+    if (!listed)
+        return prepare_left_out(order);
+    char **paths = xcalloc(before->count + 1, sizeof *paths);
+    size_t count = 0;
+    for (size_t i = 0; i < before->count; i++)
+        if (before->items[i].kind == KEPT_MOUNT)
+            paths[count++] = before->items[i].path;
+    return paths;
+}
+
+static bool note_changes(struct finishing *f, const struct kept_files *before, const struct ignore *rules,
+                         int work)
+{
+    _cleanup_kept_ struct kept_files changes = {0};
+    _cleanup_buf_ struct buf text = {0};
+    if (!kept_changes(f->order, before, rules, work, &changes, &f->err))
+        return false;
+    kept_describe(&changes, &text);
+    if (changes.count)
+        f->kept = buf_take(&text);
+    find_written(f, before);
+    return true;
+}
+
 /* A task that failed before its working folder was made has nothing to collect. */
 static bool collect(struct finishing *f, struct outputs_report *report)
 {
@@ -154,7 +220,13 @@ static bool collect(struct finishing *f, struct outputs_report *report)
     if (has_code && (!fs_read_file(task, "manifest", SNAPSHOT_MANIFEST_MAX_BYTES, &manifest, &f->err) ||
                      !snapshot_parse(manifest.data ? manifest.data : "", manifest.len, &snapshot, &f->err)))
         return error_wrap(&f->err, "outputs");
-    _cleanup_free_ char **left_out = prepare_left_out(f->order);
+    _cleanup_kept_ struct kept_files before = {0};
+    bool listed;
+    if (!kept_read(task, &before, &listed, &f->err))
+        return error_wrap(&f->err, "outputs");
+    _cleanup_free_ char **left_out = mounted(f->order, &before, listed);
+    struct ignore rules = {0};
+    kept_rules(f->order->spec, &rules);
     struct places places;
     struct outputs_seeded seeded;
     places_init(&places, f->order);
@@ -169,13 +241,19 @@ static bool collect(struct finishing *f, struct outputs_report *report)
         .seeded = &seeded,
         .made = spec.st_mtim,
         .left_out = left_out,
+        .ignored = &before,
+        .rules = &rules,
+        .spec = f->order->spec,
         .work_max_bytes = OUTPUTS_WORK_MAX_BYTES,
     };
     bool ok = outputs_collect(&request, report, &f->err);
+    if (ok && !report->disk_full)
+        ok = note_changes(f, &before, &rules, work);
     if (ok && !report->incomplete && !f->order->spec->retry.fresh_outputs)
         outputs_supersede(f->order->outputs_path, f->order->id);
     outputs_seeded_finish(&seeded);
     places_finish(&places);
+    ignore_finish(&rules);
     return ok;
 }
 
@@ -184,6 +262,8 @@ void finish_collect(void *finishing)
     struct finishing *f = finishing;
     _cleanup_free_ struct outputs_report *report = xcalloc(1, sizeof *report);
     memset(&f->err, 0, sizeof f->err);
+    free(take_ptr(f->kept));
+    free(take_ptr(f->written));
     FAULT("executor.before_collect");
     bool ok = collect(f, report);
     f->disk_full = ok ? report->disk_full : f->err.code == ERROR_NO_SPACE;

@@ -28,6 +28,8 @@ struct finishing {
     bool empty;             /* out: no process is left */
     char dirty[256];        /* out: why a GPU of the lease can't be handed on yet, or "" */
     cJSON *outputs;         /* out: of the event `collected` */
+    char *kept;             /* out: which ignored files the job has changed; NULL: none */
+    char *written;          /* out: which it (or somebody) has changed in the code directory itself; NULL */
     bool disk_full;         /* out: outputs did not fit: worth another try */
     struct error err;       /* out */
 };

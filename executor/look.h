@@ -7,15 +7,10 @@
 #include "executor/user.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #define LOOK_LIMIT_S 10 /* for one look */
 
 /* Whether there is a directory, or something that may be one behind a permission that he lacks. */
 bool look_is_directory(const char *path, const struct user *user);
-/* How many of the NULL-ended `paths`, relative to `folder`, are missing there, and the first of them
- * (borrowed). All where the directory itself is gone, be it moved or on another machine: the task runs
- * without them. None where the user may not look. */
-size_t look_missing(const char *folder, char *const *paths, const struct user *user, const char **first);
 
 #endif

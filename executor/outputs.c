@@ -26,7 +26,7 @@ struct collection {
     int kept_fd, apart_fd;
     dev_t device;
     struct stat linked; /* the directory that the link `outputs` leads to; st_ino 0: none */
-    int64_t seen;
+    int64_t seen, asked;
     struct hard_links links;
     char path[BENEATH_PATH_MAX + 1]; /* of the entry at hand, relative to work/ */
     char linked_path[BENEATH_PATH_MAX + 1], real_path[2 * BENEATH_PATH_MAX + 2]; /* see real_path */
@@ -104,6 +104,27 @@ static bool is_of_another_rank(const struct collection *c, const char *below, co
     return c->request->seeded && outputs_seeded_unchanged(c->request->seeded, below, st);
 }
 
+/* How the ignored file at hand stood when the task began; NULL where it is another, or new. */
+static const struct kept_file *ignored_entry(const struct collection *c)
+{
+    return c->request->ignored ? kept_find(c->request->ignored, c->path) : NULL;
+}
+
+static bool is_ignored(struct collection *c)
+{
+    if (ignored_entry(c))
+        return true;
+    return c->request->rules && c->asked++ < KEPT_FILES_MAX &&
+           kept_is_ignored(c->request->rules, c->request->spec, c->path);
+}
+
+static void sync_file(int folder, const char *name)
+{
+    _cleanup_close_ int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && fsync(fd) == 0)
+        fsync(folder);
+}
+
 static void collect_file(struct collection *c, int folder, const char *name)
 {
     _cleanup_close_ int fd = beneath_openat(folder, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, true);
@@ -129,7 +150,11 @@ static void collect_file(struct collection *c, int folder, const char *name)
         return;
     if (kept && is_of_another_rank(c, below, &st))
         return;
-    if (!kept && c->report->work_bytes + st.st_size > c->request->work_max_bytes) {
+    const struct kept_file *was = kept ? NULL : ignored_entry(c);
+    if (was && kept_unchanged(was, &st, &c->request->made))
+        return;
+    bool stays = !kept && is_ignored(c);
+    if (!kept && !stays && c->report->work_bytes + st.st_size > c->request->work_max_bytes) {
         skip(c, "over the %lld GB that are kept of files outside ./outputs",
              (long long)(c->request->work_max_bytes >> 30));
         return;
@@ -139,17 +164,19 @@ static void collect_file(struct collection *c, int folder, const char *name)
     if (to >= 0 && st.st_nlink > 1 && hard_links_link(&c->links, &st, place, to, last))
         return;
     if (to < 0 || !bring_file(folder, name, fd, &st, to, last)) {
-        c->report->disk_full |= kept && (errno == ENOSPC || errno == EDQUOT);
+        c->report->disk_full |= (kept || stays) && (errno == ENOSPC || errno == EDQUOT);
         c->report->incomplete |= kept;
         skip(c, "can't be put into the outputs folder: %s", strerror(errno));
         return;
     }
     FAULT("executor.file_collected");
+    if (stays)
+        sync_file(to, last); /* what the attempt before left goes for it */
     if (st.st_nlink > 1)
         hard_links_note(&c->links, &st, place, below);
     if (!kept) {
         c->report->work_files++;
-        c->report->work_bytes += st.st_size;
+        c->report->work_bytes += stays ? 0 : st.st_size;
     }
 }
 
@@ -185,6 +212,9 @@ static void collect_link(struct collection *c, int folder, const char *name, con
     if (entry && entry->kind == SNAPSHOT_LINK && strcmp(entry->target, seen) == 0)
         return;
     if (place == c->kept_fd && is_of_another_rank(c, below, st))
+        return;
+    const struct kept_file *was = place == c->kept_fd ? NULL : ignored_entry(c);
+    if (was && was->target && was->how == KEPT_AS_IT_WAS && strcmp(was->target, seen) == 0)
         return;
     _cleanup_free_ char *target = make_relative(c, below, seen);
     if (!fs_link_stays(below, target)) {

@@ -1,7 +1,7 @@
 /*
  * Collection: what a task leaves in its working folder, brought to the outputs folder after its last process
  * is gone. `outputs/` is kept; every other file that the job made or changed goes to `work/` beside it, up to
- * OUTPUTS_WORK_MAX_BYTES.
+ * OUTPUTS_WORK_MAX_BYTES; ignored files (kept.h), which stay with the job, whatever their size.
  *
  * The tree was written by a user and is read as root: every folder and file is opened beneath it, without
  * links and without leaving its filesystem. Regular files, directories of outputs/ (others where the job made
@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "executor/outputs_seed.h"
+#include "executor/kept.h"
 #include "executor/snapshot.h"
 
 #include <stdbool.h>
@@ -38,6 +39,9 @@ struct outputs_request {
     struct timespec made;                /* when the snapshot stood in work/: snapshot_unchanged */
     char *const
         *left_out; /* NULL-ended: places where live folders were bound; nothing of the task's lies there */
+    const struct kept_files *ignored; /* how ignored files stood when the task began; NULL: there were none */
+    const struct ignore *rules;       /* with `spec`: what else is ignored. NULL: nothing */
+    const struct job_spec *spec;
     int64_t work_max_bytes; /* OUTPUTS_WORK_MAX_BYTES but for tests */
 };
 

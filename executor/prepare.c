@@ -10,6 +10,7 @@
 #include "executor/beneath.h"
 #include "executor/bundle.h"
 #include "executor/gpu_share.h"
+#include "executor/ignored.h"
 #include "executor/job_inputs.h"
 #include "executor/launch.h"
 #include "executor/look.h"
@@ -24,9 +25,9 @@
 
 #define MANIFEST_FILE "manifest" /* a copy in the task's folder: the cache may be swept before collection */
 
-static const char *const made_here[] = {"work",   "tmp",         "upper",          "ovl", "bundle",
-                                        "spec",   "shim",        "state",          "ctl", "exit",
-                                        "events", MANIFEST_FILE, OUTPUTS_SEED_FILE};
+static const char *const made_here[] = {"work",   "tmp",         "upper",           "ovl",    "bundle",
+                                        "spec",   "shim",        "state",           "ctl",    "exit",
+                                        "events", MANIFEST_FILE, OUTPUTS_SEED_FILE, KEPT_LIST};
 
 static void find_device_nodes(const cJSON *gpu, struct bundle_gpu *out)
 {
@@ -65,6 +66,8 @@ void preparation_finish(struct preparation *p)
     user_finish(&p->user);
     snapshot_finish(&p->snapshot);
     text_list_finish(&p->missing);
+    kept_finish(&p->ignored);
+    free(p->carried);
     free(p->gpus);
     memset(p, 0, sizeof *p);
 }
@@ -228,10 +231,12 @@ static bool fill_work(struct preparation *p)
         return error_wrap(&p->err, "snapshot");
     /* what the snapshot has under that name stays; a link there is the job's own affair */
     struct stat st;
-    if (fstatat(work, "outputs", &st, AT_SYMLINK_NOFOLLOW) == 0)
-        return seed_outputs(p, task, work);
-    _cleanup_close_ int outputs = make_folder(work, "outputs", &p->user, 0755, &p->err);
-    return outputs >= 0 && seed_outputs(p, task, work);
+    if (fstatat(work, "outputs", &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        _cleanup_close_ int outputs = make_folder(work, "outputs", &p->user, 0755, &p->err);
+        if (outputs < 0)
+            return false;
+    }
+    return seed_outputs(p, task, work) && prepare_ignored(p, task, work);
 }
 
 /* With `host` programs use the person's own home and caches; in an image, on a machine where he has no home,
@@ -262,7 +267,6 @@ struct bundle_parts {
     struct text_list argv, env, strings;
     struct bundle_bind *binds;
     size_t bind_count;
-    char **left_out;
     char *cpus, *mems, *cache, *err_path;
 };
 
@@ -273,7 +277,6 @@ static void parts_finish(struct bundle_parts *parts)
     text_list_finish(&parts->env);
     text_list_finish(&parts->strings);
     free(parts->binds);
-    free(parts->left_out);
     free(parts->cpus);
     free(parts->mems);
     free(parts->cache);
@@ -298,32 +301,41 @@ static bool is_of_the_task(const char *path)
     return strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/run/", 5) == 0;
 }
 
+/* What of the code directory is live: ignored directories where they stand, and ignored files that are too
+ * large to be copied outside the working directory, where links lead to them. */
+static void list_live(struct preparation *p, struct bundle_parts *parts)
+{
+    const char *code = p->order->spec->code_path;
+    for (size_t i = 0; i < p->ignored.count; i++) {
+        const struct kept_file *file = &p->ignored.items[i];
+        const char *slash = strrchr(file->path, '/');
+        bool repository = strcmp(slash ? slash + 1 : file->path, ".git") == 0; /* to be asked, not changed */
+        bool live_file = file->kind == KEPT_LIVE;
+        if (file->kind != KEPT_MOUNT && !live_file)
+            continue;
+        parts->binds[parts->bind_count++] = (struct bundle_bind){
+            .source = keep(parts, xasprintf("%s/%s", code, file->path)),
+            .target = keep(parts, live_file ? xstrdup(file->target)
+                                            : xasprintf("%s/%s", parts->places.work, file->path)),
+            .rw = !repository,
+            .optional = true,
+            .live_file = live_file,
+        };
+    }
+}
+
 static void list_binds(struct preparation *p, struct bundle_parts *parts)
 {
     const struct job_spec *spec = p->order->spec;
     const struct site_mounts *site = &p->config->mounts;
-    parts->left_out = prepare_left_out(p->order);
-    if (spec->code_path)
-        p->gone = look_missing(spec->code_path, parts->left_out, &p->user, &p->gone_example);
-    parts->binds = xcalloc(spec->left_out.count + site->count + spec->mount_count + spec->input_count + 2,
+    parts->binds = xcalloc(p->ignored.count + site->count + spec->mount_count + spec->input_count + 2,
                            sizeof *parts->binds);
     const char *cwd = parts->places.cwd;
     if (spec->image_kind == JOB_IMAGE_HOST && !spec->code_path && strcmp(cwd, parts->places.work) != 0 &&
         is_hidden_in_host(cwd))
         parts->binds[parts->bind_count++] =
             (struct bundle_bind){.source = cwd, .target = cwd, .optional = true};
-    /* left-out paths only where the snapshot's own folder is at hand: a host job of this machine, or an image
-     * on it */
-    for (char **path = parts->left_out; spec->code_path && *path; path++) {
-        const char *slash = strrchr(*path, '/');
-        bool repository = strcmp(slash ? slash + 1 : *path, ".git") == 0; /* to be asked, not to be changed */
-        parts->binds[parts->bind_count++] = (struct bundle_bind){
-            .source = keep(parts, xasprintf("%s/%s", spec->code_path, *path)),
-            .target = keep(parts, xasprintf("%s/%s", parts->places.work, *path)),
-            .rw = !repository,
-            .optional = true,
-        };
-    }
+    list_live(p, parts);
     for (size_t i = 0; i < site->count; i++)
         parts->binds[parts->bind_count++] = (struct bundle_bind){.source = site->items[i].source,
                                                                  .target = site->items[i].target,

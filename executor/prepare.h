@@ -11,6 +11,7 @@
 #include "executor/bundle.h"
 #include "executor/config.h"
 #include "executor/failure.h"
+#include "executor/kept.h"
 #include "executor/order.h"
 #include "executor/outputs_seed.h"
 #include "executor/snapshot.h"
@@ -47,7 +48,13 @@ struct preparation {
     size_t gone;              /* ignored paths of the code that are no longer at their place */
     const char *gone_example; /* the order's */
     enum failure place;       /* of Berth's own, that `err` is about; FAILURE_NONE: another one */
-    const char *kind;         /* cause kind of a failure: start_error, image_error, disk_full */
+    size_t refused;           /* ignored files that the job does without */
+    const char *refused_example;
+    int refused_error;         /* errno; 0: not a regular file */
+    struct kept_files ignored; /* how each stands in the working directory */
+    char *carried;             /* what an earlier attempt left; NULL: nothing */
+    unsigned carried_from;
+    const char *kind; /* cause kind of a failure: start_error, image_error, disk_full */
     enum prepare_result result;
 };
 
@@ -58,10 +65,16 @@ void preparation_finish(struct preparation *p);
 void prepare_run(void *preparation);
 void prepare_launch(void *preparation);
 
-/* The left-out paths that are bound from the live folder: clean, and not ./outputs, which is the run's own.
+/* The left-out paths that the job has: clean, and not ./outputs, which is the run's own.
  * Items are borrowed from the order; the caller frees the list. NULL-ended. */
 char **prepare_left_out(const struct order *order);
 /* "0-3,8" of those of `cpus` that this process may use; NULL where there is none. The caller frees it. */
 char *prepare_cpu_list(const struct executor_config *config, const int64_t *cpus, size_t count);
+
+/* prepare_ignored.c */
+/* Puts ignored files into the working directory; the list of them goes into the task's. */
+bool prepare_ignored(struct preparation *p, int task, int work);
+/* Where those that are too large to be copied are mounted inside. */
+const char *prepare_live_place(const struct preparation *p);
 
 #endif

@@ -131,7 +131,7 @@ static void fetched(void *data, const struct error *err)
 
 static void launch(struct task *task);
 
-static void note_gone(struct task *task)
+static void note_ignored(struct task *task)
 {
     const struct preparation *prep = &task->prep;
     if (prep->gone)
@@ -139,6 +139,13 @@ static void note_gone(struct task *task)
                   "%zu ignored path%s of the code directory %s gone since the submit (%.512s): the job runs "
                   "without",
                   prep->gone, prep->gone == 1 ? "" : "s", prep->gone == 1 ? "is" : "are", prep->gone_example);
+    if (prep->refused)
+        task_note(task, "%zu ignored file%s of the code directory %s not in the job (%.512s: %s)",
+                  prep->refused, prep->refused == 1 ? "" : "s", prep->refused == 1 ? "is" : "are",
+                  prep->refused_example,
+                  prep->refused_error ? strerror(prep->refused_error) : "not a regular file");
+    if (prep->carried)
+        task_note(task, "ignored files go on as attempt %u left them: %s", prep->carried_from, prep->carried);
 }
 
 static void note_seeded(struct task *task)
@@ -176,7 +183,7 @@ static void prepared(void *data)
         return;
     }
     case PREPARE_READY:
-        note_gone(task);
+        note_ignored(task);
         note_seeded(task);
         launch(task);
         return;
@@ -321,6 +328,8 @@ static void on_closed(uv_handle_t *handle)
     free(task->failure);
     free(task->took);
     cJSON_Delete(task->finishing.outputs);
+    free(task->finishing.kept);
+    free(task->finishing.written);
     free(task);
 }
 

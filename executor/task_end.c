@@ -225,6 +225,10 @@ static void collected(void *data)
     if (finishing->err.code != ERROR_NONE)
         log_error("%s: outputs: %s", task->order->task, finishing->err.message);
     note_skipped(task, finishing->outputs);
+    if (finishing->kept)
+        task_note(task, "kept with the job: %s", finishing->kept);
+    if (finishing->written)
+        task_note(task, "changed in the code directory itself while the job ran: %s", finishing->written);
     cJSON *fields = cJSON_CreateObject();
     cJSON_AddItemToObject(fields, "outputs", take_ptr(finishing->outputs));
     task->life = LIFE_COLLECTED;

@@ -556,9 +556,9 @@ void job_spec_destroy(struct job_spec *s)
 {
     if (!s)
         return;
-    char *const texts[] = {s->name,       s->display_name, s->experiment_name, s->description,   s->command,
-                           s->image,      s->cwd,          s->code_path,       s->code_manifest, s->term,
-                           s->reservation};
+    char *const texts[] = {s->name,        s->display_name, s->experiment_name, s->description,   s->command,
+                           s->image,       s->cwd,          s->code_path,       s->code_manifest, s->term,
+                           s->reservation, s->ignore_above};
     for (size_t i = 0; i < COUNT(texts); i++)
         free(texts[i]);
     free_pairs(&s->tags);
@@ -567,6 +567,7 @@ void job_spec_destroy(struct job_spec *s)
     free_strings(&s->argv);
     free_strings(&s->compute);
     free_strings(&s->left_out);
+    free_strings(&s->ignore_rules);
     for (size_t i = 0; i < s->mount_count; i++) {
         free(s->mounts[i].source);
         free(s->mounts[i].target);

@@ -36,6 +36,8 @@
 #define JOB_HOST_MAX 255       /* bytes of the submitting machine's name */
 #define JOB_CLIENT_MAX 128     /* bytes of the submitting program's name */
 #define JOB_LEFT_OUT_MAX 4096
+#define JOB_IGNORE_FILES_MAX 256
+#define JOB_IGNORE_MAX_BYTES (64 << 10) /* of all ignore files' rules together */
 #define JOB_PATH_MAX 4095
 #define JOB_CPUS_MAX 65536
 #define JOB_GPUS_MAX 1024
@@ -182,6 +184,8 @@ struct job_spec {
     char *code_path;                     /* absolute folder that the snapshot was taken of; NULL: no code */
     char *code_manifest;                 /* SHA-256, hex */
     struct job_strings left_out;         /* paths relative to code_path, as the ignore files left them out */
+    char *ignore_above;                  /* code_path below the top that ignore_rules start from; NULL: it */
+    struct job_strings ignore_rules;     /* one ignore file each: its directory, a newline, its text */
     struct job_pairs submit_environment; /* of the submitting shell, for `host` */
     int64_t term_rows, term_columns;
     char *term;

@@ -25,18 +25,47 @@ static void read_manifest(struct spec_reader *r, const cJSON *v, const char *pat
     spec_digest(r, v, path, &r->spec->code_manifest);
 }
 
+static bool lies_inside(const char *path)
+{
+    bool bad = !*path || *path == '/';
+    for (const char *part = path; part && !bad; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL)
+        bad = strcmp(part, "..") == 0 || strncmp(part, "../", 3) == 0;
+    return !bad;
+}
+
 static void read_left_out(struct spec_reader *r, const cJSON *v, const char *path)
 {
     spec_strings(r, v, path, JOB_LEFT_OUT_MAX, JOB_PATH_MAX, &r->spec->left_out);
     for (size_t i = 0; i < r->spec->left_out.count; i++) {
         const char *p = r->spec->left_out.items[i];
-        bool bad = !*p || *p == '/';
-        for (const char *part = p; part && !bad; part = strchr(part, '/') ? strchr(part, '/') + 1 : NULL)
-            bad = strcmp(part, "..") == 0 || strncmp(part, "../", 3) == 0;
-        if (bad)
+        if (!lies_inside(p))
             spec_problem(r, path, "item %zu (\"%s\") must be a path inside the code folder", i + 1,
                          EXCERPT(p));
     }
+}
+
+static void read_ignore_above(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_text(r, v, path, JOB_PATH_MAX, false, &r->spec->ignore_above);
+    if (r->spec->ignore_above && *r->spec->ignore_above && !lies_inside(r->spec->ignore_above))
+        spec_problem(r, path, "must be a path inside the repository");
+}
+
+static void read_ignore_rules(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    size_t bytes = 0;
+    spec_strings(r, v, path, JOB_IGNORE_FILES_MAX, JOB_IGNORE_MAX_BYTES, &r->spec->ignore_rules);
+    for (size_t i = 0; i < r->spec->ignore_rules.count; i++)
+        bytes += strlen(r->spec->ignore_rules.items[i]);
+    if (bytes > JOB_IGNORE_MAX_BYTES)
+        spec_problem(r, path, "is longer than %d bytes together", JOB_IGNORE_MAX_BYTES);
+}
+
+static const struct spec_field ignore_fields[] = {{"above", read_ignore_above}, {"rules", read_ignore_rules}};
+
+static void read_ignore(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_read_object(r, v, path, ignore_fields, COUNT(ignore_fields));
 }
 
 /* What the snapshot counted, for people. */
@@ -75,6 +104,7 @@ static void check_git(struct spec_reader *r, const cJSON *v, const char *path)
 static const struct spec_field code_fields[] = {
     {"path", read_code_path}, {"manifest", read_manifest}, {"left_out", read_left_out},
     {"files", check_count},   {"bytes", check_count},      {"git", check_git},
+    {"ignore", read_ignore},
 };
 
 static void read_submission_code(struct spec_reader *r, const cJSON *v, const char *path)

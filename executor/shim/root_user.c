@@ -81,11 +81,14 @@ static bool put_directory(struct shim *s, struct new_root *r, int *tree, const c
            (own ? root_put(r, take_fd(&fd), target, err) : put_at_target(s, r, take_fd(&fd), target, err));
 }
 
+/* With `own` those that Berth itself places in its own directory, without it the others. */
 static bool put_bind(struct shim *s, struct new_root *r, struct sources *src, size_t i, int idmap_fd,
-                     struct error *err)
+                     bool own, struct error *err)
 {
     const struct spec *spec = &s->spec;
-    if (src->binds[i] < 0 || strchr(spec->bind_flags.v[i], 'b'))
+    const char *target = spec->bind_targets.v[i];
+    bool live_file = strchr(spec->bind_flags.v[i], 'l') != NULL;
+    if (src->binds[i] < 0 || strchr(spec->bind_flags.v[i], 'b') || (live_file && is_own_place(target)) != own)
         return true;
     _cleanup_close_ int tree = take_fd(&src->binds[i]);
     bool rw = strchr(spec->bind_flags.v[i], 'w') != NULL;
@@ -101,7 +104,8 @@ static bool put_bind(struct shim *s, struct new_root *r, struct sources *src, si
     if (idmap_fd >= 0 && !idmap(tree, idmap_fd, rw ? err : NULL) && rw)
         return error_wrap(err, "%s", spec->bind_sources.v[i]);
     src->placed[i] = fcntl(tree, F_DUPFD_CLOEXEC, 0);
-    return put_at_target(s, r, take_fd(&tree), spec->bind_targets.v[i], err) ||
+    return (own ? root_put(r, take_fd(&tree), target, err)
+                : put_at_target(s, r, take_fd(&tree), target, err)) ||
            error_wrap(err, "the mount of %s", spec->bind_sources.v[i]);
 }
 
@@ -140,7 +144,7 @@ bool root_put_user(struct shim *s, struct new_root *r, struct sources *src, int 
     if (!put_directory(s, r, &src->work, s->spec.work_target, idmap_fd, false, err))
         return error_wrap(err, "the working directory");
     for (size_t i = 0; i < s->spec.bind_sources.n; i++)
-        if (!put_bind(s, r, src, i, idmap_fd, err))
+        if (!put_bind(s, r, src, i, idmap_fd, false, err))
             return false;
     if (!put_own_binds(s, r, src, idmap_fd, false, err))
         return false;
@@ -150,6 +154,9 @@ bool root_put_user(struct shim *s, struct new_root *r, struct sources *src, int 
 
 bool root_put_own(struct shim *s, struct new_root *r, struct sources *src, int idmap_fd, struct error *err)
 {
+    for (size_t i = 0; i < s->spec.bind_sources.n; i++)
+        if (!put_bind(s, r, src, i, idmap_fd, true, err))
+            return false;
     return (put_directory(s, r, &src->work, s->spec.work_target, idmap_fd, true, err) ||
             error_wrap(err, "the working directory")) &&
            put_own_binds(s, r, src, idmap_fd, true, err) &&

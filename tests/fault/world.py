@@ -32,7 +32,7 @@ while [ $i -lt %d ]; do
     i=$((i + 1))
     [ $((i %% 20)) -eq 0 ] && sleep 0.03
 done
-echo kept > outputs/result.txt
+echo kept > outputs/result.txt; echo after >> last.ckpt
 [ -n "$STUBBORN" ] && while :; do sleep 0.05; done
 echo "end $BERTH_ATTEMPT" >> "$TEE/starts"
 exit %d
@@ -166,6 +166,9 @@ class Berth:
         return os.path.exists(self.once)
 
     def write_job(self):
+        for name, text in ((".gitignore", "*.ckpt\n"), ("last.ckpt", "before\n")):
+            with open(os.path.join(self.code, name), "w") as f:
+                f.write(text)
         with open(os.path.join(self.code, "job.sh"), "w") as f:
             f.write(JOB % (STUBBORN if self.stubborn else "", LINES, JOB_EXIT))
         with open(os.path.join(self.root, "job.json"), "w") as f:
@@ -404,6 +407,9 @@ class Berth:
             self.cli("outputs", NAME, out)
             if text_of(os.path.join(out, "result.txt")) != b"kept\n":
                 raise Failure("outputs/result.txt is not what the job wrote")
+            self.cli("outputs", NAME, out, "--work")
+            if text_of(os.path.join(out, "last.ckpt")) != b"before\nafter\n" or text_of(os.path.join(self.code, "last.ckpt")) != b"before\n":
+                raise Failure("the ignored file is not what the job made of it")
 
     def check_after(self, may_lose, expected=("Failed", JOB_EXIT)):
         """All that must hold once a kill has happened and everything is up again."""

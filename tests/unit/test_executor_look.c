@@ -24,31 +24,9 @@ static void looks_see_what_is_there(void **state)
 {
     (void)state;
     const struct user user = me();
-    char *paths[] = {(char *)"null", (char *)"no-such-file", (char *)"null/below", NULL};
-    const char *first = NULL;
     assert_true(look_is_directory("/dev", &user));
     assert_false(look_is_directory("/dev/null", &user));
     assert_false(look_is_directory("/no/such/directory", &user));
-    assert_int_equal(look_missing("/dev", paths, &user, &first), 2);
-    assert_string_equal(first, "no-such-file");
-    assert_int_equal(look_missing("/no/such/directory", paths, &user, &first), 3);
-    assert_string_equal(first, "null");
-    assert_int_equal(look_missing("/dev/null", paths, &user, &first), 3);
-    assert_int_equal(look_missing("/dev/null/below", paths, &user, &first), 3);
-}
-
-static void a_directory_that_the_user_may_not_see_misses_nothing(void **state)
-{
-    (void)state;
-    if (getuid() != 0)
-        skip();
-    const struct user other = {.uid = 54321, .gid = 54321};
-    char top[] = "/tmp/berth-look-XXXXXX", below[64], *paths[] = {(char *)"x", NULL};
-    const char *first = NULL;
-    assert_non_null(mkdtemp(top)); /* 0700, of root */
-    snprintf(below, sizeof below, "%s/code", top);
-    assert_int_equal(look_missing(below, paths, &other, &first), 0);
-    assert_int_equal(rmdir(top), 0);
 }
 
 static atomic_bool over;
@@ -87,7 +65,6 @@ static void a_stopped_look_is_given_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(looks_see_what_is_there),
-                                       cmocka_unit_test(a_directory_that_the_user_may_not_see_misses_nothing),
                                        cmocka_unit_test(a_stopped_look_is_given_up)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* Ignore files, as gitignore(5) describes them. tests/integration/test_cli_ignore compares with git itself.
  */
-#include "cli/ignore.h"
+#include "proto/ignore.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,8 +6,8 @@
  * A stack of rule sets, one a folder: push on entering, pop on leaving. All paths are relative to the top,
  * the folder that the lowest rule set belongs to.
  */
-#ifndef BERTH_CLI_IGNORE_H
-#define BERTH_CLI_IGNORE_H
+#ifndef BERTH_PROTO_IGNORE_H
+#define BERTH_PROTO_IGNORE_H
 
 #include "base/error.h"
 
@@ -19,6 +19,9 @@
 struct ignore_set;
 struct ignore {
     struct ignore_set *deepest; /* owned stack */
+    /* Called for each rule set that has any text; NULL: nobody asks. */
+    void (*pushed)(void *data, const char *base, const char *text, size_t len);
+    void *data;
 };
 
 /* Adds the rules of `text` that stand in the folder `base` ("" for the top, else "a/b"). An empty text is a
@@ -34,6 +37,10 @@ void ignore_finish(struct ignore *ignore);
 /* true where the rules leave `path` out. The caller does not ask for what lies below a folder that is left
  * out: nothing there can come back in. */
 bool ignore_matches(const struct ignore *ignore, const char *path, bool is_folder);
+
+/* The same, and where they leave out a directory that it lies in. All rule sets of the tree may be on the
+ * stack, those of a directory above those of the directories it lies in. */
+bool ignore_covers(const struct ignore *ignore, const char *path);
 
 /* One pattern against one path, both split at slashes, "**" standing for any number of folders. For tests. */
 bool ignore_glob(const char *pattern, const char *path);

@@ -1,6 +1,6 @@
 /* gitignore(5). Patterns and paths are matched name by name, so that no pattern takes more than the product
  * of both lengths, whatever stars it has. */
-#include "cli/ignore.h"
+#include "proto/ignore.h"
 
 #include "base/alloc.h"
 #include "base/buf.h"
@@ -180,6 +180,18 @@ bool ignore_matches(const struct ignore *ignore, const char *path, bool is_folde
     return false;
 }
 
+bool ignore_covers(const struct ignore *ignore, const char *path)
+{
+    _cleanup_free_ char *part = xstrdup(path);
+    for (char *slash = part; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        if (ignore_matches(ignore, part, true))
+            return true;
+        *slash = '/';
+    }
+    return ignore_matches(ignore, path, false);
+}
+
 /* ---- reading ---- */
 
 /* Trailing spaces go unless the last is quoted by a backslash. */
@@ -231,6 +243,8 @@ void ignore_push(struct ignore *ignore, const char *base, const char *text, size
     set->base = xstrdup(base);
     set->above = ignore->deepest;
     ignore->deepest = set;
+    if (len && ignore->pushed)
+        ignore->pushed(ignore->data, base, text, len);
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
         text += 3;
         len -= 3;
