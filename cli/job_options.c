@@ -206,6 +206,7 @@ static void apply_rules(const struct job_options *o, cJSON *file)
     if (o->hold)
         set_item(file, "hold", cJSON_CreateTrue());
     set_text(file, "array", o->array);
+    set_text(file, "continue", o->continues);
     set_text(file, "reservation", o->reservation);
     if (o->after.count) {
         cJSON *list = cJSON_CreateArray();

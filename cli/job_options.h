@@ -10,7 +10,7 @@ struct job_options {
     struct args_base base;
     const char *image, *memory, *time, *priority, *name, *code, *compute, *runtime, *display_name,
         *experiment, *description, *shm_size, *gpus, *gpu_memory, *begin, *size, *gpu_model, *workspace,
-        *array, *warn, *reservation, *request;
+        *array, *warn, *continues, *reservation, *request;
     struct opt_number cpus, nodes, retry;
     bool exclusive, isolated, spot, hold, no_code, interactive, tty, split_streams, read_only, env_all;
     struct opt_list env, mounts, tags, notify, inputs, after, labels, licences;
@@ -47,6 +47,9 @@ struct job_options {
          OPT_FLAG, offsetof(struct job_options, spot)},                                                        \
         {"hold", 0, NULL, "wait until berth release", OPT_FLAG, offsetof(struct job_options, hold)},           \
         {"begin", 0, "TIME", "not before: " WHEN_COMING, OPT_STRING, offsetof(struct job_options, begin)},     \
+        {"continue", 0,                                                                                        \
+         "JOB",      "start from what that job of yours left: ./outputs, and the ignored files it changed",    \
+         OPT_STRING, offsetof(struct job_options, continues)},                                                 \
         {"reservation", 0,                                                                                     \
          "NAME",        "run inside that reservation alone (berth reserve list)",                              \
          OPT_STRING,    offsetof(struct job_options, reservation)},                                            \

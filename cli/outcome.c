@@ -39,13 +39,17 @@ void outcome_add_cause(struct buf *out, const cJSON *job, const char *indent)
         evidence_add(json_get(cause, "evidence"), indent, out);
 }
 
-/* What happened since it first ran. The answer that was waited for has no notes. */
-static void print_notes(struct client *client, const char *name)
+#define KEPT_NOTE "kept with the job: " /* executor/task_end.c */
+
+/* What happened since it first ran. The answer that was waited for has no notes. Returns whether it has
+ * changed ignored files. */
+static bool print_notes(struct client *client, const char *name)
 {
     _cleanup_free_ char *path = client_job_path(name, "");
     struct error err = {0};
     _cleanup_json_ cJSON *job = client_call(client, "GET", path, NULL, 10000, &err);
     const cJSON *note;
+    bool kept = false;
     cJSON_ArrayForEach(note, json_get(job, "notes"))
     {
         _cleanup_buf_ struct buf safe = {0};
@@ -54,7 +58,9 @@ static void print_notes(struct client *client, const char *name)
         term_add_safe(&safe, json_str(note, "text", ""), false);
         if (safe.len)
             cli_note("note: %s", safe.data);
+        kept |= strncmp(json_str(note, "text", ""), KEPT_NOTE, sizeof KEPT_NOTE - 1) == 0;
     }
+    return kept;
 }
 
 static void tell_skipped(const cJSON *skipped, const char *name)
@@ -74,8 +80,9 @@ static void tell_skipped(const cJSON *skipped, const char *name)
 }
 
 /* What the job left: files of ./outputs, and others that it made. */
-static void tell_kept(struct client *client, const char *name)
+static void tell_kept(struct client *client, const char *name, bool changed, bool completed)
 {
+    bool goes_on = changed;
     static const char *const questions[] = {"/outputs?work=0", "/outputs?work=1"};
     for (int work = 0; work < 2; work++) {
         _cleanup_free_ char *path = client_job_path(name, questions[work]);
@@ -89,7 +96,10 @@ static void tell_kept(struct client *client, const char *name)
                      n == 1 ? "" : "s", n == 1 ? "is" : "are", name);
         else if (n)
             cli_note("%d file%s in ./outputs: berth outputs %s", n, n == 1 ? "" : "s", name);
+        goes_on |= n && !work && !completed;
     }
+    if (goes_on)
+        cli_note("to go on from what it left: berth run --continue %s ...", name);
 }
 
 void outcome_tell(struct client *client, const cJSON *job)
@@ -111,7 +121,7 @@ void outcome_tell(struct client *client, const cJSON *job)
     buf_printf(&line, "%s%s%s%s%s", colour ? TERM_RESET : "", *time ? " after " : "", time,
                cause.len && !good ? ": " : "\n", cause.len && !good ? cause.data : "");
     print_coloured(PRINT_ERR, &line, colour);
-    print_notes(client, name);
+    bool changed = print_notes(client, name);
     const cJSON *advice;
     cJSON_ArrayForEach(advice, json_get(job, "advice"))
     {
@@ -121,5 +131,5 @@ void outcome_tell(struct client *client, const cJSON *job)
         if (safe.len)
             print_line(PRINT_ERR, "berth: %s", safe.data);
     }
-    tell_kept(client, name);
+    tell_kept(client, name, changed, good);
 }

@@ -253,6 +253,9 @@ void show_job(const cJSON *job)
     add_line(&out, "compute", json_str(job, "compute", NULL));
     add_after(&out, json_get(job, "after"));
     add_job_inputs(&out, json_get(job, "job_inputs"));
+    if (json_get(job, "continues"))
+        show_add_line(&out, "continues", "%s (%lld)", json_str(json_get(job, "continues"), "job", "?"),
+                      (long long)json_int(json_get(job, "continues"), "id", 0));
     add_names(&out, job);
     add_resources(&out, job);
     add_times(&out, job, now);

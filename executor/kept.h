@@ -68,7 +68,7 @@ void kept_rules(const struct job_spec *spec, struct ignore *out);
 bool kept_is_ignored(const struct ignore *rules, const struct job_spec *spec, const char *path);
 
 /* kept_carry.c: puts what the attempts before left into the working directory, and adds it to `files`.
- * *attempt is the one that left it; 0: none. */
+ * *attempt is the one that left it; 0: the job that this one continues, or nobody. */
 bool kept_carry(const struct order *order, int work_fd, const struct user *user, struct kept_files *files,
                 uint32_t *attempt, struct error *err);
 /* The newest list is whole: what the attempts before kept of their own goes. */

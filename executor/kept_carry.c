@@ -10,6 +10,7 @@
 #include "executor/beneath.h"
 #include "executor/ignored.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -108,29 +109,73 @@ static bool put(int kept_fd, int work_fd, const struct kept_file *file, const st
     return ok;
 }
 
+/* Reads the list of that directory of outputs, which it takes. *found, *kept_fd: its work/, or -1. */
+static bool read_left(int fd_taken, struct kept_files *list, bool *found, int *kept_fd, struct error *err)
+{
+    _cleanup_close_ int fd = fd_taken;
+    *found = false;
+    if (fd >= 0 && !kept_read(fd, list, found, err))
+        return false;
+    if (*found)
+        *kept_fd = openat(fd, "work", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return true;
+}
+
+/* The newest attempt of a rank that has a list, in the directory of the job that is continued; 0: none has.
+ */
+static uint32_t newest_list(int job, uint32_t rank)
+{
+    uint32_t newest = 0;
+    int list_fd = openat(job, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_dir_ DIR *dir = list_fd < 0 ? NULL : fdopendir(list_fd);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        uint64_t attempt, of;
+        const char *rest = e->d_name;
+        _cleanup_free_ char *path = xasprintf("%s/" KEPT_LIST, e->d_name);
+        if (ids_take_decimal(&rest, UINT32_MAX, &attempt) && *rest++ == '.' &&
+            ids_take_decimal(&rest, UINT32_MAX, &of) && !*rest && of == rank && attempt > newest &&
+            faccessat(job, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+            newest = (uint32_t)attempt;
+    }
+    return newest;
+}
+
+/* Of the job that this one continues: the same rank's, else the first one's. */
+static int open_continued(const struct order *order)
+{
+    _cleanup_close_ int job =
+        order->continue_path ? open(order->continue_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                             : -1;
+    if (job < 0)
+        return -1;
+    char name[24];
+    uint32_t rank = order->id.rank, attempt = newest_list(job, rank);
+    if (!attempt && rank)
+        attempt = newest_list(job, rank = 0);
+    snprintf(name, sizeof name, "%u.%u", attempt, rank);
+    return attempt ? openat(job, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+}
+
 bool kept_carry(const struct order *order, int work_fd, const struct user *user, struct kept_files *files,
                 uint32_t *attempt, struct error *err)
 {
     _cleanup_kept_ struct kept_files list = {0};
     _cleanup_close_ int kept_fd = -1;
+    bool found = false;
     *attempt = 0;
-    for (uint32_t a = order->id.attempt; !*attempt && a-- > 1;) {
-        bool found;
-        _cleanup_close_ int fd = open_attempt(order, a);
-        if (fd < 0)
-            continue;
-        if (!kept_read(fd, &list, &found, err))
+    for (uint32_t a = order->id.attempt; !found && a-- > 1;) {
+        if (!read_left(open_attempt(order, a), &list, &found, &kept_fd, err))
             return false;
-        if (!found)
-            continue;
-        *attempt = a;
-        kept_fd = openat(fd, "work", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        *attempt = found ? a : 0;
     }
+    if (!found && !read_left(open_continued(order), &list, &found, &kept_fd, err))
+        return false;
     for (size_t i = 0; i < list.count; i++) {
         const struct kept_file *file = &list.items[i];
         bool removed = file->how == KEPT_REMOVED, there = removed;
         if (!removed && kept_fd >= 0 && !put(kept_fd, work_fd, file, user, &there, err))
-            return error_wrap(err, "what attempt %u left of %.512s", *attempt, file->path);
+            return *attempt ? error_wrap(err, "what attempt %u left of %.512s", *attempt, file->path)
+                            : error_wrap(err, "what job %s left of %.512s", order->continues, file->path);
         FAULT("executor.kept_carried");
         if (!there)
             continue;

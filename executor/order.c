@@ -153,7 +153,15 @@ static bool clean_absolute(const char *path)
 
 static bool take_job_inputs(const cJSON *json, struct order *order, struct error *err)
 {
-    const cJSON *paths = json_get(json, "job_inputs"), *item;
+    const cJSON *paths = json_get(json, "job_inputs"), *continues = json_get(json, "continues"), *item;
+    if (continues) {
+        const char *path = json_str(continues, "path", NULL);
+        if (!clean_absolute(path))
+            return error_field(err, "continues", "the order of %s has no clean absolute path of continues",
+                               order->task);
+        order->continue_path = xstrdup(path);
+        order->continues = xstrdup(json_str(continues, "job", "?"));
+    }
     if (!paths)
         return true;
     int count = cJSON_GetArraySize(paths);
@@ -250,6 +258,8 @@ void order_destroy(struct order *order)
     free(order->job_name);
     free(order->log_path);
     free(order->outputs_path);
+    free(order->continues);
+    free(order->continue_path);
     for (size_t i = 0; i < order->job_inputs.count; i++) {
         free(order->job_inputs.items[i].name);
         free(order->job_inputs.items[i].value);

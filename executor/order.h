@@ -55,7 +55,8 @@ struct order {
     char *job_name;
     char *log_path, *outputs_path; /* absolute, without ".." */
     int64_t submitted_ms;
-    struct job_pairs job_inputs; /* by the input's name: the outputs directory of another job, absolute */
+    char *continues, *continue_path; /* the job that it continues, and all that it left; NULL: none */
+    struct job_pairs job_inputs;     /* by the input's name: the outputs directory of another job, absolute */
     struct job_spec *spec;
     int64_t array_index;    /* of an element of the job file's array; -1: it is none */
     char *text;             /* the whole order, JSON */

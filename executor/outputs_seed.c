@@ -24,7 +24,8 @@ struct source {
 struct run {
     struct outputs_seed *seed;
     struct source source;
-    bool own;         /* the source is this rank's */
+    bool own; /* the source is this rank's */
+    bool of_another_job;
     struct map taken; /* paths that were brought */
     struct hard_links links;
     struct buf record; /* of OUTPUTS_SEED_FILE: mark, path, mark, path... each NUL-ended */
@@ -101,7 +102,7 @@ static bool bring_regular(struct run *r, int from, const char *name, int to, con
     }
     r->seed->files++;
     r->seed->bytes += st.st_size;
-    if (r->source.attempt > r->seed->attempt)
+    if (!r->of_another_job && r->source.attempt > r->seed->attempt)
         r->seed->attempt = r->source.attempt;
     return true;
 }
@@ -253,19 +254,30 @@ static bool bring_source(struct run *r, int job, const struct source *source)
     return bring_tree(r, from, r->seed->outputs_fd, "", 0);
 }
 
-bool outputs_seed_run(struct outputs_seed *seed, struct error *err)
+/* Attempts ahead of `before`, of the job whose directory this is; takes it. */
+static bool bring_job(struct run *r, int job_fd, uint32_t before)
 {
-    _cleanup_close_ int job = open_job(seed->stored);
+    _cleanup_close_ int job = job_fd;
+    size_t count;
+    bool ok = true;
     if (job < 0)
         return true;
-    struct run r = {.seed = seed, .err = err};
-    size_t count;
-    _cleanup_free_ struct source *sources = list_sources(job, seed->id.attempt, &count);
-    bool ok = true;
+    _cleanup_free_ struct source *sources = list_sources(job, before, &count);
     for (int own = 1; own >= 0; own--)
         for (size_t i = 0; ok && i < count; i++)
-            if ((sources[i].rank == seed->id.rank) == (own == 1))
-                ok = bring_source(&r, job, &sources[i]);
+            if ((sources[i].rank == r->seed->id.rank) == (own == 1))
+                ok = bring_source(r, job, &sources[i]);
+    return ok;
+}
+
+bool outputs_seed_run(struct outputs_seed *seed, struct error *err)
+{
+    struct run r = {.seed = seed, .err = err};
+    bool ok = seed->only_continued || bring_job(&r, open_job(seed->stored), seed->id.attempt);
+    r.of_another_job = true;
+    if (ok && seed->continued)
+        ok =
+            bring_job(&r, open(seed->continued, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), UINT32_MAX);
     if (ok && r.record.len)
         ok = fs_write_atomic(seed->task_fd, OUTPUTS_SEED_FILE, r.record.data, r.record.len, 0600, err);
     map_finish(&r.taken);

@@ -24,7 +24,9 @@
 
 struct outputs_seed {
     /* in */
-    const char *stored; /* the task's outputs folder; those of earlier attempts lie next to it */
+    const char *stored;    /* the task's outputs folder; those of earlier attempts lie next to it */
+    const char *continued; /* what another job left, which comes after all of the job's own; NULL: none */
+    bool only_continued;   /* nothing of the job's own */
     struct task_id id;
     int task_fd, outputs_fd; /* its folder, and its ./outputs */
     uid_t uid;               /* whose the files become, where this is root */
@@ -32,7 +34,7 @@ struct outputs_seed {
     const atomic_bool *cancelled; /* ends it early, as if all was brought */
     /* out */
     int64_t files, bytes;
-    uint32_t attempt; /* the newest that files came from; 0: none did */
+    uint32_t attempt; /* the newest of its own that files came from; 0: none did */
 };
 
 /* Blocks. May be done again after a kill, in a folder without ./outputs. */

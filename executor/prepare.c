@@ -204,13 +204,16 @@ static int open_outputs(int work)
 
 static bool seed_outputs(struct preparation *p, int task, int work)
 {
+    bool own = p->order->id.attempt > 1 && !p->order->spec->retry.fresh_outputs;
     p->seed = (struct outputs_seed){.stored = p->order->outputs_path,
+                                    .continued = p->order->continue_path,
+                                    .only_continued = !own,
                                     .id = p->order->id,
                                     .task_fd = task,
                                     .uid = p->user.uid,
                                     .gid = p->user.gid,
                                     .cancelled = &p->cancelled};
-    if (p->order->id.attempt == 1 || p->order->spec->retry.fresh_outputs)
+    if (!own && !p->order->continue_path)
         return true;
     _cleanup_close_ int outputs = open_outputs(work);
     p->seed.outputs_fd = outputs;

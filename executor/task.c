@@ -144,18 +144,27 @@ static void note_ignored(struct task *task)
                   prep->refused, prep->refused == 1 ? "" : "s", prep->refused == 1 ? "is" : "are",
                   prep->refused_example,
                   prep->refused_error ? strerror(prep->refused_error) : "not a regular file");
-    if (prep->carried)
+    if (prep->carried && prep->carried_from)
         task_note(task, "ignored files go on as attempt %u left them: %s", prep->carried_from, prep->carried);
+    else if (prep->carried)
+        task_note(task, "ignored files go on as job %s left them: %s", task->order->continues, prep->carried);
 }
 
 static void note_seeded(struct task *task)
 {
     const struct outputs_seed *seed = &task->prep.seed;
     char bytes[16];
-    if (seed->files)
+    if (!seed->files)
+        return;
+    units_format_bytes(seed->bytes, bytes);
+    if (seed->attempt)
         task_note(task, "attempt %u continues with what attempt %u left in ./outputs: %lld file%s, %s%s",
                   task->order->id.attempt, seed->attempt, (long long)seed->files, seed->files == 1 ? "" : "s",
-                  units_format_bytes(seed->bytes, bytes), seed->bytes < 1024 ? " bytes" : "");
+                  bytes, seed->bytes < 1024 ? " bytes" : "");
+    else
+        task_note(task, "starts from what job %s left in ./outputs: %lld file%s, %s%s",
+                  task->order->continues, (long long)seed->files, seed->files == 1 ? "" : "s", bytes,
+                  seed->bytes < 1024 ? " bytes" : "");
 }
 
 static void prepared(void *data)

@@ -399,6 +399,7 @@ static const struct spec_field job_fields[] = {
     {"distribution", spec_read_distribution},
     {"hold", spec_read_hold},
     {"begin", spec_read_begin},
+    {"continue", spec_read_continue},
     {"reservation", spec_read_reservation},
     {"after", spec_read_after},
     {"retry", spec_read_retry},
@@ -558,7 +559,7 @@ void job_spec_destroy(struct job_spec *s)
         return;
     char *const texts[] = {s->name,        s->display_name, s->experiment_name, s->description,   s->command,
                            s->image,       s->cwd,          s->code_path,       s->code_manifest, s->term,
-                           s->reservation, s->ignore_above};
+                           s->reservation, s->ignore_above, s->continues};
     for (size_t i = 0; i < COUNT(texts); i++)
         free(texts[i]);
     free_pairs(&s->tags);

@@ -16,6 +16,7 @@
 
 /* Limits. A value at the limit is accepted, one past it refused. */
 #define JOB_NAME_MAX 64
+#define JOB_ADDRESS_MAX 192          /* bytes of USER/NAME#NUMBER@INDEX */
 #define JOB_RESERVATION_MAX 64       /* bytes of a reservation's name */
 #define JOB_TEXT_MAX 1024            /* display_name, experiment_name */
 #define JOB_DESCRIPTION_MAX 65536    /* bytes */
@@ -152,6 +153,7 @@ struct job_spec {
     bool held;
     int64_t begin_ms;       /* since 1970; 0: none */
     int64_t begin_after_ms; /* from the submit on; 0: none */
+    char *continues;        /* name or id of the job whose changes and outputs it starts from; NULL */
     char *reservation;      /* it runs inside this one alone; NULL: anywhere */
     struct job_after *after;
     size_t after_count;

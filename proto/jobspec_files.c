@@ -195,6 +195,11 @@ static void read_input_object(struct spec_reader *r, const cJSON *v, const char 
                      EXCERPT(from));
         return;
     }
+    if (job && strlen(job) > JOB_ADDRESS_MAX) {
+        spec_problem(r, path, "path \"%s\": a job's name is at most %d bytes long", EXCERPT(from),
+                     JOB_ADDRESS_MAX);
+        return;
+    }
     if (job) {
         out->kind = JOB_INPUT_JOB;
         out->value = take_ptr(job);

@@ -104,6 +104,11 @@ void spec_read_begin(struct spec_reader *r, const cJSON *v, const char *path)
                      spec_shown(v).text);
 }
 
+void spec_read_continue(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_text(r, v, path, JOB_ADDRESS_MAX, true, &r->spec->continues);
+}
+
 void spec_read_reservation(struct spec_reader *r, const cJSON *v, const char *path)
 {
     spec_text(r, v, path, JOB_RESERVATION_MAX, true, &r->spec->reservation);

@@ -220,8 +220,8 @@ void api_post_results_delete(struct http_request *req, void *context)
     }
     const char *reader = ok ? job_inputs_reader(d, job->id) : NULL;
     if (reader) {
-        ok = error_set(&err, ERROR_CONFLICT, "job %s reads the outputs of job %s: they stay", reader,
-                       job->name);
+        ok = error_set(&err, ERROR_CONFLICT, "job %s takes files from the outputs of job %s: they stay",
+                       reader, job->name);
         error_hint(&err, "berth wait %s", reader);
     }
     if (!ok) {

@@ -305,6 +305,7 @@ static void go_on(struct daemon *d, struct http_request *req, struct job_spec *s
     if (!check(d, caller.principal, spec, file, &err) || !submit_take_names(d, spec, &names, &err) ||
         (!caller.admin && !workspace_admits(d, names.workspace, caller.principal, &err)) ||
         !dependency_find(d, caller.principal, spec, names.after, &err) ||
+        !job_continues_find(d, caller.principal, spec, names.after, &names.continues, &err) ||
         !job_inputs_find(d, caller.principal, spec, names.after, &names.inputs, &err) ||
         !authority_fit(d, &caller, names.workspace, spec, notes, &err)) {
         free(names.inputs);

@@ -1,4 +1,4 @@
-/* Inputs that are other jobs' outputs. */
+/* Names at submission, paths at the start. */
 #include "scheduler/job_inputs.h"
 
 #include "base/alloc.h"
@@ -11,12 +11,7 @@
 #include <unistd.h>
 
 #define FIELD "job_inputs"
-
-static bool refuse(const char *input, struct error *err)
-{
-    snprintf(err->field, sizeof err->field, "inputs.%s", input);
-    return error_wrap(err, "the input %s", input);
-}
+#define CONTINUES "continues"
 
 /* Whether the job starts only once that one has ended. */
 static bool waits_for(const struct job_spec *spec, const uint64_t *after, uint64_t id)
@@ -27,26 +22,23 @@ static bool waits_for(const struct job_spec *spec, const uint64_t *after, uint64
     return false;
 }
 
+/* What it takes is in files: they must be the submitter's own, and whole. */
 static bool find_one(struct daemon *d, uint32_t submitter, const struct job_spec *spec, const uint64_t *after,
-                     const struct job_input_item *input, uint64_t *out, struct error *err)
+                     const char *name, uint64_t *out, struct error *err)
 {
-    const struct job *of = jobs_find(d, submitter, input->value, err);
+    const struct job *of = jobs_find(d, submitter, name, err);
     if (!of)
-        return refuse(input->name, err);
-    if (of->principal != submitter) {
-        error_set(err, ERROR_DENIED, "job %s is %s's: an input is the outputs of a job of your own", of->name,
-                  principals_name(&d->principals, of->principal));
-        return refuse(input->name, err);
-    }
+        return false;
+    if (of->principal != submitter)
+        return error_set(err, ERROR_DENIED, "job %s is %s's: it must be one of your own", of->name,
+                         principals_name(&d->principals, of->principal));
     if (of->array) {
-        error_set(err, ERROR_INVALID, "job %s is an array: an input is the outputs of one element", of->name);
-        error_hint(err, "name one, such as %s@%u", of->name, array_min(&of->array->indices));
-        return refuse(input->name, err);
+        error_set(err, ERROR_INVALID, "job %s is an array: it must be one element", of->name);
+        return error_hint(err, "name one, such as %s@%u", of->name, array_min(&of->array->indices));
     }
     if (!job_is_final(of) && !waits_for(spec, after, of->id)) {
         error_set(err, ERROR_CONFLICT, "job %s has not ended, so its outputs are not whole", of->name);
-        error_hint(err, "--after %s starts this job once it has", of->name);
-        return refuse(input->name, err);
+        return error_hint(err, "--after %s starts this job once it has", of->name);
     }
     *out = of->id;
     return true;
@@ -61,24 +53,43 @@ bool job_inputs_find(struct daemon *d, uint32_t submitter, const struct job_spec
         if (spec->inputs[i].kind != JOB_INPUT_JOB)
             continue;
         ids = ids ? ids : xcalloc(spec->input_count, sizeof *ids);
-        if (!find_one(d, submitter, spec, after, &spec->inputs[i], &ids[i], err))
-            return false;
+        if (!find_one(d, submitter, spec, after, spec->inputs[i].value, &ids[i], err)) {
+            snprintf(err->field, sizeof err->field, "inputs.%s", spec->inputs[i].name);
+            return error_wrap(err, "the input %s", spec->inputs[i].name);
+        }
     }
     *out = take_ptr(ids);
     return true;
 }
 
-void job_inputs_write(const struct job_spec *spec, const uint64_t *ids, cJSON *fixed)
+bool job_continues_find(struct daemon *d, uint32_t submitter, const struct job_spec *spec,
+                        const uint64_t *after, uint64_t *out, struct error *err)
 {
+    *out = 0;
+    if (!spec->continues || find_one(d, submitter, spec, after, spec->continues, out, err))
+        return true;
+    snprintf(err->field, sizeof err->field, "continue");
+    return error_wrap(err, "it can't continue %s", spec->continues);
+}
+
+static cJSON *add_job(cJSON *item, const char *name, uint64_t id)
+{
+    json_add_str(item, "job", name);
+    json_add_int(item, "id", (int64_t)id);
+    return item;
+}
+
+void job_inputs_write(const struct job_spec *spec, const uint64_t *ids, uint64_t continues, cJSON *fixed)
+{
+    if (continues)
+        add_job(cJSON_AddObjectToObject(fixed, CONTINUES), spec->continues, continues);
     cJSON *list = ids ? cJSON_AddArrayToObject(fixed, FIELD) : NULL;
     for (size_t i = 0; list && i < spec->input_count; i++) {
         if (!ids[i])
             continue;
         cJSON *item = cJSON_CreateObject();
         json_add_str(item, "input", spec->inputs[i].name);
-        json_add_str(item, "job", spec->inputs[i].value);
-        json_add_int(item, "id", (int64_t)ids[i]);
-        cJSON_AddItemToArray(list, item);
+        cJSON_AddItemToArray(list, add_job(item, spec->inputs[i].value, ids[i]));
     }
 }
 
@@ -86,7 +97,8 @@ void job_inputs_write(const struct job_spec *spec, const uint64_t *ids, cJSON *f
  */
 static cJSON *read_fixed(const struct job *job)
 {
-    if (!job->fixed || !strstr(job->fixed, "\"" FIELD "\""))
+    bool any = job->fixed && (strstr(job->fixed, "\"" FIELD "\"") || strstr(job->fixed, "\"" CONTINUES "\""));
+    if (!any)
         return NULL;
     return json_parse(job->fixed, strlen(job->fixed), NULL);
 }
@@ -110,9 +122,16 @@ static char *directory_of(const struct daemon *d, const struct job *of, uint32_t
 void job_inputs_order(struct daemon *d, const struct job *job, uint32_t rank, cJSON *order)
 {
     _cleanup_json_ cJSON *fixed = read_fixed(job);
-    cJSON *paths = fixed ? cJSON_AddObjectToObject(order, FIELD) : NULL;
-    const cJSON *item;
-    cJSON_ArrayForEach(item, json_get(fixed, FIELD))
+    const cJSON *item, *list = json_get(fixed, FIELD), *continues = json_get(fixed, CONTINUES);
+    cJSON *paths = list ? cJSON_AddObjectToObject(order, FIELD) : NULL;
+    if (continues) {
+        cJSON *o = cJSON_AddObjectToObject(order, CONTINUES);
+        _cleanup_free_ char *path =
+            xasprintf("%s/%lld", d->options.outputs_dir, (long long)json_int(continues, "id", 0));
+        json_add_str(o, "job", json_str(continues, "job", "?"));
+        json_add_str(o, "path", path);
+    }
+    cJSON_ArrayForEach(item, list)
     {
         uint64_t id = (uint64_t)json_int(item, "id", 0);
         const struct job *of = jobs_find_id(&d->jobs, d->reader, id);
@@ -129,11 +148,10 @@ const char *job_inputs_reader(const struct daemon *d, uint64_t id)
     {
         _cleanup_json_ cJSON *fixed = read_fixed(job);
         const cJSON *item;
-        cJSON_ArrayForEach(item, json_get(fixed, FIELD))
-        {
-            if (json_int(item, "id", 0) == (int64_t)id)
-                return job->name;
-        }
+        bool takes = json_int(json_get(fixed, CONTINUES), "id", 0) == (int64_t)id;
+        cJSON_ArrayForEach(item, json_get(fixed, FIELD)) takes |= json_int(item, "id", 0) == (int64_t)id;
+        if (takes)
+            return job->name;
     }
     return NULL;
 }

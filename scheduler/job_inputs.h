@@ -1,5 +1,5 @@
-/* Other jobs' outputs as a job's inputs: which jobs those are, found once at submission, and where their
- * outputs lie when a task starts. */
+/* What a job takes from other jobs: their outputs as inputs, and all that one of them left, to continue it.
+ * Which jobs those are is found once, at submission; where their files lie, when a task starts. */
 #ifndef BERTH_SCHEDULER_JOB_INPUTS_H
 #define BERTH_SCHEDULER_JOB_INPUTS_H
 
@@ -14,11 +14,15 @@ struct daemon;
  * job's). */
 bool job_inputs_find(struct daemon *d, uint32_t submitter, const struct job_spec *spec, const uint64_t *after,
                      uint64_t **out, struct error *err);
-/* Adds the job object's "job_inputs", where there are any. `ids`: of job_inputs_find. */
-void job_inputs_write(const struct job_spec *spec, const uint64_t *ids, cJSON *fixed);
-/* Adds the order's "job_inputs": names of inputs and the directories that stand for them. */
+/* The same of the job that it continues; *out is 0 where it continues none. */
+bool job_continues_find(struct daemon *d, uint32_t submitter, const struct job_spec *spec,
+                        const uint64_t *after, uint64_t *out, struct error *err);
+/* Adds the job object's "job_inputs" and "continues", where there are any. `ids`: of job_inputs_find. */
+void job_inputs_write(const struct job_spec *spec, const uint64_t *ids, uint64_t continues, cJSON *fixed);
+/* Adds the order's "job_inputs": names of inputs and the directories that stand for them; and its
+ * "continues": the job's name, and the directory of all that it left. */
 void job_inputs_order(struct daemon *d, const struct job *job, uint32_t rank, cJSON *order);
-/* The name of a live job that reads the outputs of this one; NULL: none does. Borrowed. */
+/* The name of a live job that takes something from this one; NULL: none does. Borrowed. */
 const char *job_inputs_reader(const struct daemon *d, uint64_t id);
 
 #endif

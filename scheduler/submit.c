@@ -217,7 +217,7 @@ char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *n
         cJSON_AddNullToObject(o, "fence_after_s");
     cJSON_AddBoolToObject(o, "preemptible", spec->preemptible);
     dependency_write(spec, names->after, o);
-    job_inputs_write(spec, names->inputs, o);
+    job_inputs_write(spec, names->inputs, names->continues, o);
     if (spec->reservation)
         json_add_str(o, "reservation", spec->reservation);
     if (spec->time_limit_ms)

@@ -21,6 +21,7 @@ struct submit_names {
     uint32_t workspace;
     uint64_t gpu_models, labels;   /* bits for the core */
     uint64_t after[JOB_AFTER_MAX]; /* ids of the jobs that it waits for (dependency.h) */
+    uint64_t continues;            /* id of the job whose changes and outputs it starts from; 0 */
     uint64_t *inputs;              /* ids of the jobs whose outputs it reads (job_inputs.h); owned */
 };
 
