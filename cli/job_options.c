@@ -207,6 +207,12 @@ static void apply_rules(const struct job_options *o, cJSON *file)
         set_item(file, "hold", cJSON_CreateTrue());
     set_text(file, "array", o->array);
     set_text(file, "continue", o->continues);
+    if (o->privates.count) {
+        cJSON *list = cJSON_CreateArray();
+        for (size_t i = 0; i < o->privates.count; i++)
+            cJSON_AddItemToArray(list, cJSON_CreateString(o->privates.items[i]));
+        set_item(file, "private", list);
+    }
     set_text(file, "reservation", o->reservation);
     if (o->after.count) {
         cJSON *list = cJSON_CreateArray();

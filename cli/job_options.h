@@ -13,7 +13,7 @@ struct job_options {
         *array, *warn, *continues, *reservation, *request;
     struct opt_number cpus, nodes, retry;
     bool exclusive, isolated, spot, hold, no_code, interactive, tty, split_streams, read_only, env_all;
-    struct opt_list env, mounts, tags, notify, inputs, after, labels, licences;
+    struct opt_list env, mounts, privates, tags, notify, inputs, after, labels, licences;
 };
 
 /* Rows of an option table of a struct whose member `job` is struct job_options and stands first. */
@@ -91,6 +91,9 @@ struct job_options {
         {"mount",          0,                                                                                  \
          "SRC[:DST][:rw]", "a directory of the machine, read-only unless rw (may be repeated)",                \
          OPT_LIST,         offsetof(struct job_options, mounts)},                                              \
+        {"private", 0,                                                                                         \
+         "DIR",     "give the job, or each element, its own copy of that ignored directory (may be repeated)", \
+         OPT_LIST,  offsetof(struct job_options, privates)},                                                   \
         {"input",                                                                                              \
          0,                                                                                                    \
          "NAME=VALUE",                                                                                         \

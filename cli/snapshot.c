@@ -154,10 +154,11 @@ void code_snapshot_write_manifest(struct code_snapshot *s)
     code_snapshot_sha(s->manifest.data, s->manifest.len, s->manifest_sha);
 }
 
-bool code_snapshot_take(const char *path, bool limited, code_snapshot_progress_fn *progress, void *ctx,
-                        struct code_snapshot *s, struct error *err)
+bool code_snapshot_take(const char *path, const cJSON *privates, bool limited,
+                        code_snapshot_progress_fn *progress, void *ctx, struct code_snapshot *s,
+                        struct error *err)
 {
-    *s = (struct code_snapshot){0};
+    *s = (struct code_snapshot){.privates = privates};
     char real[PATH_MAX];
     if (!realpath(path, real)) {
         error_errno(err, errno, "can't use the code folder %s", path);

@@ -55,8 +55,10 @@ struct code_snapshot {
     bool left_out_more;     /* there are more than were counted */
     char **ignore;          /* the ignore files' rules as the job has them (docs/PROTOCOL.md section 6) */
     size_t ignore_count, ignore_bytes, ignore_dropped;
-    char *ignore_above; /* the directory's path below the repository's top, which they start from; "" */
-    char *largest;      /* of the files left out; NULL */
+    const cJSON *privates;  /* borrowed, while it is walked */
+    uint64_t privates_seen; /* bit n: the walk has met item n */
+    char *ignore_above;     /* the directory's path below the repository's top, which they start from; "" */
+    char *largest;          /* of the files left out; NULL */
     int64_t largest_bytes;
     int64_t special; /* sockets, pipes and devices: skipped */
     char *special_example;
@@ -74,9 +76,12 @@ struct code_snapshot {
 typedef void code_snapshot_progress_fn(void *ctx, const char *what, int64_t done, int64_t total);
 
 /* Walks and hashes `path`. With `limited` a folder larger than the defaults allow is ERROR_LIMIT with the
- * options to give; a home folder or "/" always is. The caller finishes *out in every case. */
-bool code_snapshot_take(const char *path, bool limited, code_snapshot_progress_fn *progress, void *ctx,
-                        struct code_snapshot *out, struct error *err);
+ * options to give; a home folder or "/" always is. `privates` (an array of texts, or NULL) are ignored
+ * directories whose files the job gets as its own: they are left out one by one. The caller finishes *out in
+ * every case. */
+bool code_snapshot_take(const char *path, const cJSON *privates, bool limited,
+                        code_snapshot_progress_fn *progress, void *ctx, struct code_snapshot *out,
+                        struct error *err);
 /* Sends the blobs that the scheduler lacks, the manifest last. *sent_bytes (may be NULL) is what went over.
  * Files that changed or vanished since they were read are read again or skipped, and noted; the manifest, its
  * hash and the counts are then others than before. */

@@ -109,20 +109,82 @@ static void count_left(struct code_snapshot *s, int dirfd, const char *name, con
     }
 }
 
-static void leave_out(struct walk *w, int dirfd, const char *name, const char *path, const struct stat *st)
+/* Whether that ignored directory is one of those whose files are the job's own. "./data/" is data. */
+static bool is_private(struct code_snapshot *s, const char *path)
+{
+    const cJSON *item;
+    int n = 0;
+    cJSON_ArrayForEach(item, s->privates)
+    {
+        const char *text = cJSON_IsString(item) ? item->valuestring : "";
+        while (strncmp(text, "./", 2) == 0)
+            text += 2;
+        size_t length = strlen(text);
+        while (length && text[length - 1] == '/')
+            length--;
+        if (n < JOB_PRIVATE_MAX && strlen(path) == length && strncmp(path, text, length) == 0) {
+            s->privates_seen |= UINT64_C(1) << n;
+            return true;
+        }
+        n++;
+    }
+    return false;
+}
+
+static struct code_item *add_item(struct code_snapshot *s, const char *path, const struct stat *st);
+static bool leave_out(struct walk *w, int dirfd, const char *name, const char *path, const struct stat *st);
+
+/* Its directories are the snapshot's, its files are left out one by one. */
+static bool leave_out_each(struct walk *w, int dirfd, const char *name, const char *path,
+                           const struct stat *st, int depth)
+{
+    _cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int list_fd = fd < 0 ? -1 : dup(fd);
+    _cleanup_dir_ DIR *dir = list_fd < 0 ? NULL : fdopendir(list_fd);
+    bool ok = true;
+    if (!dir || depth > SNAPSHOT_MAX_DEPTH)
+        return error_set(w->err, ERROR_LIMIT, "can't read the private directory %s: %s", path,
+                         dir ? "it is nested too deeply" : strerror(errno));
+    add_item(w->snapshot, path, st);
+    for (struct dirent *entry; ok && (entry = readdir(dir));) {
+        struct stat below;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+            fstatat(fd, entry->d_name, &below, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        _cleanup_free_ char *inside = xasprintf("%s/%s", path, entry->d_name);
+        if (strlen(inside) >= PATH_MAX)
+            ok = error_set(w->err, ERROR_LIMIT, "the path %.200s... is too long", inside);
+        else
+            ok = S_ISDIR(below.st_mode) ? leave_out_each(w, fd, entry->d_name, inside, &below, depth + 1)
+                                        : leave_out(w, fd, entry->d_name, inside, &below);
+        if (ok && w->snapshot->left_out_dropped) {
+            error_set(w->err, ERROR_LIMIT,
+                      "the private directory %s has too many files: at most %d paths are "
+                      "left out one by one",
+                      path, SNAPSHOT_LEFT_OUT_MAX);
+            return error_hint(w->err, "without --private all jobs share the directory itself");
+        }
+    }
+    return ok;
+}
+
+static bool leave_out(struct walk *w, int dirfd, const char *name, const char *path, const struct stat *st)
 {
     struct code_snapshot *s = w->snapshot;
     bool git = strcmp(name, ".git") == 0;
+    if (S_ISDIR(st->st_mode) && !git && is_private(s, path))
+        return leave_out_each(w, dirfd, name, path, st, w->depth);
     if (S_ISDIR(st->st_mode) && !git)
         count_left(s, dirfd, name, path, w->depth);
     else if (S_ISREG(st->st_mode) && !git)
         note_left_file(s, path, st->st_size);
     if (s->left_out_count == SNAPSHOT_LEFT_OUT_MAX) {
         s->left_out_dropped++;
-        return;
+        return true;
     }
     s->left_out = xrealloc(s->left_out, (s->left_out_count + 1) * sizeof *s->left_out);
     s->left_out[s->left_out_count++] = xstrdup(path);
+    return true;
 }
 
 /* ---- what is taken ---- */
@@ -212,8 +274,7 @@ static bool take_entry(struct walk *w, int dirfd, const char *name, const char *
     bool is_folder = S_ISDIR(st.st_mode);
     _cleanup_free_ char *from_top = *w->above ? xasprintf("%s/%s", w->above, path) : NULL;
     if (strcmp(name, ".git") == 0 || ignore_matches(&w->ignore, from_top ? from_top : path, is_folder)) {
-        leave_out(w, dirfd, name, path, &st);
-        return true;
+        return leave_out(w, dirfd, name, path, &st);
     }
     if (is_folder) {
         size_t at = s->count;
@@ -372,6 +433,23 @@ static void keep_rules(void *data, const char *base, const char *text, size_t le
     s->ignore[s->ignore_count++] = xasprintf("%s\n%.*s", base, (int)len, text);
 }
 
+static bool refuse_unseen(const struct code_snapshot *s, struct error *err)
+{
+    int n = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, s->privates)
+    {
+        if (n < JOB_PRIVATE_MAX && !(s->privates_seen >> n & 1)) {
+            error_field(err, "private",
+                        "the private directory %s is no directory that an ignore file leaves out",
+                        cJSON_IsString(item) ? item->valuestring : "?");
+            return error_hint(err, "name a whole ignored directory by its path in %s", s->path);
+        }
+        n++;
+    }
+    return true;
+}
+
 bool code_snapshot_walk(struct code_snapshot *s, bool limited, struct error *err)
 {
     struct walk w = {.snapshot = s,
@@ -394,7 +472,7 @@ bool code_snapshot_walk(struct code_snapshot *s, bool limited, struct error *err
         return false;
     }
     bool vanished; /* only below it */
-    bool ok = walk_folder(&w, AT_FDCWD, s->path, "", &vanished);
+    bool ok = walk_folder(&w, AT_FDCWD, s->path, "", &vanished) && refuse_unseen(s, err);
     ignore_finish(&w.ignore);
     s->ignore_above = take_ptr(w.above);
     if (s->count)

@@ -267,7 +267,8 @@ int submission_prepare(struct submission *s, const struct job_options *options)
     if (code) {
         struct progress progress;
         progress_begin(&progress);
-        bool taken = code_snapshot_take(code, s->code_is_default, progress_show, &progress, &s->code, &err);
+        bool taken = code_snapshot_take(code, json_get(s->file, "private"), s->code_is_default, progress_show,
+                                        &progress, &s->code, &err);
         progress_end(&progress);
         if (!taken) {
             cJSON_Delete(submission);

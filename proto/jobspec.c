@@ -400,6 +400,7 @@ static const struct spec_field job_fields[] = {
     {"hold", spec_read_hold},
     {"begin", spec_read_begin},
     {"continue", spec_read_continue},
+    {"private", spec_read_private},
     {"reservation", spec_read_reservation},
     {"after", spec_read_after},
     {"retry", spec_read_retry},
@@ -568,6 +569,7 @@ void job_spec_destroy(struct job_spec *s)
     free_strings(&s->argv);
     free_strings(&s->compute);
     free_strings(&s->left_out);
+    free_strings(&s->privates);
     free_strings(&s->ignore_rules);
     for (size_t i = 0; i < s->mount_count; i++) {
         free(s->mounts[i].source);

@@ -37,6 +37,7 @@
 #define JOB_HOST_MAX 255       /* bytes of the submitting machine's name */
 #define JOB_CLIENT_MAX 128     /* bytes of the submitting program's name */
 #define JOB_LEFT_OUT_MAX 4096
+#define JOB_PRIVATE_MAX 64
 #define JOB_IGNORE_FILES_MAX 256
 #define JOB_IGNORE_MAX_BYTES (64 << 10) /* of all ignore files' rules together */
 #define JOB_PATH_MAX 4095
@@ -182,12 +183,13 @@ struct job_spec {
     char *workspace;                /* NULL: the default one */
 
     /* what only the CLI writes: `submission` */
-    char *cwd;                           /* absolute, NULL where there is none */
-    char *code_path;                     /* absolute folder that the snapshot was taken of; NULL: no code */
-    char *code_manifest;                 /* SHA-256, hex */
-    struct job_strings left_out;         /* paths relative to code_path, as the ignore files left them out */
-    char *ignore_above;                  /* code_path below the top that ignore_rules start from; NULL: it */
-    struct job_strings ignore_rules;     /* one ignore file each: its directory, a newline, its text */
+    char *cwd;                       /* absolute, NULL where there is none */
+    char *code_path;                 /* absolute folder that the snapshot was taken of; NULL: no code */
+    char *code_manifest;             /* SHA-256, hex */
+    struct job_strings privates;     /* ignored directories whose files the job gets as its own: the CLI's */
+    struct job_strings left_out;     /* paths relative to code_path, as the ignore files left them out */
+    char *ignore_above;              /* code_path below the top that ignore_rules start from; NULL: it */
+    struct job_strings ignore_rules; /* one ignore file each: its directory, a newline, its text */
     struct job_pairs submit_environment; /* of the submitting shell, for `host` */
     int64_t term_rows, term_columns;
     char *term;

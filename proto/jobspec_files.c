@@ -219,6 +219,12 @@ static void read_input_object(struct spec_reader *r, const cJSON *v, const char 
         out->value = xstrdup(from);
 }
 
+/* The CLI, which takes the snapshot, does what it asks for. */
+void spec_read_private(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_strings(r, v, path, JOB_PRIVATE_MAX, JOB_PATH_MAX, &r->spec->privates);
+}
+
 void spec_read_inputs(struct spec_reader *r, const cJSON *v, const char *path)
 {
     if (!cJSON_IsObject(v)) {

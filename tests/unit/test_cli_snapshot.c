@@ -69,7 +69,7 @@ static void test_a_snapshot_has_what_the_ignore_files_leave_and_names_what_they_
     put("sub/local", "l");
     struct code_snapshot s;
     struct error err = {0};
-    if (!code_snapshot_take(root, true, NULL, NULL, &s, &err))
+    if (!code_snapshot_take(root, NULL, true, NULL, NULL, &s, &err))
         fail_msg("%s", err.message);
     assert_non_null(find(&s, "train.py"));
     assert_non_null(find(&s, "sub/x.ckpt"));
@@ -94,7 +94,7 @@ static void test_amlignore_stands_in_place_of_gitignore(void **state)
     put("a", "1");
     put("b", "1");
     struct code_snapshot s;
-    assert_true(code_snapshot_take(root, true, NULL, NULL, &s, NULL));
+    assert_true(code_snapshot_take(root, NULL, true, NULL, NULL, &s, NULL));
     assert_non_null(find(&s, "a"));
     assert_null(find(&s, "b"));
     code_snapshot_finish(&s);
@@ -116,7 +116,7 @@ static void test_links_stay_links_and_special_files_are_skipped(void **state)
     snprintf(path, sizeof path, "%s/pipe", root);
     assert_int_equal(mkfifo(path, 0600), 0);
     struct code_snapshot s;
-    assert_true(code_snapshot_take(root, true, NULL, NULL, &s, NULL));
+    assert_true(code_snapshot_take(root, NULL, true, NULL, NULL, &s, NULL));
     assert_int_equal(s.special, 1);
     assert_int_equal(s.links_out, 2);
     assert_int_equal(s.links_dangling, 1);
@@ -136,7 +136,7 @@ static void test_the_manifest_is_sorted_and_its_odd_names_encoded(void **state)
     put("a/x", "");
     put("a.c", "");
     struct code_snapshot s;
-    assert_true(code_snapshot_take(root, true, NULL, NULL, &s, NULL));
+    assert_true(code_snapshot_take(root, NULL, true, NULL, NULL, &s, NULL));
     assert_string_equal(s.items[0].path, "a");
     assert_string_equal(s.items[1].path, "a b\n%");
     assert_string_equal(s.items[2].path, "a.c");
@@ -160,7 +160,7 @@ static void test_modification_times_are_in_the_manifest(void **state)
     assert_int_equal(utimensat(dir, "a", a, 0), 0);
     assert_int_equal(utimensat(dir, "b", b, 0), 0);
     struct code_snapshot s;
-    assert_true(code_snapshot_take(root, true, NULL, NULL, &s, NULL));
+    assert_true(code_snapshot_take(root, NULL, true, NULL, NULL, &s, NULL));
     assert_true(find(&s, "a")->mtime_ns == INT64_C(1700000000123456789));
     assert_true(find(&s, "b")->mtime_ns == -1000000001);
     assert_string_equal(find(&s, "a")->sha, find(&s, "b")->sha);
@@ -173,7 +173,7 @@ static void check_refused(const char *path, enum error_code code, const char *wo
 {
     struct code_snapshot s;
     struct error err = {0};
-    assert_false(code_snapshot_take(path, true, NULL, NULL, &s, &err));
+    assert_false(code_snapshot_take(path, NULL, true, NULL, NULL, &s, &err));
     code_snapshot_finish(&s);
     assert_int_equal(err.code, code);
     if (!strstr(err.message, word) || !err.hint[0])
@@ -213,7 +213,7 @@ static void test_a_folder_may_have_as_many_files_as_the_limit_and_no_more(void *
     for (int i = 0; i <= SNAPSHOT_DEFAULT_MAX_FILES; i++) {
         if (i == SNAPSHOT_DEFAULT_MAX_FILES) {
             struct code_snapshot s;
-            assert_true(code_snapshot_take(root, true, NULL, NULL, &s, NULL));
+            assert_true(code_snapshot_take(root, NULL, true, NULL, NULL, &s, NULL));
             assert_int_equal(s.files, SNAPSHOT_DEFAULT_MAX_FILES);
             code_snapshot_finish(&s);
         }
@@ -224,7 +224,7 @@ static void test_a_folder_may_have_as_many_files_as_the_limit_and_no_more(void *
     check_refused(root, ERROR_LIMIT, "more than 50000 files");
     put(".gitignore", "1*\n"); /* what is ignored does not count */
     struct code_snapshot s;
-    assert_true(code_snapshot_take(root, true, NULL, NULL, &s, NULL));
+    assert_true(code_snapshot_take(root, NULL, true, NULL, NULL, &s, NULL));
     code_snapshot_finish(&s);
 }
 
