@@ -222,6 +222,7 @@ bool bundle_write(const struct bundle_request *r, struct error *err)
     add_env(r, cache_target, &b);
     add_text(&b, "cwd", r->cwd);
     add_text(&b, "work_target", r->work_target);
+    add_text(&b, "code_target", r->code_target);
     add_binds(r, &b);
     add_text(&b, "cpus", r->cpus);
     add_text(&b, "mems", r->mems);

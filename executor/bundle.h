@@ -22,6 +22,7 @@
 /* Where things stand inside (docs/PROTOCOL.md section 6). */
 #define BUNDLE_CODE_IN_IMAGE "/berth/code"
 #define BUNDLE_WORK_IN_IMAGE "/berth/work"
+#define BUNDLE_CODE_IN_HOST "/run/berth/code" /* the working directory a second time */
 #define BUNDLE_LIVE_IN_HOST "/run/berth/live" /* ignored files that are too large to be copied */
 #define BUNDLE_LIVE_IN_IMAGE "/berth/live"
 #define BUNDLE_CACHE_IN_HOST "/run/berth/cache"
@@ -73,6 +74,7 @@ struct bundle_request {
     const char *cwd;         /* inside; made when missing only below work_target */
     const char *work_target; /* where TASK_DIR/work appears, writable: code.path, BUNDLE_CODE_IN_IMAGE,
                                 BUNDLE_WORK_IN_IMAGE; NULL: nowhere */
+    const char *code_target; /* where it appears a second time; NULL: nowhere */
     const struct bundle_bind *binds; /* left-out paths, mounts; applied in this order, after work_target */
     size_t n_binds;
 

@@ -59,6 +59,7 @@ void places_init(struct places *places, const struct order *order)
     }
     if (!places->cwd)
         places->cwd = xstrdup(places->work);
+    places->code = host && spec->code_path ? BUNDLE_CODE_IN_HOST : places->work;
     places->outputs = xasprintf("%s/outputs", places->work);
 }
 
@@ -244,6 +245,7 @@ static void set_own(struct text_list *env, const struct order *order, const stru
     set_int(env, "BERTH_MEMORY_BYTES", order->lease.memory_bytes);
     set_int(env, "BERTH_GPUS", (int64_t)order->lease.gpu_count);
     set(env, "BERTH_OUTPUTS", places->outputs);
+    set(env, "BERTH_CODE", places->code);
     set(env, "AZUREML_RUN_ID", order->job_name);
     set(env, "AZUREML_ARM_WORKSPACE_NAME", spec->workspace ? spec->workspace : DEFAULT_WORKSPACE);
     set(env, "AZUREML_EXPERIMENT_NAME", spec->experiment_name ? spec->experiment_name : "Default");

@@ -17,7 +17,8 @@
 
 /* Where things stand inside the task. */
 struct places {
-    char *work; /* where the task folder's work/ appears */
+    const char *code; /* the same for as long as the job runs, whatever becomes of the code directory */
+    char *work;       /* where the task folder's work/ appears */
     char *cwd;
     char *outputs; /* kept */
 };

@@ -415,6 +415,7 @@ static bool write_bundle(struct preparation *p, struct bundle_parts *parts)
         .env = (const char *const *)parts->env.items,
         .cwd = parts->places.cwd,
         .work_target = parts->places.work,
+        .code_target = parts->places.code != parts->places.work ? parts->places.code : NULL,
         .binds = parts->binds,
         .n_binds = parts->bind_count,
         .cpus = parts->cpus,

@@ -256,6 +256,10 @@ static void add_notes(const struct shim *s, const struct cgroup_usage *u, struct
     if (o->forced && o->payload_exited && judge_was_stopped(o))
         add_note(v, "processes that still ran %s, after the command had ended, were killed",
                  o->grace_expired ? "at the end of the grace period" : "when the kill came");
+    if (o->code_lost)
+        add_note(v,
+                 "the directory %.256s was moved or removed while the job ran: $BERTH_CODE was there instead",
+                 s->spec.work_target);
     if (s->log_over && strcmp(v->kind, "log_limit") != 0) {
         char limit[32];
         human((uint64_t)s->spec.log_limit_bytes, limit, sizeof limit);

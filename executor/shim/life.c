@@ -573,6 +573,12 @@ void life_bare_folders(struct shim *s)
     size_t length = strlen(work);
     const char *rest = s->spec.cwd && strncmp(s->spec.cwd, work, length) == 0 ? s->spec.cwd + length : "";
     s->spec.cwd = xasprintf("%s/work%s", folder, rest);
+    for (size_t i = 0; i < s->spec.env.n; i++) {
+        if (strncmp(s->spec.env.v[i], "BERTH_OUTPUTS=", 14) == 0)
+            s->spec.env.v[i] = xasprintf("BERTH_OUTPUTS=%s/work/outputs", folder);
+        else if (strncmp(s->spec.env.v[i], "BERTH_CODE=", 11) == 0)
+            s->spec.env.v[i] = xasprintf("BERTH_CODE=%s/work", folder);
+    }
 }
 
 bool life_go_on(void *shim)
@@ -661,6 +667,7 @@ int life_run(struct shim *s)
     if (!is_state(s, "ending"))
         life_set_state(s, "ending");
     s->outcome.not_empty = !clear_away(s, signal_fd, clock_boot_ms() + RECORD_UNEMPTY_MS);
+    s->outcome.code_lost = code_mount_lost(s);
     drain_logs(s, signal_fd);
     verdict_write(s);
     ctl_tell(s, "exit");

@@ -68,7 +68,7 @@ static uint64_t device_of(int fd)
     return ask(fd, STATX_TYPE, &stx) ? (uint64_t)stx.stx_dev_major << 32 | stx.stx_dev_minor : 0;
 }
 
-static uint64_t mount_id_of(int fd)
+uint64_t mount_id_of(int fd)
 {
     struct statx stx;
     return ask(fd, STATX_MNT_ID, &stx) && stx.stx_mask & STATX_MNT_ID ? stx.stx_mnt_id : 0;

@@ -69,4 +69,7 @@ void root_own(struct new_root *r, int fd);
  * root_put_system put somewhere must be what stands there. */
 bool root_seal(struct new_root *r, struct error *err);
 
+/* The id of the mount that fd is on, as in /proc/self/mountinfo; 0: not known. */
+uint64_t mount_id_of(int fd);
+
 #endif

@@ -10,14 +10,14 @@
 
 /* Detached trees of what the user named, opened with his rights; -1 where an optional one is missing. */
 struct sources {
-    int *binds;             /* as many as the spec has */
-    char **bind_paths;      /* where each really lies on this machine */
-    int *placed;            /* root directories of those that were mounted, -1 */
-    int image;              /* directory image, -1 */
-    int64_t image_type;     /* its file system (statfs(2)) */
-    int cache;              /* -1 */
-    int home;               /* of a writable home in a read-only `host`; -1 */
-    int work, tmp, var_tmp; /* from the task's own directory */
+    int *binds;                   /* as many as the spec has */
+    char **bind_paths;            /* where each really lies on this machine */
+    int *placed;                  /* root directories of those that were mounted, -1 */
+    int image;                    /* directory image, -1 */
+    int64_t image_type;           /* its file system (statfs(2)) */
+    int cache;                    /* -1 */
+    int home;                     /* of a writable home in a read-only `host`; -1 */
+    int work, code, tmp, var_tmp; /* from the task's own directory; code: work a second time, -1 */
     int sys;
 };
 

@@ -141,8 +141,10 @@ bool root_put_home(struct shim *s, struct new_root *r, struct sources *src, stru
 
 bool root_put_user(struct shim *s, struct new_root *r, struct sources *src, int idmap_fd, struct error *err)
 {
+    uint64_t mount_id = s->spec.code_target && src->work >= 0 ? mount_id_of(src->work) : 0;
     if (!put_directory(s, r, &src->work, s->spec.work_target, idmap_fd, false, err))
         return error_wrap(err, "the working directory");
+    code_mount_note(s, mount_id);
     for (size_t i = 0; i < s->spec.bind_sources.n; i++)
         if (!put_bind(s, r, src, i, idmap_fd, false, err))
             return false;
@@ -160,6 +162,8 @@ bool root_put_own(struct shim *s, struct new_root *r, struct sources *src, int i
     return (put_directory(s, r, &src->work, s->spec.work_target, idmap_fd, true, err) ||
             error_wrap(err, "the working directory")) &&
            put_own_binds(s, r, src, idmap_fd, true, err) &&
+           (put_directory(s, r, &src->code, s->spec.code_target, idmap_fd, true, err) ||
+            error_wrap(err, "the second mount of the working directory")) &&
            (put_directory(s, r, &src->cache, s->spec.cache_target, idmap_fd, true, err) ||
             error_wrap(err, "the user's cache"));
 }

@@ -52,7 +52,7 @@ struct spec {
     struct strings groups;
     const char *image, *image_path, *runtime, *runtime_path;
     struct strings args, env;
-    const char *cwd, *work_target;
+    const char *cwd, *work_target, *code_target;
     struct strings bind_sources, bind_targets, bind_flags;
     const char *cpus, *mems;
     int64_t memory_bytes, pids, shm_bytes;
@@ -107,6 +107,7 @@ struct outcome {
     char exit_text[EXPLAIN_BYTES_MAX]; /* why a shell could not execute a program */
     int64_t disk_free_bytes; /* of the working folder's disk when the task was over; -1: not known */
     bool log_gave_up;
+    bool code_lost;    /* the working directory stands no more where the code directory was */
     bool not_empty;    /* processes were left when the record was written */
     char refused[256]; /* limits that the kernel refused */
     char notes[512];   /* fallbacks taken */
@@ -129,6 +130,8 @@ struct ctl;
 struct shim {
     pid_t pid; /* its own */
     struct spec spec;
+    uint64_t code_mount_id; /* code_mount.c */
+    char *code_mount_at;
     struct cgroup_tree tree;
     struct cgroup_limits limits;
     bool has_cgroup;
@@ -294,5 +297,11 @@ bool confine_landlock(void); /* on init, for all that it starts: abstract socket
                                 false where the kernel can't */
 
 extern char **environ;
+
+/* code_mount.c */
+/* Remembers where the mount of the working directory stands. */
+void code_mount_note(struct shim *s, uint64_t mount_id);
+/* Whether it stands there no more. */
+bool code_mount_lost(const struct shim *s);
 
 #endif

@@ -108,7 +108,7 @@ bool sources_open(struct shim *s, struct path_agent *agent, struct sources *src,
     const struct spec *spec = &s->spec;
     size_t n = spec->bind_sources.n;
     *src = (struct sources){
-        .image = -1, .cache = -1, .home = -1, .work = -1, .tmp = -1, .var_tmp = -1, .sys = -1};
+        .image = -1, .cache = -1, .home = -1, .work = -1, .code = -1, .tmp = -1, .var_tmp = -1, .sys = -1};
     src->binds = xcalloc(n + 1, sizeof *src->binds);
     src->bind_paths = xcalloc(n + 1, sizeof *src->bind_paths);
     src->placed = xcalloc(n + 1, sizeof *src->placed);
@@ -142,6 +142,8 @@ bool sources_open(struct shim *s, struct path_agent *agent, struct sources *src,
     if (spec->cache_dir && (src->cache = tree_clone(AT_FDCWD, spec->cache_dir, err)) < 0)
         return false;
     if (spec->work_target && (src->work = source_own(s, "work", 0755, err)) < 0)
+        return false;
+    if (spec->code_target && (src->code = source_own(s, "work", 0755, err)) < 0)
         return false;
     if ((src->sys = tree_clone(AT_FDCWD, "/sys", err)) < 0 ||
         (src->tmp = source_own(s, "tmp", 01777, err)) < 0 ||

@@ -35,6 +35,7 @@ static const struct {
     FIELD("env", LIST, env),
     FIELD("cwd", TEXT, cwd),
     FIELD("work_target", TEXT, work_target),
+    FIELD("code_target", TEXT, code_target),
     FIELD("bind_source", LIST, bind_sources),
     FIELD("bind_target", LIST, bind_targets),
     FIELD("bind_flags", LIST, bind_flags),

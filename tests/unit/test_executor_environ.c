@@ -124,6 +124,7 @@ static void an_image_gets_nothing_of_the_submitting_shell(void **state)
     assert_string_equal(value(&env, "HOME"), "/root");
     assert_string_equal(value(&env, "SHELL"), "/bin/sh");
     assert_string_equal(value(&env, "BERTH_OUTPUTS"), "/berth/work/outputs");
+    assert_string_equal(value(&env, "BERTH_CODE"), "/berth/work");
     text_list_finish(&env);
 }
 
