@@ -270,6 +270,8 @@ bool job_options_apply(const struct job_options *o, cJSON *file, struct error *e
     }
     if (o->code && o->no_code)
         return error_set(err, ERROR_INVALID, "--code and --no-code can't stand together");
+    if (o->live && o->no_code)
+        return error_set(err, ERROR_INVALID, "--live and --no-code can't stand together");
     apply_image(file, o->image);
     if (o->gpus)
         drop_amount(file, "gpus");
@@ -308,6 +310,8 @@ bool job_options_apply(const struct job_options *o, cJSON *file, struct error *e
         set_item(file, "stdin", cJSON_CreateTrue());
     if (o->tty)
         set_item(file, "tty", cJSON_CreateTrue());
+    if (o->live)
+        set_item(file, "live", cJSON_CreateTrue());
     if (o->read_only)
         set_item(file, "read_only", cJSON_CreateTrue());
     if (o->split_streams)

@@ -12,7 +12,7 @@ struct job_options {
         *experiment, *description, *shm_size, *gpus, *gpu_memory, *begin, *size, *gpu_model, *workspace,
         *array, *warn, *continues, *reservation, *request;
     struct opt_number cpus, nodes, retry;
-    bool exclusive, isolated, spot, hold, no_code, interactive, tty, split_streams, read_only, env_all;
+    bool exclusive, isolated, spot, hold, no_code, live, interactive, tty, split_streams, read_only, env_all;
     struct opt_list env, mounts, privates, tags, notify, inputs, after, labels, licences;
 };
 
@@ -78,6 +78,9 @@ struct job_options {
         {"code",     0,                                                                                        \
          "DIR",      "the folder whose copy the job sees (default: the current one)",                          \
          OPT_STRING, offsetof(struct job_options, code)},                                                      \
+        {"live",   0,                                                                                          \
+         NULL,     "run in the directory itself, without a copy (as run -it does)",                            \
+         OPT_FLAG, offsetof(struct job_options, live)},                                                        \
         {"no-code", 0, NULL, "no copy of any folder", OPT_FLAG, offsetof(struct job_options, no_code)},        \
         {"env",      'e',                                                                                      \
          "K=V|NAME", "a variable for the job; NAME alone takes your own value (may be repeated)",              \

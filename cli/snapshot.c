@@ -154,27 +154,43 @@ void code_snapshot_write_manifest(struct code_snapshot *s)
     code_snapshot_sha(s->manifest.data, s->manifest.len, s->manifest_sha);
 }
 
-bool code_snapshot_take(const char *path, const cJSON *privates, bool limited,
-                        code_snapshot_progress_fn *progress, void *ctx, struct code_snapshot *s,
-                        struct error *err)
+/* Where it lies, and that it is a directory. */
+static bool find_directory(const char *path, struct code_snapshot *s, struct error *err)
 {
-    *s = (struct code_snapshot){.privates = privates};
     char real[PATH_MAX];
+    struct stat st;
     if (!realpath(path, real)) {
         error_errno(err, errno, "can't use the code folder %s", path);
         return error_hint(err, "--code DIR names another, --no-code none");
     }
     s->path = xstrdup(real);
-    struct stat st;
-    if (stat(real, &st) != 0 || !S_ISDIR(st.st_mode)) {
-        error_set(err, ERROR_INVALID, "the code folder %s is not a folder", path);
-        return error_hint(err, "--code DIR names the folder that the code lies in");
-    }
+    if (stat(real, &st) == 0 && S_ISDIR(st.st_mode))
+        return true;
+    error_set(err, ERROR_INVALID, "the code folder %s is not a folder", path);
+    return error_hint(err, "--code DIR names the folder that the code lies in");
+}
+
+bool code_snapshot_take_live(const char *path, struct code_snapshot *s, struct error *err)
+{
+    *s = (struct code_snapshot){.live = true};
+    if (!find_directory(path, s, err))
+        return false;
+    git_read(s->path, &s->git);
+    return true;
+}
+
+bool code_snapshot_take(const char *path, const cJSON *privates, bool limited,
+                        code_snapshot_progress_fn *progress, void *ctx, struct code_snapshot *s,
+                        struct error *err)
+{
+    *s = (struct code_snapshot){.privates = privates};
+    if (!find_directory(path, s, err))
+        return false;
     if (!code_snapshot_walk(s, limited, err))
         return false;
-    _cleanup_close_ int root = open(real, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_close_ int root = open(s->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
-        return error_errno(err, errno, "can't open %s", real);
+        return error_errno(err, errno, "can't open %s", s->path);
     int64_t done = 0;
     for (size_t i = 0; i < s->count; i++) {
         if (!S_ISREG(s->items[i].mode))

@@ -55,6 +55,7 @@ struct code_snapshot {
     bool left_out_more;     /* there are more than were counted */
     char **ignore;          /* the ignore files' rules as the job has them (docs/PROTOCOL.md section 6) */
     size_t ignore_count, ignore_bytes, ignore_dropped;
+    bool live;              /* nothing of it is copied (code_snapshot_take_live) */
     const cJSON *privates;  /* borrowed, while it is walked */
     uint64_t privates_seen; /* bit n: the walk has met item n */
     char *ignore_above;     /* the directory's path below the repository's top, which they start from; "" */
@@ -88,6 +89,8 @@ bool code_snapshot_take(const char *path, const cJSON *privates, bool limited,
 bool code_snapshot_upload(struct code_snapshot *snapshot, struct client *client,
                           code_snapshot_progress_fn *progress, void *ctx, int64_t *sent_bytes,
                           struct error *err);
+/* Of a directory that the job runs in itself: only what git says of it. */
+bool code_snapshot_take_live(const char *path, struct code_snapshot *out, struct error *err);
 void code_snapshot_finish(struct code_snapshot *snapshot);
 
 /* Inside: the walk (code_snapshot_walk.c) fills items and what was left out; nothing is hashed yet. */

@@ -187,7 +187,7 @@ bool code_snapshot_upload(struct code_snapshot *s, struct client *client, code_s
     if (ok && s->vanished.count + s->changing.count > before)
         code_snapshot_write_manifest(s);
     const struct blob manifest = {.sha = s->manifest_sha, .bytes = &s->manifest};
-    ok = ok && put_missing(s, root, client, &manifest, 1, NULL, NULL, &sent, err);
+    ok = ok && (s->live || put_missing(s, root, client, &manifest, 1, NULL, NULL, &sent, err));
     if (sent_bytes)
         *sent_bytes = sent;
     return ok;

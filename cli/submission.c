@@ -184,7 +184,7 @@ bool submission_from_command(int argc, char **argv, const struct job_options *op
     job_options_command(s->file, argc, argv);
     if (!job_options_apply(options, s->file, err))
         return false;
-    if (!options->no_code && !options->code) {
+    if (!options->no_code && !options->code && !options->live) {
         cJSON_AddStringToObject(s->file, "code", s->folder);
         s->code_is_default = true;
     }
@@ -217,6 +217,20 @@ static void add_experiment(cJSON *file, const char *folder)
     json_add_str(file, "experiment_name", name);
 }
 
+static void add_git(cJSON *to, const struct code_snapshot *code)
+{
+    if (!code->git.commit)
+        return;
+    cJSON *git = cJSON_AddObjectToObject(to, "git");
+    json_add_str(git, "commit", code->git.commit);
+    bool fits = code->git.remote && strlen(code->git.remote) <= JOB_REMOTE_MAX;
+    json_add_str(git, "remote", fits ? code->git.remote : NULL);
+    char sha[SNAPSHOT_SHA_MAX];
+    if (code->git.diff.len)
+        code_snapshot_sha(code->git.diff.data, code->git.diff.len, sha);
+    json_add_str(git, "dirty", code->git.diff.len ? sha : NULL);
+}
+
 static void add_code(cJSON *submission, const struct code_snapshot *code)
 {
     cJSON *c = cJSON_AddObjectToObject(submission, "code");
@@ -234,16 +248,14 @@ static void add_code(cJSON *submission, const struct code_snapshot *code)
         for (size_t i = 0; i < code->ignore_count; i++)
             cJSON_AddItemToArray(rules, cJSON_CreateString(code->ignore[i]));
     }
-    if (!code->git.commit)
-        return;
-    cJSON *git = cJSON_AddObjectToObject(c, "git");
-    json_add_str(git, "commit", code->git.commit);
-    bool fits = code->git.remote && strlen(code->git.remote) <= JOB_REMOTE_MAX;
-    json_add_str(git, "remote", fits ? code->git.remote : NULL);
-    char sha[SNAPSHOT_SHA_MAX];
-    if (code->git.diff.len)
-        code_snapshot_sha(code->git.diff.data, code->git.diff.len, sha);
-    json_add_str(git, "dirty", code->git.diff.len ? sha : NULL);
+    add_git(c, code);
+}
+
+static void add_live(cJSON *submission, const struct code_snapshot *code)
+{
+    cJSON *live = cJSON_AddObjectToObject(submission, "live");
+    json_add_bytes(live, "path", code->path);
+    add_git(live, code);
 }
 
 static void add_terminal(cJSON *submission)
@@ -264,7 +276,15 @@ int submission_prepare(struct submission *s, const struct job_options *options)
     struct error err = {0};
     cJSON *submission = cJSON_CreateObject();
     const char *code = json_str(s->file, "code", NULL);
-    if (code) {
+    if (json_bool(s->file, "live", false)) {
+        if (!code_snapshot_take_live(code ? code : s->folder, &s->code, &err)) {
+            cJSON_Delete(submission);
+            cli_fail(&err);
+            return EXIT_REFUSED;
+        }
+        s->has_code = true;
+        add_live(submission, &s->code);
+    } else if (code) {
         struct progress progress;
         progress_begin(&progress);
         bool taken = code_snapshot_take(code, json_get(s->file, "private"), s->code_is_default, progress_show,
@@ -317,6 +337,8 @@ int submission_upload(struct submission *s, struct client *client)
     progress_end(&progress);
     if (!sent)
         return cli_fail(&err);
+    if (s->code.live)
+        return EXIT_OK;
     /* files that changed meanwhile have made another manifest */
     cJSON *code =
         cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(s->file, "submission"), "code");

@@ -112,10 +112,19 @@ static void tell_code(const struct code_snapshot *code)
             code->ignore_dropped, code->ignore_dropped == 1 ? "" : "s", JOB_IGNORE_MAX_BYTES);
 }
 
+static void tell_live(const struct code_snapshot *code)
+{
+    _cleanup_buf_ struct buf text = {0};
+    buf_printf(&text, "live in %s: nothing is copied, what the job changes is changed there", code->path);
+    say(&text);
+}
+
 void submission_tell(const struct submission *s, const cJSON *job)
 {
     tell_job(job);
-    if (s->has_code)
+    if (s->code.live)
+        tell_live(&s->code);
+    else if (s->has_code)
         tell_code(&s->code);
     const cJSON *note;
     cJSON_ArrayForEach(note, json_get(job, "submit_notes"))

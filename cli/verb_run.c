@@ -32,6 +32,8 @@ static int run_run(void *p, int argc, char **argv)
         args->job.interactive = true;
     if (args->job.tty && !isatty(STDIN_FILENO))
         return cli_usage("run", "-t needs a terminal on standard input; -i alone hands a pipe on");
+    if (args->job.tty && !args->job.code && !args->job.no_code)
+        args->job.live = true; /* whoever works in a terminal edits what he sees */
     struct error err = {0};
     _cleanup_submission_ struct submission s = {0};
     if (!submission_from_command(argc, argv, &args->job, &s, &err)) {

@@ -56,10 +56,15 @@ void places_init(struct places *places, const struct order *order)
         places->work = xstrdup(host ? ENVIRON_WORK_IN_HOST : BUNDLE_WORK_IN_IMAGE);
         if (host && spec->cwd)
             places->cwd = xstrdup(spec->cwd);
+        else if (spec->live_path && spec->cwd)
+            places->cwd = move_prefix(spec->cwd, spec->live_path, BUNDLE_CODE_IN_IMAGE);
     }
     if (!places->cwd)
         places->cwd = xstrdup(places->work);
-    places->code = host && spec->code_path ? BUNDLE_CODE_IN_HOST : places->work;
+    if (spec->live_path)
+        places->code = host ? spec->live_path : BUNDLE_CODE_IN_IMAGE;
+    else
+        places->code = host && spec->code_path ? BUNDLE_CODE_IN_HOST : places->work;
     places->outputs = xasprintf("%s/outputs", places->work);
 }
 

@@ -334,8 +334,11 @@ static void list_binds(struct preparation *p, struct bundle_parts *parts)
     parts->binds = xcalloc(p->ignored.count + site->count + spec->mount_count + spec->input_count + 2,
                            sizeof *parts->binds);
     const char *cwd = parts->places.cwd;
-    if (spec->image_kind == JOB_IMAGE_HOST && !spec->code_path && strcmp(cwd, parts->places.work) != 0 &&
-        is_hidden_in_host(cwd))
+    if (spec->live_path)
+        parts->binds[parts->bind_count++] =
+            (struct bundle_bind){.source = spec->live_path, .target = parts->places.code, .rw = true};
+    else if (spec->image_kind == JOB_IMAGE_HOST && !spec->code_path && strcmp(cwd, parts->places.work) != 0 &&
+             is_hidden_in_host(cwd))
         parts->binds[parts->bind_count++] =
             (struct bundle_bind){.source = cwd, .target = cwd, .optional = true};
     list_live(p, parts);
@@ -415,7 +418,7 @@ static bool write_bundle(struct preparation *p, struct bundle_parts *parts)
         .env = (const char *const *)parts->env.items,
         .cwd = parts->places.cwd,
         .work_target = parts->places.work,
-        .code_target = parts->places.code != parts->places.work ? parts->places.code : NULL,
+        .code_target = spec->code_path && !folder ? parts->places.code : NULL,
         .binds = parts->binds,
         .n_binds = parts->bind_count,
         .cpus = parts->cpus,

@@ -399,6 +399,7 @@ static const struct spec_field job_fields[] = {
     {"distribution", spec_read_distribution},
     {"hold", spec_read_hold},
     {"begin", spec_read_begin},
+    {"live", spec_read_live},
     {"continue", spec_read_continue},
     {"private", spec_read_private},
     {"reservation", spec_read_reservation},
@@ -560,7 +561,7 @@ void job_spec_destroy(struct job_spec *s)
         return;
     char *const texts[] = {s->name,        s->display_name, s->experiment_name, s->description,   s->command,
                            s->image,       s->cwd,          s->code_path,       s->code_manifest, s->term,
-                           s->reservation, s->ignore_above, s->continues};
+                           s->reservation, s->ignore_above, s->continues,       s->live_path};
     for (size_t i = 0; i < COUNT(texts); i++)
         free(texts[i]);
     free_pairs(&s->tags);

@@ -170,6 +170,7 @@ struct job_spec {
     size_t input_count;
     bool wants_stdin, wants_tty, split_streams;
     bool read_only; /* `host`: the machine can't be changed, but for the working directory and mounts */
+    bool live;      /* asks for live_path: the CLI's */
     struct job_licence licences[JOB_LICENCES_MAX];
     size_t licence_count;
     enum job_loss on_node_loss;
@@ -183,9 +184,10 @@ struct job_spec {
     char *workspace;                /* NULL: the default one */
 
     /* what only the CLI writes: `submission` */
-    char *cwd;                       /* absolute, NULL where there is none */
-    char *code_path;                 /* absolute folder that the snapshot was taken of; NULL: no code */
-    char *code_manifest;             /* SHA-256, hex */
+    char *cwd;           /* absolute, NULL where there is none */
+    char *live_path;     /* absolute directory that it runs in itself; NULL: none. There is no code then */
+    char *code_path;     /* absolute folder that the snapshot was taken of; NULL: no code */
+    char *code_manifest; /* SHA-256, hex */
     struct job_strings privates;     /* ignored directories whose files the job gets as its own: the CLI's */
     struct job_strings left_out;     /* paths relative to code_path, as the ignore files left them out */
     char *ignore_above;              /* code_path below the top that ignore_rules start from; NULL: it */

@@ -64,6 +64,7 @@ void spec_read_job_tier(struct spec_reader *r, const cJSON *v, const char *path)
 void spec_read_gpus(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_hold(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_begin(struct spec_reader *r, const cJSON *v, const char *path);
+void spec_read_live(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_private(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_continue(struct spec_reader *r, const cJSON *v, const char *path);
 void spec_read_reservation(struct spec_reader *r, const cJSON *v, const char *path);

@@ -114,6 +114,25 @@ static void read_submission_code(struct spec_reader *r, const cJSON *v, const ch
         spec_problem(r, path, "needs both path and manifest");
 }
 
+static void read_live_path(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_path(r, v, path, &r->spec->live_path);
+}
+
+static const struct spec_field live_fields[] = {{"path", read_live_path}, {"git", check_git}};
+
+static void read_submission_live(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_read_object(r, v, path, live_fields, COUNT(live_fields));
+    if (!r->spec->live_path)
+        spec_problem(r, path, "needs a path");
+}
+
+void spec_read_live(struct spec_reader *r, const cJSON *v, const char *path)
+{
+    spec_bool(r, v, path, &r->spec->live);
+}
+
 static void read_submit_environment(struct spec_reader *r, const cJSON *v, const char *path)
 {
     spec_pairs(r, v, path, JOB_VARIABLES_MAX, JOB_VARIABLE_MAX_BYTES, &r->spec->submit_environment);
@@ -160,7 +179,7 @@ static void read_umask(struct spec_reader *r, const cJSON *v, const char *path)
 static const struct spec_field submission_fields[] = {
     {"cwd", read_cwd},     {"code", read_submission_code}, {"environment", read_submit_environment},
     {"term", read_term},   {"hostname", check_hostname},   {"client", check_client},
-    {"umask", read_umask},
+    {"umask", read_umask}, {"live", read_submission_live},
 };
 
 void spec_read_submission(struct spec_reader *r, const cJSON *v, const char *path)

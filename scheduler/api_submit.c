@@ -64,8 +64,14 @@ static bool is_at_or_below(const char *path, const char *directory)
 /* A task sees nothing of the state directory, so that code above or below it can't stand where it was. */
 static bool code_spares_state(const struct daemon *d, const struct job_spec *spec, struct error *err)
 {
-    const char *state = d->options.state_dir, *code = spec->code_path;
-    if (!code || (!is_at_or_below(state, code) && !is_at_or_below(code, state)))
+    const char *state = d->options.state_dir, *code = spec->live_path ? spec->live_path : spec->code_path;
+    if (spec->live_path && spec->code_manifest)
+        return error_field(err, "submission.live", "a live job has no snapshot: leave submission.code out");
+    if (spec->live && !spec->live_path) {
+        error_field(err, "live", "the directory is missing: submission.live.path");
+        return error_hint(err, "berth run --live sends it");
+    }
+    if (!code || ((spec->live_path || !is_at_or_below(state, code)) && !is_at_or_below(code, state)))
         return true;
     error_field(err, "submission.code.path",
                 "the code directory %.200s holds Berth's state (%.200s), which "

@@ -145,13 +145,15 @@ static void add_short_sha(cJSON *o, const char *field, const char *sha)
 /* Everybody may read this: the whole digests are in the spec, which is the owner's. */
 static void add_code(cJSON *o, const struct job_spec *spec, const cJSON *file)
 {
-    if (!spec->code_manifest) {
+    if (!spec->code_manifest && !spec->live_path) {
         cJSON_AddNullToObject(o, "code");
         return;
     }
-    const cJSON *git = json_get(json_get(json_get(file, "submission"), "code"), "git");
+    const cJSON *of = json_get(json_get(file, "submission"), spec->live_path ? "live" : "code");
+    const cJSON *git = json_get(of, "git");
     cJSON *code = cJSON_AddObjectToObject(o, "code");
-    json_add_bytes(code, "path", spec->code_path);
+    json_add_bytes(code, "path", spec->live_path ? spec->live_path : spec->code_path);
+    cJSON_AddBoolToObject(code, "live", spec->live_path != NULL);
     add_short_sha(code, "manifest", spec->code_manifest);
     if (!cJSON_IsObject(git)) {
         cJSON_AddNullToObject(code, "git");
@@ -183,7 +185,8 @@ char *submit_fixed(const struct job_spec *spec, const cJSON *file, const char *n
     _cleanup_buf_ struct buf compute = {0};
     json_add_str(o, "display_name", spec->display_name ? spec->display_name : name);
     json_add_str(o, "experiment_name",
-                 spec->experiment_name ? spec->experiment_name : folder_name(spec->code_path));
+                 spec->experiment_name ? spec->experiment_name
+                                       : folder_name(spec->live_path ? spec->live_path : spec->code_path));
     json_add_str(o, "description", spec->description);
     cJSON *tags = cJSON_AddObjectToObject(o, "tags");
     for (size_t i = 0; i < spec->tags.count; i++)

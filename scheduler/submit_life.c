@@ -51,6 +51,8 @@ uint64_t submit_fence_ms(const struct daemon *d, const struct job_spec *spec)
 {
     const struct loss_rule *site = &d->loss_rule;
     enum job_loss rule = spec->on_node_loss == JOB_LOSS_DEFAULT ? site->rule : spec->on_node_loss;
+    if (spec->live_path && spec->on_node_loss == JOB_LOSS_DEFAULT)
+        return 0; /* begun again it would meet what it has changed */
     bool requeue =
         rule == JOB_LOSS_REQUEUE || (rule == JOB_LOSS_DEFAULT && spec->instance_count > 1 && !d->may_sleep);
     if (!requeue)
