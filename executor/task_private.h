@@ -59,6 +59,7 @@ struct task {
     struct list input; /* struct task_input */
     size_t input_bytes;
     unsigned rows, cols; /* 0: no resize yet */
+    int signo;           /* a signal for a shim that is still to come; 0: none */
 };
 
 /* events, unless nobody wants the task */

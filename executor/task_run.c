@@ -90,6 +90,8 @@ void task_meet_shim(struct task *task)
         shim_client_limit(task->client, task->limit_ms);
     if (task->rows)
         shim_client_resize(task->client, task->rows, task->cols);
+    if (task->signo)
+        shim_client_signal(task->client, task->signo);
     flush_input(task);
 }
 
@@ -152,8 +154,12 @@ void task_resize(struct task *task, unsigned rows, unsigned cols)
 
 void task_signal(struct task *task, int signo)
 {
-    if (task->client && task->life == LIFE_RUNNING)
+    if (task->life >= LIFE_EXITED || task->shim_lost)
+        return;
+    if (task->client)
         shim_client_signal(task->client, signo);
+    else
+        task->signo = signo;
 }
 
 static void input_free(struct task *task, struct task_input *input)

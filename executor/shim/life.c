@@ -166,6 +166,8 @@ void life_resize(struct shim *s, unsigned rows, unsigned cols)
 void life_signal(struct shim *s, int signo)
 {
     char line[32];
+    if (is_state(s, "starting"))
+        s->signal_waits = signo;
     if (!is_state(s, "running") || (s->tty_fd >= 0 && ioctl(s->tty_fd, TIOCSIG, signo) == 0))
         return;
     snprintf(line, sizeof line, "interrupt %d", signo);
@@ -235,6 +237,8 @@ static void payload_runs(struct shim *s)
     set_limit(s);
     if (!is_state(s, "ending"))
         life_set_state(s, "running");
+    if (s->signal_waits)
+        life_signal(s, s->signal_waits);
     FAULT("shim.running");
 }
 
