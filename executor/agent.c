@@ -29,6 +29,7 @@
 
 struct agent {
     struct task_context context;
+    struct work_turns turns;
     struct executor_config *config;
     struct events events;
     struct session *session;
@@ -449,9 +450,11 @@ struct agent *agent_create(uv_loop_t *loop, struct executor_config *config, cons
         .fault = on_fault, .healed = on_healed, .offers = on_offers};
     struct agent *agent = xcalloc(1, sizeof *agent);
     agent->config = config;
+    work_turns_init(&agent->turns, loop);
     agent->context = (struct task_context){.loop = loop,
                                            .config = config,
                                            .events = &agent->events,
+                                           .turns = &agent->turns,
                                            .http = get_http,
                                            .changed = on_changed,
                                            .removed = on_removed,

@@ -12,6 +12,7 @@
 #include "executor/agent.h"
 #include "executor/inventory.h"
 #include "executor/inventory_again.h"
+#include "executor/work.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -25,7 +26,6 @@
 #define NAME_MAX_BYTES 64
 #define SECRET_MAX_BYTES 256
 #define LOCK_WAIT_MS 3000
-#define WORKERS "8" /* of the thread pool: collecting outputs of several tasks must not hold up a start */
 
 static const char usage[] =
     "usage: berth executor --socket PATH --secret-file FILE --state-dir DIR --name NAME [options]\n"
@@ -281,7 +281,9 @@ int executor_main(int argc, char **argv)
     log_init("executor");
     umask(077);
     signal(SIGPIPE, SIG_IGN);
-    setenv("UV_THREADPOOL_SIZE", WORKERS, 0);
+    char threads[8];
+    snprintf(threads, sizeof threads, "%d", WORK_THREADS);
+    setenv("UV_THREADPOOL_SIZE", threads, 0);
     config.state_dir = absolute(config.state_dir);
     config.socket = absolute(config.socket);
     _cleanup_buf_ struct buf secret = {0};

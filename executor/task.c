@@ -231,7 +231,7 @@ static void prepare(struct task *task)
     task->life = LIFE_PREPARING;
     task_say_state(task, "preparing", EVENT_PREPARING);
     task->working = true;
-    work_start(task->context->loop, prepare_run, prepared, &task->prep);
+    work_start_in_turn(task->context->turns, task->order->principal, prepare_run, prepared, &task->prep);
 }
 
 static bool read_accept(const char *folder, struct buf *text)

@@ -52,6 +52,7 @@ struct task_context {
     struct executor_config *config;
     struct events *events;
     struct health *health;
+    struct work_turns *turns;
     struct http_client *(*http)(void *data);
     void (*changed)(void *data);                    /* there are events to send */
     void (*removed)(void *data, struct task *task); /* the folder is gone; the task is freed after it */

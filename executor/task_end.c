@@ -251,7 +251,8 @@ static void collect(struct task *task)
     task->finishing.folder = task->folder;
     task->finishing.order = task->order;
     task->working = true;
-    work_start(task->context->loop, finish_collect, collected, &task->finishing);
+    work_start_in_turn(task->context->turns, task->order->principal, finish_collect, collected,
+                       &task->finishing);
 }
 
 static void remove_run(void *data)

@@ -141,17 +141,30 @@ void job_inputs_order(struct daemon *d, const struct job *job, uint32_t rank, cJ
     }
 }
 
+size_t job_inputs_ids(const struct job *job, uint64_t *ids)
+{
+    _cleanup_json_ cJSON *fixed = read_fixed(job);
+    const cJSON *item;
+    size_t count = 0;
+    if (json_get(fixed, CONTINUES))
+        ids[count++] = (uint64_t)json_int(json_get(fixed, CONTINUES), "id", 0);
+    cJSON_ArrayForEach(item, json_get(fixed, FIELD))
+    {
+        if (count <= JOB_INPUTS_MAX)
+            ids[count++] = (uint64_t)json_int(item, "id", 0);
+    }
+    return count;
+}
+
 const char *job_inputs_reader(const struct daemon *d, uint64_t id)
 {
     const struct job *job, *tmp;
     list_for_each(job, tmp, &d->jobs.live, link)
     {
-        _cleanup_json_ cJSON *fixed = read_fixed(job);
-        const cJSON *item;
-        bool takes = json_int(json_get(fixed, CONTINUES), "id", 0) == (int64_t)id;
-        cJSON_ArrayForEach(item, json_get(fixed, FIELD)) takes |= json_int(item, "id", 0) == (int64_t)id;
-        if (takes)
-            return job->name;
+        uint64_t ids[JOB_INPUTS_MAX + 1];
+        for (size_t i = job_inputs_ids(job, ids); i-- > 0;)
+            if (ids[i] == id)
+                return job->name;
     }
     return NULL;
 }

@@ -22,6 +22,9 @@ void job_inputs_write(const struct job_spec *spec, const uint64_t *ids, uint64_t
 /* Adds the order's "job_inputs": names of inputs and the directories that stand for them; and its
  * "continues": the job's name, and the directory of all that it left. */
 void job_inputs_order(struct daemon *d, const struct job *job, uint32_t rank, cJSON *order);
+/* Adds the ids of the jobs that it takes something from; `ids` has room for JOB_INPUTS_MAX + 1 more. Returns
+ * how many. */
+size_t job_inputs_ids(const struct job *job, uint64_t *ids);
 /* The name of a live job that takes something from this one; NULL: none does. Borrowed. */
 const char *job_inputs_reader(const struct daemon *d, uint64_t id);
 

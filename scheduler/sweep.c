@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proto/units.h"
+#include "scheduler/job_inputs.h"
 #include "scheduler/work_files.h"
 
 #include <stdlib.h>
@@ -105,6 +106,22 @@ static void swept(uv_work_t *work, int status)
     free(s);
 }
 
+/* What a live job continues, or reads, stays until it has begun. */
+static void keep_taken(struct sweep *s)
+{
+    struct job *job, *tmp;
+    list_for_each(job, tmp, &s->daemon->jobs.live, link)
+    {
+        uint64_t ids[JOB_INPUTS_MAX + 1];
+        size_t count = job_inputs_ids(job, ids);
+        if (!count)
+            continue;
+        s->live = xrealloc(s->live, (s->live_count + count) * sizeof *s->live);
+        memcpy(s->live + s->live_count, ids, count * sizeof *ids);
+        s->live_count += count;
+    }
+}
+
 void sweep_start(struct daemon *d)
 {
     if (d->sweeping || d->stopping)
@@ -117,6 +134,7 @@ void sweep_start(struct daemon *d)
     s->journal = xasprintf("%s/journal", d->options.state_dir);
     s->live = xcalloc(d->jobs.live_count + 1, sizeof *s->live);
     list_for_each(job, tmp, &d->jobs.live, link) s->live[s->live_count++] = job->id;
+    keep_taken(s);
     qsort(s->live, s->live_count, sizeof *s->live, by_number);
     s->principal_count = d->principals.next_id;
     s->share = xcalloc(s->principal_count + 1, sizeof *s->share);
