@@ -64,7 +64,7 @@ static void note_skipped(const cJSON *answer, const char *above)
         term_add_safe(&safe, json_str(skipped, "path", "?"), false);
         buf_add_str(&safe, ": ");
         term_add_safe(&safe, json_str(skipped, "why", "?"), false);
-        cli_note("not kept: %s%s", above, safe.data);
+        cli_note("%s: %s%s", json_bool(answer, "running", false) ? "left out" : "not kept", above, safe.data);
     }
 }
 
@@ -141,6 +141,7 @@ static int of_array(struct client *client, const char *job, int64_t array, const
             _cleanup_free_ char *folder = xasprintf("%s/%lld", o->folder, (long long)elements[i].index);
             struct outputs_options own = *o;
             own.folder = folder;
+            own.running = json_bool(answer, "running", false);
             int one = outputs_fetch(client, id, &own, answer);
             code = one ? one : code;
         }
@@ -181,11 +182,14 @@ int outputs_of(struct client *client, const char *job, const struct outputs_opti
         refuse_unmatched(job, o, &err);
         return cli_fail(&err);
     }
+    bool running = json_bool(answer, "running", false);
     if (o->json)
         show_json(answer);
     int code = EXIT_OK;
     if (o->folder) {
-        code = outputs_fetch(client, job, o, answer);
+        struct outputs_options own = *o;
+        own.running = running;
+        code = outputs_fetch(client, job, &own, answer);
     } else if (!o->json) {
         struct table table;
         begin_table(&table);
@@ -195,7 +199,10 @@ int outputs_of(struct client *client, const char *job, const struct outputs_opti
     if (!o->pattern_count)
         note_skipped(answer, "");
     note_sweep(answer, "");
-    if (!json_bool(answer, "final", true))
+    if (running)
+        cli_note("the job runs: its files as they stand; one that it was writing may be %s",
+                 o->folder ? "here in part" : "larger soon");
+    else if (!json_bool(answer, "final", true))
         cli_note("the job has not ended: there may be more later");
     return code;
 }

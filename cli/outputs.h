@@ -9,6 +9,7 @@ struct outputs_options {
     bool work;          /* what the job made outside ./outputs */
     bool force;         /* overwrite files that are there */
     bool json;
+    bool running; /* it was listed as it stands while the job runs */
     int64_t rank;
     char *const *patterns; /* of what is wanted (cli/outputs_select.h); none: all */
     size_t pattern_count;

@@ -95,8 +95,10 @@ static bool write_piece(void *ctx, const void *bytes, size_t n)
     return true;
 }
 
+/* *size is that of the listing, and what came of it. A file of a job that runs is taken as it stands: it may
+ * have another size by now, and can't be gone on with where a connection broke. */
 static bool fetch(struct client *client, const char *job, const struct outputs_options *o, const char *path,
-                  int64_t size, int fd, struct error *err)
+                  int64_t *size, int fd, struct error *err)
 {
     _cleanup_free_ char *escaped = http_easy_escape(path);
     _cleanup_free_ char *query =
@@ -105,6 +107,9 @@ static bool fetch(struct client *client, const char *job, const struct outputs_o
     struct sink sink = {.fd = fd};
     for (int tries = 0; tries < TRIES; tries++) {
         char range[40];
+        if (o->running && sink.bytes && (ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) != 0))
+            return error_errno(err, errno, "can't write %s", path);
+        sink.bytes = o->running ? 0 : sink.bytes;
         snprintf(range, sizeof range, "%lld-", (long long)sink.bytes);
         struct http_easy_request request = {.method = "GET",
                                             .path = url,
@@ -119,20 +124,26 @@ static bool fetch(struct client *client, const char *job, const struct outputs_o
         if (answered && answer.status >= 200 && answer.status <= 299) {
             if (before && answer.status != 206)
                 return error_set(err, ERROR_IO, "%s: the Berth can't go on in the middle of a file", path);
-            if (sink.bytes == size)
-                return true;
-            return error_set(err, ERROR_CONFLICT, "%s has %lld bytes instead of %lld", path,
-                             (long long)sink.bytes, (long long)size);
+            if (sink.bytes != *size && !o->running)
+                return error_set(err, ERROR_CONFLICT, "%s has %lld bytes instead of %lld", path,
+                                 (long long)sink.bytes, (long long)*size);
+            *size = sink.bytes;
+            return true;
         }
-        if (answered)
-            return client_refusal(&answer, err);
+        if (answered) {
+            client_refusal(&answer, err);
+            if (o->running && err->code == ERROR_NOT_FOUND)
+                error_hint(err, "the job has removed it or has ended: fetch again");
+            return false;
+        }
         poll(NULL, 0, RETRY_MS);
     }
     return client_explain(client, err);
 }
 
+/* *bytes is how much came. */
 static bool download_file(struct client *client, const struct target *t, const struct outputs_options *o,
-                          const cJSON *file, struct error *err)
+                          const cJSON *file, int64_t *bytes, struct error *err)
 {
     const char *path = json_str(file, "path", "");
     if (!path_is_safe(path))
@@ -156,10 +167,11 @@ static bool download_file(struct client *client, const struct target *t, const s
     int fd = openat(parent, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_errno(err, errno, "can't create a file beside %s", path);
-    bool ok = fetch(client, t->job, o, path, json_int(file, "size", 0), fd, err);
+    *bytes = json_int(file, "size", 0);
+    bool ok = fetch(client, t->job, o, path, bytes, fd, err);
     mode_t mask = umask(0);
     umask(mask);
-    int64_t mtime = json_int(file, "mtime_ms", 0);
+    int64_t mtime = o->running ? 0 : json_int(file, "mtime_ms", 0);
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
                                 {.tv_sec = mtime / 1000, .tv_nsec = (mtime % 1000) * 1000000}};
     mode_t mode = (mode_t)json_int(file, "mode", 0644) & 0777 & ~mask;
@@ -252,9 +264,10 @@ static void fetch_all(struct client *client, const struct target *t, const struc
     cJSON_ArrayForEach(item, json_get(answer, "files"))
     {
         struct error err = {0};
-        if (download_file(client, t, o, item, &err)) {
+        int64_t bytes = 0;
+        if (download_file(client, t, o, item, &bytes, &err)) {
             tally->files++;
-            tally->bytes += json_int(item, "size", 0);
+            tally->bytes += bytes;
             continue;
         }
         count_failure(tally, &err);

@@ -53,12 +53,16 @@ const struct verb verb_outputs = {
     .name = "outputs",
     .synopsis = "NAME [PATTERN] [--work]\nNAME [PATH or PATTERN ...] DIR [--work] [--force]",
     .summary = "list what a job left in ./outputs, or fetch it into a directory",
-    .details = "A PATH is that of a file or directory below ./outputs; in a PATTERN (in quotes) * is any "
-               "characters of a "
-               "name, ? one, and ** any number of directories: berth outputs train 'ckpt/*.pt' here\n\n"
-               "Of an array the outputs of each element that has begun are listed, or fetched into "
-               "DIR/INDEX; NAME@INDEX "
-               "names one element.",
+    .details =
+        "A PATH is that of a file or directory below ./outputs; in a PATTERN (in quotes) * is any "
+        "characters of a "
+        "name, ? one, and ** any number of directories: berth outputs train 'ckpt/*.pt' here\n\n"
+        "While the job runs its files are listed and fetched as they stand: one that it is writing may "
+        "come in "
+        "part, one that it puts in place by a rename comes whole.\n\n"
+        "Of an array the outputs of each element that has begun are listed, or fetched into "
+        "DIR/INDEX; NAME@INDEX "
+        "names one element.",
     .operands = WORD_ANY,
     .options = outputs_opts,
     .args_size = sizeof(struct outputs_args),

@@ -20,6 +20,7 @@
 #include "executor/probe.h"
 #include "executor/session.h"
 #include "executor/task.h"
+#include "executor/outputs_serve.h"
 #include "executor/work.h"
 
 #include <inttypes.h>
@@ -248,6 +249,12 @@ static void on_signal(struct agent *agent, struct task *task, uint64_t seq, cons
         task_signal(task, (int)signo);
 }
 
+static void on_outputs(struct agent *agent, struct task *task, uint64_t seq, const cJSON *delta)
+{
+    (void)seq;
+    outputs_serve_ask(&agent->context, task, json_str(delta, "ask", ""), json_str(delta, "path", NULL));
+}
+
 static void on_delta(void *data, const char *type, uint64_t seq, const cJSON *delta)
 {
     static const struct {
@@ -255,9 +262,9 @@ static void on_delta(void *data, const char *type, uint64_t seq, const cJSON *de
         bool needs_task;
         void (*handle)(struct agent *, struct task *, uint64_t, const cJSON *);
     } table[] = {
-        {"start", false, on_start},  {"stop", true, on_stop},     {"release", true, on_release},
-        {"stdin", true, on_stdin},   {"resize", true, on_resize}, {"limit", true, on_limit},
-        {"signal", true, on_signal},
+        {"start", false, on_start},  {"stop", true, on_stop},        {"release", true, on_release},
+        {"stdin", true, on_stdin},   {"resize", true, on_resize},    {"limit", true, on_limit},
+        {"signal", true, on_signal}, {"outputs", false, on_outputs},
     };
     struct agent *agent = data;
     const char *name = json_str(delta, "task", NULL);

@@ -11,6 +11,7 @@
 #include "executor/ignored.h"
 #include "executor/kept.h"
 #include "executor/outputs.h"
+#include "executor/outputs_serve.h"
 #include "executor/prepare.h"
 #include "executor/reap.h"
 #include "executor/reclaim.h"
@@ -246,6 +247,7 @@ static bool collect(struct finishing *f, struct outputs_report *report)
         .spec = f->order->spec,
         .work_max_bytes = OUTPUTS_WORK_MAX_BYTES,
     };
+    outputs_serve_clear(f->order->outputs_path);
     bool ok = outputs_collect(&request, report, &f->err);
     if (ok && !report->disk_full)
         ok = note_changes(f, &before, &rules, work);

@@ -1,24 +1,22 @@
 /*
  * Outputs: listings are walked in the thread pool, files are sent in place. Both start from the task's own
- * folder and never leave it, whatever links a job left there.
+ * folder and never leave it, whatever links a job left there. Those of a task that runs are its node's to
+ * bring (outputs_now.h).
  */
 #include "scheduler/api.h"
 #include "scheduler/beneath.h"
+#include "scheduler/outputs_now.h"
 #include "scheduler/work_files.h"
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
-#include "base/fs.h"
+#include "proto/listing.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define OUTPUTS_LISTED_MAX 100000
-#define OUTPUTS_DEPTH_MAX 128
 
 struct walk {
     uv_work_t work;
@@ -29,8 +27,7 @@ struct walk {
     uint32_t attempt;
     bool final;
     char *collected; /* the node's own account, for what it skipped */
-    cJSON *files, *links, *directories, *skipped;
-    uint32_t count;
+    struct listing listing;
     char *text; /* the answer */
     struct error err;
 };
@@ -71,96 +68,6 @@ static bool read_query(const struct http_request *req, const struct job *job, bo
     return true;
 }
 
-static void skip(struct walk *w, const char *path, const char *why)
-{
-    cJSON *o = cJSON_CreateObject();
-    json_add_bytes(o, "path", path);
-    json_add_str(o, "why", why);
-    cJSON_AddItemToArray(w->skipped, o);
-    w->count++;
-}
-
-/* The executor kept it since it stays inside; what else lies there is not handed out. */
-static void add_link(struct walk *w, int dirfd, const char *name, const char *path)
-{
-    char target[PATH_MAX];
-    ssize_t n = readlinkat(dirfd, name, target, sizeof target - 1);
-    target[n < 0 ? 0 : n] = '\0';
-    if (!fs_link_stays(path, target)) {
-        skip(w, path, "a symbolic link that leaves the outputs");
-        return;
-    }
-    cJSON *o = cJSON_CreateObject();
-    json_add_bytes(o, "path", path);
-    json_add_bytes(o, "target", target);
-    cJSON_AddItemToArray(w->links, o);
-    w->count++;
-}
-
-static void walk_folder(struct walk *w, int dirfd, const char *prefix, unsigned depth);
-
-static void walk_entry(struct walk *w, int dirfd, const char *name, const char *path, unsigned depth)
-{
-    struct stat st;
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-        return;
-    if (S_ISDIR(st.st_mode)) {
-        int fd = beneath_open(dirfd, name, O_RDONLY | O_DIRECTORY);
-        if (fd >= 0)
-            walk_folder(w, fd, path, depth + 1);
-        else
-            skip(w, path, strerror(errno));
-        return;
-    }
-    if (S_ISLNK(st.st_mode)) {
-        add_link(w, dirfd, name, path);
-        return;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        skip(w, path, "not a regular file");
-        return;
-    }
-    cJSON *o = cJSON_CreateObject();
-    json_add_bytes(o, "path", path);
-    json_add_int(o, "size", st.st_size);
-    json_add_int(o, "mode", st.st_mode & 0777);
-    json_add_int(o, "mtime_ms", (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000);
-    cJSON_AddItemToArray(w->files, o);
-    w->count++;
-}
-
-/* Takes dirfd. */
-static void walk_folder(struct walk *w, int dirfd, const char *prefix, unsigned depth)
-{
-    _cleanup_dir_ DIR *dir = fdopendir(dirfd);
-    if (!dir) {
-        close(dirfd);
-        return;
-    }
-    if (depth > OUTPUTS_DEPTH_MAX) {
-        skip(w, prefix, "nested too deeply");
-        return;
-    }
-    bool empty = true;
-    for (struct dirent *e; (e = readdir(dir));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        empty = false;
-        if (w->count == OUTPUTS_LISTED_MAX) {
-            skip(w, prefix, "more files than a listing holds");
-            return;
-        }
-        _cleanup_free_ char *path = *prefix ? xasprintf("%s/%s", prefix, e->d_name) : xstrdup(e->d_name);
-        walk_entry(w, dirfd, e->d_name, path, depth);
-    }
-    if (empty && *prefix) {
-        cJSON *o = cJSON_CreateObject();
-        json_add_bytes(o, "path", prefix);
-        cJSON_AddItemToArray(w->directories, o);
-        w->count++;
-    }
-}
-
 /* The text is made here too: of a hundred thousand files it would hold the loop up. */
 static void write_answer(struct walk *w)
 {
@@ -170,16 +77,13 @@ static void write_answer(struct walk *w)
         w->collected ? json_parse(w->collected, strlen(w->collected), &ignored) : NULL;
     const cJSON *item;
     cJSON_ArrayForEach(item, json_get(collected, "skipped"))
-        cJSON_AddItemToArray(w->skipped, cJSON_Duplicate(item, true));
+        cJSON_AddItemToArray(w->listing.skipped, cJSON_Duplicate(item, true));
     json_add_int(o, "attempt", w->attempt);
-    cJSON_AddItemToObject(o, "files", w->files);
-    cJSON_AddItemToObject(o, "links", w->links);
-    cJSON_AddItemToObject(o, "directories", w->directories);
-    cJSON_AddItemToObject(o, "skipped", w->skipped);
+    listing_give(&w->listing, o);
     cJSON_AddBoolToObject(o, "final", w->final);
     if (w->work_of) {
         char text[WORK_TEXT_BYTES];
-        work_files_tell(w->outputs_dir, w->work_of, w->count > 0, text);
+        work_files_tell(w->outputs_dir, w->work_of, w->listing.count > 0, text);
         json_add_str(o, "work_files", *text ? text : NULL);
     }
     w->text = json_text(o);
@@ -189,13 +93,10 @@ static void write_answer(struct walk *w)
 static void do_walk(uv_work_t *work)
 {
     struct walk *w = container_of(work, struct walk, work);
-    w->files = cJSON_CreateArray();
-    w->links = cJSON_CreateArray();
-    w->directories = cJSON_CreateArray();
-    w->skipped = cJSON_CreateArray();
+    listing_init(&w->listing);
     int fd = open(w->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (fd >= 0)
-        walk_folder(w, fd, "", 0);
+        listing_walk(&w->listing, fd);
     else if (errno != ENOENT)
         error_errno(&w->err, errno, "can't list %s", w->root);
     write_answer(w);
@@ -229,6 +130,11 @@ void api_get_outputs(struct http_request *req, void *context)
         return;
     if (!read_query(req, job, &work, &rank, &err)) {
         http_respond_error(req, &err);
+        return;
+    }
+    const struct task *now = work ? NULL : outputs_now_task(job, rank);
+    if (now) {
+        outputs_now_ask(d, req, job, now, NULL);
         return;
     }
     struct walk *w = xcalloc(1, sizeof *w);
@@ -278,7 +184,7 @@ static bool parse_range(const char *text, uint64_t size, uint64_t *first, uint64
     return true;
 }
 
-static void send_file(struct http_request *req, int fd, uint64_t size)
+void api_send_output_file(struct http_request *req, int fd, uint64_t size)
 {
     static const char type[] = "application/octet-stream";
     uint64_t first, last;
@@ -316,6 +222,11 @@ void api_get_output_file(struct http_request *req, void *context)
         http_respond_error(req, &err);
         return;
     }
+    const struct task *now = work ? NULL : outputs_now_task(job, rank);
+    if (now) {
+        outputs_now_ask(d, req, job, now, path);
+        return;
+    }
     _cleanup_free_ char *root = root_of(d, job, rank, work, &attempt);
     _cleanup_close_ int dirfd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     _cleanup_close_ int fd = dirfd < 0 ? -1 : beneath_open(dirfd, path, O_RDONLY);
@@ -330,6 +241,6 @@ void api_get_output_file(struct http_request *req, void *context)
         error_field(&err, "path", "%.512s is not a regular file", path);
         http_respond_error(req, &err);
     } else {
-        send_file(req, take_fd(&fd), (uint64_t)st.st_size);
+        api_send_output_file(req, take_fd(&fd), (uint64_t)st.st_size);
     }
 }

@@ -12,7 +12,8 @@
 
 static bool check_running(const struct job *job, struct error *err)
 {
-    /* What a job writes can be read before its node has said that it runs. check_nodes names a silent node. */
+    /* What a job writes can be read before its node has said that it runs. check_nodes names a silent node.
+     */
     if (job->state == JOB_STARTING || job->state == JOB_RUNNING || job->state == JOB_NOT_RESPONDING)
         return true;
     if (job_is_final(job) || job->state == JOB_FINALIZING)

@@ -17,6 +17,7 @@
 #include "scheduler/unrecorded.h"
 #include "scheduler/batch.h"
 #include "scheduler/waits.h"
+#include "scheduler/outputs_now.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -97,6 +98,7 @@ static void on_beat(uv_timer_t *timer)
     int64_t now = clock_boot_ms(), begin = loop_watch_begin();
     for (uint32_t i = 0; i < d->nodes.count; i++)
         node_beat(d->nodes.items[i]);
+    outputs_now_fail(d, NULL);
     loop_watch_end(begin, "the beat of the nodes", NULL);
     if (now >= d->next_sweep_ms) {
         d->next_sweep_ms = now + SWEEP_EVERY_MS;
@@ -290,6 +292,7 @@ bool daemon_init(struct daemon *d, const struct daemon_options *options, struct 
     list_init(&d->batches);
     list_init(&d->followers);
     list_init(&d->inputs);
+    list_init(&d->outputs_asks);
     jobs_init(&d->jobs);
     names_init(&d->names);
     sizes_init(&d->sizes);

@@ -68,10 +68,11 @@ struct daemon {
     struct owner_table owners;
     struct share_table shares;
 
-    struct list waiters;   /* requests that wait for a job's end (waits.c) */
-    struct list batches;   /* changes of many jobs that are under way (batch.c) */
-    struct list followers; /* open log streams (api_logs.c) */
-    struct list inputs;    /* stdin that waits for its job to run (api_stdin.c) */
+    struct list waiters;      /* requests that wait for a job's end (waits.c) */
+    struct list batches;      /* changes of many jobs that are under way (batch.c) */
+    struct list followers;    /* open log streams (api_logs.c) */
+    struct list inputs;       /* stdin that waits for its job to run (api_stdin.c) */
+    struct list outputs_asks; /* requests that wait for a node (outputs_now.c) */
 
     struct http_server *people;
     struct logins *logins; /* who connects to it */

@@ -28,6 +28,7 @@
                 */
 #define NODE_FAULT_TEXT_MAX 512
 #define NODE_DRAIN_REASON_MAX 256              /* characters that an administrator may give */
+#define NODE_OUTPUTS_ANSWER_MAX_BYTES 65536    /* of POST /v1/node/outputs */
 #define NODE_EVENTS_MAX 10000                  /* in one POST */
 #define NODE_STDIN_OUTSTANDING_BYTES (1 << 20) /* of one job: handed over and not acknowledged */
 #define NODE_SIGNALS_OUTSTANDING 64            /* likewise, for all tasks of the job on the node */
@@ -41,7 +42,8 @@ enum delta_kind {
     DELTA_STDIN,
     DELTA_RESIZE,
     DELTA_LIMIT,
-    DELTA_SIGNAL
+    DELTA_SIGNAL,
+    DELTA_OUTPUTS
 };
 
 /* One line of the stream, kept until the node has acknowledged it. */

@@ -2,6 +2,7 @@
 #include "scheduler/api.h"
 #include "scheduler/api_page.h"
 #include "scheduler/batch.h"
+#include "scheduler/outputs_now.h"
 
 const struct http_route people_routes[] = {
     {.method = "GET", .path = "/v1/version", .handle = api_get_version},
@@ -125,6 +126,10 @@ const struct http_route node_routes[] = {
      .path = "/v1/node/events",
      .body_max_bytes = HTTP_BODY_JSON_MAX_BYTES,
      .handle = node_post_events},
+    {.method = "POST",
+     .path = "/v1/node/outputs",
+     .body_max_bytes = NODE_OUTPUTS_ANSWER_MAX_BYTES,
+     .handle = node_post_outputs},
     {.method = "GET", .path = "/v1/node/blobs/{sha}", .handle = node_get_blob},
 };
 const size_t node_route_count = sizeof node_routes / sizeof *node_routes;

@@ -11,6 +11,7 @@
 #include "scheduler/api.h"
 #include "scheduler/daemon.h"
 #include "scheduler/engine.h"
+#include "scheduler/outputs_now.h"
 #include "scheduler/report.h"
 
 #include <stdlib.h>
@@ -242,6 +243,7 @@ void node_end_session(struct node *node, const char *why)
     node->stream = NULL;
     if (stream)
         http_stream_wake(stream);
+    outputs_now_fail(node->daemon, node);
 }
 
 void node_beat(struct node *node)
