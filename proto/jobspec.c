@@ -456,6 +456,10 @@ static void check_together(struct spec_reader *r, const cJSON *file)
     if (s->distributed && s->instance_count == 1 && s->processes_per_instance == 1 &&
         !json_get(resources, "instance_count"))
         spec_problem(r, "distribution", "needs `resources.instance_count`: how many nodes take part");
+    if (s->privates.count && s->live)
+        spec_problem(r, "private", "can't stand beside `live`: the job runs in the directory itself");
+    else if (s->privates.count && !json_get(file, "code"))
+        spec_problem(r, "private", "needs `code`: its directories are those that the snapshot leaves out");
     if (s->instance_count > 1 && s->wants_stdin)
         spec_problem(r, "resources.instance_count",
                      "a job of several nodes has no standard input and no terminal");

@@ -107,6 +107,8 @@ void spec_read_begin(struct spec_reader *r, const cJSON *v, const char *path)
 void spec_read_continue(struct spec_reader *r, const cJSON *v, const char *path)
 {
     spec_text(r, v, path, JOB_ADDRESS_MAX, true, &r->spec->continues);
+    if (r->spec->continues && !*r->spec->continues)
+        spec_problem(r, path, "names no job");
 }
 
 void spec_read_reservation(struct spec_reader *r, const cJSON *v, const char *path)
