@@ -54,11 +54,12 @@ static int send_one(const struct args_base *base, const cJSON *change, bool json
     _cleanup_json_ cJSON *job = client_call(client, "POST", path, change, 0, &err);
     if (!job)
         return cli_fail(&err);
+    const char *reason = json_str(job, "reason", "");
     if (json)
         show_json(job);
     else
-        print_line(PRINT_OUT, "%s %s: %s", json_str(job, "name", name), json_str(job, "state", "?"),
-                   json_str(job, "reason", ""));
+        print_line(PRINT_OUT, "%s %s%s%s", json_str(job, "name", name), json_str(job, "state", "?"),
+                   *reason ? ": " : "", reason);
     return EXIT_OK;
 }
 
