@@ -73,8 +73,15 @@ static bool may_begin(const struct work_turns *turns, const char *principal)
 {
     const struct turn *turn, *next;
     int own = 0;
-    list_for_each(turn, next, &turns->running, link) own += strcmp(turn->principal, principal) == 0;
-    return own < WORK_OF_ONE_MAX;
+    bool alone = true;
+    list_for_each(turn, next, &turns->running, link)
+    {
+        bool same = strcmp(turn->principal, principal) == 0;
+        own += same;
+        alone = alone && same;
+    }
+    list_for_each(turn, next, &turns->waiting, link) alone = alone && strcmp(turn->principal, principal) == 0;
+    return own < (alone ? WORK_OF_ONE_ALONE : WORK_OF_ONE_MAX);
 }
 
 static void begin_turns(struct work_turns *turns);

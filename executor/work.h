@@ -7,8 +7,10 @@
 #include <uv.h>
 
 #define WORK_THREADS 8 /* of the pool: collecting outputs of several tasks must not hold up a start */
-#define WORK_OF_ONE_MAX                                                                                      \
-    3 /* of them, that one principal's tasks hold at once by what looks at his own files */
+/* Of them, those that one principal's tasks hold at once by what looks at his own files: while nobody else's
+ * want any, and while others do. */
+#define WORK_OF_ONE_ALONE 6
+#define WORK_OF_ONE_MAX 3
 
 typedef void work_fn(void *data);
 
