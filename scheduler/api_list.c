@@ -159,6 +159,8 @@ static void list_starts(struct listing *l)
     }
     l->start_count = waiting < EXPECTED_MAX ? waiting : EXPECTED_MAX;
     l->forecast = waiting ? forecast_begin(d->core, (uint64_t)clock_wall_ms()) : NULL;
+    if (l->forecast)
+        arrays_tell_forecast(&d->jobs, l->forecast);
     for (uint32_t i = 0; !l->forecast && i < l->start_count; i++)
         l->starts[i].start_ms = core_expected_start(d->core, l->starts[i].job);
 }

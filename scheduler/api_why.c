@@ -125,6 +125,7 @@ void api_get_why(struct http_request *req, void *context)
         answer_why(d, req, job, element, array ? 0 : core_expected_start(d->core, id), any ? &smaller : NULL);
         return;
     }
+    arrays_tell_forecast(&d->jobs, forecast);
     struct question *q = xcalloc(1, sizeof *q);
     q->daemon = d;
     q->req = req;

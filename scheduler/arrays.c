@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "scheduler/forecast.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,8 @@ cJSON *arrays_write(const struct job_array *a)
     json_add_int(o, "completed", a->completed);
     json_add_int(o, "failed", a->failed);
     json_add_int(o, "canceled", a->canceled);
+    json_add_int(o, "runs", a->runs);
+    json_add_int(o, "run_ms", (int64_t)a->run_ms);
     cJSON *list = cJSON_AddArrayToObject(o, "failed_indices");
     for (uint32_t i = 0; i < a->failed_listed; i++)
         cJSON_AddItemToArray(list, json_int_item(a->failed_index[i]));
@@ -67,6 +70,8 @@ struct job_array *arrays_read(const cJSON *o)
     a->completed = take(o, "completed", count);
     a->failed = take(o, "failed", count);
     a->canceled = take(o, "canceled", count);
+    a->runs = take(o, "runs", count);
+    a->run_ms = (uint64_t)json_int(o, "run_ms", 0);
     cJSON_ArrayForEach(item, json_get(o, "failed_indices")) if (a->failed_listed < ARRAYS_FAILED_LISTED)
         a->failed_index[a->failed_listed++] = (uint32_t)item->valuedouble;
     return a;
@@ -153,10 +158,32 @@ void arrays_count_end(struct job_table *t, const struct job *element)
     a->completed += element->state == JOB_COMPLETED;
     a->failed += element->state == JOB_FAILED;
     a->canceled += element->state == JOB_CANCELED;
+    if (element->state == JOB_COMPLETED && element->started_ms && element->ended_ms >= element->started_ms) {
+        a->runs++;
+        a->run_ms += (uint64_t)(element->ended_ms - element->started_ms);
+    }
     if (element->state != JOB_FAILED || a->failed_listed == ARRAYS_FAILED_LISTED)
         return;
     a->failed_index[a->failed_listed++] = element->array_index;
     jobs_touch(t, array); /* the core keeps the counts, and no list */
+}
+
+uint64_t arrays_mean_run_ms(const struct job_array *a)
+{
+    if (a->runs < ARRAYS_RUNS_KNOWN)
+        return 0;
+    return a->run_ms < a->runs ? 1 : a->run_ms / a->runs;
+}
+
+void arrays_tell_forecast(const struct job_table *t, struct forecast *f)
+{
+    const struct job *job, *tmp;
+    list_for_each(job, tmp, &t->live, link)
+    {
+        uint64_t mean = job->array ? arrays_mean_run_ms(job->array) : 0;
+        if (mean)
+            forecast_array(f, (struct job_id){job->id}, mean);
+    }
 }
 
 void arrays_tell_canceled(const struct job_table *t, struct job *element)

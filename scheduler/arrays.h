@@ -10,6 +10,7 @@
 #include "proto/array.h"
 #include "scheduler/jobs.h"
 
+#define ARRAYS_RUNS_KNOWN 4      /* completed elements tell how long the next ones will take */
 #define ARRAYS_FAILED_LISTED 100 /* indices of failed elements that an array's record names */
 
 struct job_array {
@@ -17,6 +18,8 @@ struct job_array {
     uint32_t limit; /* elements at once; as many as there are: none */
     uint32_t waiting, live, completed, failed, canceled;
     uint32_t failed_listed;
+    uint32_t runs;   /* completed elements whose run time is in the sum; after a crash some may lack */
+    uint64_t run_ms; /* that sum */
     uint32_t failed_index[ARRAYS_FAILED_LISTED]; /* as they came */
 };
 
@@ -37,6 +40,11 @@ struct job *arrays_unborn(struct job_table *t, const struct job *array, uint32_t
 
 /* What the core says of a live array. */
 void arrays_look(struct job *job, const struct core_job_view *view);
+/* How long an element runs, by those that have completed; 0: not known yet. */
+uint64_t arrays_mean_run_ms(const struct job_array *a);
+struct forecast;
+/* Tells it of all live arrays of which that is known. */
+void arrays_tell_forecast(const struct job_table *t, struct forecast *f);
 /* The element has ended: its array's record counts it. */
 void arrays_count_end(struct job_table *t, const struct job *element);
 /* Who canceled an array canceled its elements. */

@@ -2,6 +2,7 @@
 #include "scheduler/forecast.h"
 
 #include "base/alloc.h"
+#include "base/map.h"
 #include "scheduler/virtual_run.h"
 
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 struct forecast {
     struct virtual_run *run;
+    struct map arrays; /* mean run times in ms, owned, by array */
     struct forecast_job *jobs;
     uint32_t count, open; /* open: not yet started */
 };
@@ -22,6 +24,17 @@ static void note_start(struct forecast *f, struct job_id job, uint64_t now_ms)
             f->open--;
         }
     }
+}
+
+/* Of an element of an array that is known; 0: it is none. One that runs longer than the others is taken to
+ * last for a quarter of the mean. */
+static uint64_t end_by_others(const struct forecast *f, const struct core_job_view *job, uint64_t now_ms)
+{
+    const uint64_t *mean = job->array.v ? map_get_num(&f->arrays, job->array.v) : NULL;
+    if (!mean)
+        return 0;
+    uint64_t since = job->state == JOB_RUNNING && job->state_since_ms < now_ms ? job->state_since_ms : now_ms;
+    return since + *mean > now_ms ? since + *mean : now_ms + *mean / 4 + 1;
 }
 
 static uint64_t begins(void *data, const struct core *core, struct job_id id, uint64_t now_ms)
@@ -38,6 +51,8 @@ static uint64_t begins(void *data, const struct core *core, struct job_id id, ui
     if (job.state == JOB_CANCEL_REQUESTED)
         return now_ms + job.grace_ms;
     core_job_ends(core, id, &declared, &expected);
+    if (!expected && !declared)
+        expected = end_by_others(data, &job, now_ms);
     return expected ? expected : declared ? declared : VIRTUAL_NEVER;
 }
 
@@ -58,6 +73,13 @@ void forecast_run(struct forecast *f, struct forecast_job *jobs, uint32_t count)
             jobs[i].start_ms = promised[i];
     }
     free(promised);
+}
+
+void forecast_array(struct forecast *f, struct job_id array, uint64_t mean_run_ms)
+{
+    uint64_t *mean = xcalloc(1, sizeof *mean);
+    *mean = mean_run_ms;
+    free(map_put_num(&f->arrays, array.v, mean));
 }
 
 static unsigned alive; /* on the loop alone */
@@ -96,6 +118,7 @@ void forecast_end(struct forecast *f)
     if (!f)
         return;
     virtual_run_end(f->run);
+    map_finish_free(&f->arrays);
     alive--;
     free(f);
 }

@@ -23,8 +23,10 @@ struct forecast;
 /* A copy of the core as it is, at the cost of a memcpy; NULL: it is too large, or there are as many copies
  * as may be. Called, as forecast_end, on the loop alone. */
 struct forecast *forecast_begin(const struct core *core, uint64_t now_ms);
+/* How long the elements of that array run: taken for those that declare no time limit. On the loop. */
+void forecast_array(struct forecast *f, struct job_id array, uint64_t mean_run_ms);
 /* Fills in the starts; a job that was promised a start has that at the latest. On any thread. A task whose
- * length was neither declared nor learned is taken to last for ever, so what rests on its end is 0. */
+ * length was neither declared nor told is taken to last for ever, so what rests on its end is 0. */
 void forecast_run(struct forecast *f, struct forecast_job *jobs, uint32_t count);
 /* The copy; as the core was until forecast_run. Borrowed. */
 const struct core *forecast_core(const struct forecast *f);

@@ -10,16 +10,24 @@ static struct core_submit lasting(uint64_t id, uint32_t cores, uint64_t minutes)
     return s;
 }
 
-static uint64_t start_of(const struct fixture *f, uint64_t id)
+/* `mean_ms` of the elements of `array`; 0: nothing is known. */
+static uint64_t start_behind(const struct fixture *f, uint64_t id, uint64_t array, uint64_t mean_ms)
 {
     struct forecast_job job = {.job = {id}};
     uint64_t hash = core_hash(f->core);
     struct forecast *forecast = forecast_begin(f->core, f->now_ms);
     assert_non_null(forecast);
+    if (mean_ms)
+        forecast_array(forecast, (struct job_id){array}, mean_ms);
     forecast_run(forecast, &job, 1);
     forecast_end(forecast);
     assert_int_equal(core_hash(f->core), hash);
     return job.start_ms;
+}
+
+static uint64_t start_of(const struct fixture *f, uint64_t id)
+{
+    return start_behind(f, id, 0, 0);
 }
 
 static void a_job_starts_after_those_ahead_of_it(void **state)
@@ -61,6 +69,51 @@ static void what_rests_on_a_length_that_nobody_knows_has_no_start(void **state)
     assert_int_equal(start_of(f, 2), 0);
 }
 
+/* Elements of 7 to 13 minutes without a time limit, one at a time: once four have ended, and at each later
+ * end, what waits behind the array is foreseen within a factor of two. */
+static void foresee_array(struct fixture *f, enum core_policy policy)
+{
+    static const uint32_t count = 24;
+    uint64_t length[25], left = 0, ran = 0;
+    struct core_submit array = wanting(100, 4, 0, 0);
+    array.array_count = count;
+    set_policy(f, policy);
+    node_up(f, 1, 4, 0, GIB);
+    submit(f, array);
+    submit(f, wanting(1000, 4, 0, 0));
+    for (uint32_t n = 1; n <= count; n++)
+        left += length[n] = (7 + (n * 5) % 7) * MINUTE;
+    assert_int_equal(start_of(f, 1000), 0);
+    for (uint32_t n = 1; n < count; n++) {
+        says(f, 100 + n, 1, 1, TASK_PREPARING);
+        says(f, 100 + n, 1, 1, TASK_STARTING);
+        says(f, 100 + n, 1, 1, TASK_RUNNING);
+        f->now_ms += length[n];
+        left -= length[n];
+        exits(f, 100 + n, 1, 1, END_NONE, 0, true);
+        released(f, 100 + n, 1, 1);
+        collected(f, 100 + n, 1, 1);
+        assert_true(runs(f, 100 + n + 1));
+        ran += length[n];
+        if (n < 4)
+            continue;
+        uint64_t foreseen = start_behind(f, 1000, 100, ran / n);
+        print_message("%u ended: %.0f minutes are foreseen, %.0f were left\n", n,
+                      ((double)foreseen - (double)f->now_ms) / MINUTE, (double)left / MINUTE);
+        assert_true(foreseen >= f->now_ms + left / 2 && foreseen <= f->now_ms + left * 2);
+    }
+}
+
+static void after_four_elements_an_array_is_foreseen_within_a_factor_of_two(void **state)
+{
+    foresee_array(*state, CORE_POLICY_FCFS);
+}
+
+static void under_the_own_policy_too(void **state)
+{
+    foresee_array(*state, CORE_POLICY_BERTH);
+}
+
 static void begin_times_and_dependencies_have_their_effect(void **state)
 {
     struct fixture *f = *state;
@@ -95,6 +148,8 @@ int main(void)
         TEST(a_job_starts_after_those_ahead_of_it),
         TEST(what_may_pass_the_head_is_foreseen_to),
         TEST(what_rests_on_a_length_that_nobody_knows_has_no_start),
+        TEST(after_four_elements_an_array_is_foreseen_within_a_factor_of_two),
+        TEST(under_the_own_policy_too),
         TEST(begin_times_and_dependencies_have_their_effect),
         TEST(a_held_job_has_no_start),
     };
