@@ -130,7 +130,7 @@ struct ctl;
 struct shim {
     pid_t pid; /* its own */
     struct spec spec;
-    int signal_waits; /* for a payload that has not begun; 0: none */
+    int signal_waits;       /* for a payload that has not begun; 0: none */
     uint64_t code_mount_id; /* code_mount.c */
     char *code_mount_at;
     struct cgroup_tree tree;
