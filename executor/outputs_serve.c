@@ -75,8 +75,10 @@ static bool copy_file(const char *path, struct error *err)
     _cleanup_free_ char *below = xasprintf(KEPT "/%s", path);
     struct stat st;
     _cleanup_close_ int fd = beneath_openat(FD_WORK, below, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, true);
-    if (fd < 0 && (errno == ELOOP || errno == EXDEV))
-        return error_set(err, ERROR_DENIED, "%.512s leads out of the outputs or through a link", path);
+    if (fd < 0 &&
+        (errno == ELOOP || errno == EXDEV || errno == ENOTDIR)) /* the last: a link, without openat2 */
+        return error_set(err, ERROR_DENIED, "%.512s leads out of the outputs or through what is no directory",
+                         path);
     if (fd < 0 || fstat(fd, &st) != 0)
         return error_errno(err, errno, "%.512s", path);
     if (!S_ISREG(st.st_mode))

@@ -71,7 +71,7 @@ static int tear_down(void **state)
 /* What is brought; NULL with err where nothing is. The caller frees it. */
 static char *bring(const struct place *p, const char *path, struct error *err)
 {
-    struct buf text = {0};
+    _cleanup_buf_ struct buf text = {0};
     const struct outputs_serve_place place = {p->folder, p->to, "a1", path, 3};
     memset(err, 0, sizeof *err);
     bool ok = outputs_serve_bring(&place, &p->user, err);
